@@ -1,0 +1,324 @@
+package parser
+
+import "encoding/binary"
+
+// The request line: method SP request-target SP HTTP-version CRLF (RFC 9112 section 3), before it perhaps a few empty
+// lines (section 2.2). The scan is a state machine; `at` says what comes next. Runs of ordinary bytes are passed in
+// tight loops over the table of character classes, and only the byte that ends a run is decided upon.
+
+// The places in a head, in the order in which they follow each other.
+const (
+	atStart   at = iota // before the request line
+	atBlankLF           // the LF of an empty line before it
+	atMethod
+	atTarget // the first byte of a target
+	atAsterisk
+	atScheme
+	atSlash1 // the two slashes behind a scheme
+	atSlash2
+	atAuthority
+	atPath
+	atPathHex1 // the digits of a percent-escape
+	atPathHex2
+	atQuery
+	atQueryHex1
+	atQueryHex2
+	atVersion
+	atRequestLF
+	atLine // the first byte of a field line, or of the empty line
+	atName
+	atSpace // white space before a value
+	atValue
+	atValueLF
+	atSectionLF // the LF of the empty line
+)
+
+// blankLines passes empty lines, and ends at the first byte of the request line. What it passed is consumed, so that
+// an idle connection holds none of it.
+func (p *Parser) blankLines(b []byte) (int, *Error) {
+	for i, c := range b {
+		switch {
+		case p.at == atBlankLF && c == '\n':
+			p.at = atStart
+		case p.at == atBlankLF:
+			return i, errBlankLine
+		case c != '\r':
+			p.at = atMethod
+			return i, nil
+		case int(p.count) >= p.Limits.blankLines():
+			return i, errBlankLines
+		default:
+			p.count++
+			p.at = atBlankLF
+		}
+	}
+	return len(b), errMore
+}
+
+// requestLine scans from w[i] to behind the line's LF.
+func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
+	var err *Error
+	switch {
+	case p.at == atMethod:
+		if i, err = p.method(w, i, h); err != nil {
+			return i, err
+		}
+		fallthrough
+	case p.at < atVersion:
+		if i, err = p.target(w, i, h); err != nil {
+			return i, err
+		}
+		fallthrough
+	default:
+		if i, err = p.version(w, i, h); err != nil {
+			return i, err
+		}
+	}
+	p.at = atLine
+	return i, checkTarget(h)
+}
+
+func (p *Parser) method(w []byte, i int, h *Head) (int, *Error) {
+	begin := int(h.Method.Off)
+	for i < len(w) && class[w[i]]&isToken != 0 {
+		if i-begin == MaxMethod {
+			return i, errMethodLong
+		}
+		i++
+	}
+	switch {
+	case i == len(w):
+		return i, errMore
+	case w[i] != ' ' || i == begin:
+		return i, errMethod
+	}
+	h.Method.Len = uint32(i - begin)
+	h.MethodID = methodID(w[begin:i])
+	i++
+	h.Target.Off = uint32(i)
+	p.at = atTarget
+	return i, nil
+}
+
+// target scans the request target and the space behind it.
+func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
+	limit := int(h.Target.Off) + p.Limits.target()
+	t := w[:min(len(w), limit)]
+	for {
+		if of := runs[p.at]; of != 0 {
+			for i < len(t) && class[t[i]]&of != 0 {
+				i++
+			}
+		}
+		switch {
+		case i == len(w):
+			return i, errMore
+		case w[i] == ' ':
+			return i + 1, p.endTarget(w, i, h)
+		case i == limit:
+			return i, errTargetLong
+		}
+		if err := p.targetByte(w, i, h); err != nil {
+			return i, err
+		}
+		i++
+	}
+}
+
+// runs names, for the places where a target can stay a while, the class of bytes that stay there.
+var runs = [atSectionLF + 1]uint16{atPath: isPath, atQuery: isQuery, atScheme: isScheme, atAuthority: isHost}
+
+// targetByte takes w[i], which ends a run or has a place of its own, and goes to the place that follows it.
+func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
+	c := w[i]
+	switch p.at {
+	case atTarget:
+		return p.beginTarget(c, i, h)
+	case atScheme:
+		if s := w[h.Target.Off:i]; c != ':' || !EqualFold(s, "http") && !EqualFold(s, "https") {
+			return errTargetScheme
+		}
+		p.at = atSlash1
+	case atSlash1, atSlash2:
+		if c != '/' {
+			return errTarget
+		}
+		p.at++
+		h.Authority.Off = uint32(i + 1)
+	case atAuthority:
+		return p.afterAuthority(w, i, h)
+	case atPath:
+		switch c {
+		case '?':
+			p.beginQuery(i, h)
+		case '%':
+			h.PathEscaped = true
+			p.at = atPathHex1
+		default:
+			return errTargetByte
+		}
+	case atQuery:
+		if c != '%' {
+			return errTargetByte
+		}
+		p.at = atQueryHex1
+	case atPathHex1, atQueryHex1:
+		if class[c]&isHex == 0 {
+			return errTargetEscape
+		}
+		p.at++
+	case atPathHex2, atQueryHex2:
+		if class[c]&isHex == 0 {
+			return errTargetEscape
+		}
+		if p.at == atPathHex2 && unsafeInPath(unhex[w[i-1]]<<4|unhex[c]) {
+			return errTargetControl
+		}
+		p.at -= 2
+	default:
+		return errTarget
+	}
+	return nil
+}
+
+// unsafeInPath names the bytes that a path must not hold even when they are escaped: those that end a string, a line
+// of a log or a field line once somebody has decoded them.
+func unsafeInPath(c byte) bool { return c == 0 || c == '\r' || c == '\n' }
+
+// beginTarget tells the form of the target from its first byte.
+func (p *Parser) beginTarget(c byte, i int, h *Head) *Error {
+	switch {
+	case h.MethodID == MethodConnect:
+		if class[c]&isHost == 0 {
+			return errTargetMethod
+		}
+		h.Form = AuthorityForm
+		h.Authority.Off = uint32(i)
+		p.at = atAuthority
+	case c == '/':
+		h.Form = OriginForm
+		h.Path.Off = uint32(i)
+		p.at = atPath
+	case c == '*':
+		h.Form = AsteriskForm
+		p.at = atAsterisk
+	case class[c]&isAlpha != 0:
+		h.Form = AbsoluteForm
+		p.at = atScheme
+	default:
+		return errTarget
+	}
+	return nil
+}
+
+// afterAuthority takes the byte behind the authority of an absolute form.
+func (p *Parser) afterAuthority(w []byte, i int, h *Head) *Error {
+	if err := endAuthority(w, i, h); err != nil {
+		return err
+	}
+	h.Path.Off = uint32(i)
+	switch {
+	case h.Form == AbsoluteForm && w[i] == '/':
+		p.at = atPath
+	case h.Form == AbsoluteForm && w[i] == '?':
+		p.beginQuery(i, h)
+	default:
+		return errTargetHost
+	}
+	return nil
+}
+
+func (p *Parser) beginQuery(i int, h *Head) {
+	h.Path.Len = uint32(i) - h.Path.Off
+	h.Query.Off = uint32(i + 1)
+	h.HasQuery = true
+	p.at = atQuery
+}
+
+// endTarget takes the space behind the target, at w[i].
+func (p *Parser) endTarget(w []byte, i int, h *Head) *Error {
+	switch p.at {
+	case atPath:
+		h.Path.Len = uint32(i) - h.Path.Off
+	case atQuery:
+		h.Query.Len = uint32(i) - h.Query.Off
+	case atAuthority:
+		if err := endAuthority(w, i, h); err != nil {
+			return err
+		}
+	case atAsterisk:
+	case atPathHex1, atPathHex2, atQueryHex1, atQueryHex2:
+		return errTargetEscape
+	default:
+		return errTarget
+	}
+	h.Target.Len = uint32(i) - h.Target.Off
+	p.at = atVersion
+	return nil
+}
+
+// endAuthority checks the authority that ends before w[i]. CONNECT needs a port (RFC 9110 section 9.3.6).
+func endAuthority(w []byte, i int, h *Head) *Error {
+	h.Authority.Len = uint32(i) - h.Authority.Off
+	port, ok := authority(h.Authority.In(w))
+	if !ok || h.Form == AuthorityForm && len(port) == 0 {
+		return errTargetHost
+	}
+	return nil
+}
+
+const (
+	versionForm = "HTTP/d.d\r\n" // d: any digit
+	versionLen  = len(versionForm)
+	majorAt     = len("HTTP/")
+	minorAt     = len("HTTP/1.")
+)
+
+// http11 is "HTTP/1.1" as one little-endian word, which nearly all requests hold.
+var http11 = binary.LittleEndian.Uint64([]byte("HTTP/1.1"))
+
+// version scans the version and the line's end.
+func (p *Parser) version(w []byte, i int, h *Head) (int, *Error) {
+	begin := int(h.Target.Off + h.Target.Len + 1)
+	if i == begin && len(w)-i >= versionLen {
+		if v := w[i : i+versionLen]; binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n' {
+			h.Minor = 1
+			return i + versionLen, nil
+		}
+	}
+	for ; i-begin < versionLen; i++ {
+		if i == len(w) {
+			return i, errMore
+		}
+		if err := versionByte(w[begin:i+1], h); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
+}
+
+// versionByte takes the last byte of v, the version as far as it has come.
+func versionByte(v []byte, h *Head) *Error {
+	last := len(v) - 1
+	switch want, c := versionForm[last], v[last]; {
+	case want == 'd' && class[c]&isDigit != 0:
+	case want == '\n' && c != '\n':
+		return errLineEnd
+	case want != c:
+		return errVersion
+	case want == '\r' && v[majorAt] != '1':
+		return errVersionMajor
+	case want == '\r':
+		h.Minor = v[minorAt] - '0'
+	}
+	return nil
+}
+
+// checkTarget decides whether the form of the target suits the method. It does so at the line's end, so that the
+// preface of HTTP/2 ("PRI * HTTP/2.0") is refused for its version.
+func checkTarget(h *Head) *Error {
+	if h.Form == AsteriskForm && h.MethodID != MethodOptions {
+		return errTargetMethod
+	}
+	return nil
+}
