@@ -1,0 +1,32 @@
+// Package reactor is Twisted's event loop, rethought for Go: one goroutine that owns descriptors, timers, and the calls
+// that other goroutines post to it. It accepts connections, moves their bytes, and tells protocols about them.
+//
+//	r, err := reactor.New(reactor.Config{})
+//	...
+//	port, err := r.ListenTCP("localhost:8007", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol {
+//		return &echo{}
+//	}), nil)
+//	...
+//	err = r.Run()
+//
+// Everything that a protocol is told, and everything that it does through its Transport, happens on the goroutine that is
+// in Run: there are no locks to take, and nothing may block. Other goroutines come in through [Reactor.CallFromThread];
+// work that blocks goes out through [Reactor.CallInThread].
+//
+// A reactor is a value. There may be many in one process, each on a goroutine of its own; a connection stays where it was
+// accepted. [Port.Share] has several reactors accept from one port. [Default] is a singleton for programs that need one
+// loop only.
+//
+// # What holds
+//
+// Each connection is told ConnectionLost exactly once, last, and never from inside another of its callbacks. A panic in a
+// callback is reported and costs the connection that it happened in. A loop that has nothing to do does nothing: no
+// wake-ups. When Run returns, no descriptor and no goroutine is left.
+//
+// # How it is cut
+//
+// loop.go is one tick, and calls everything else: the descriptor table (fdset.go), posted calls (calls.go), timers
+// (timers.go), timeouts of connections (sweep.go). port.go accepts; transport.go and output.go are a connection. All of
+// them know the kernel through one interface, System (system.go), which a simulation can replace; what is below it is a
+// poller and the socket calls, in files of their own for each kind of system.
+package reactor

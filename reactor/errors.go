@@ -1,0 +1,71 @@
+package reactor
+
+// The reasons that this package gives. They are few, and errors.Is tells them apart; whatever carries more (an errno,
+// a panic's stack) wraps one of them or is a type of its own.
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Reasons that a connection ends, as ConnectionLost is told them.
+var (
+	// ErrConnectionDone is an orderly end: LoseConnection, or the peer has closed.
+	ErrConnectionDone = errors.New("reactor: connection done")
+	// ErrConnectionLost is a failed connection; the reason also wraps the syscall.Errno.
+	ErrConnectionLost = errors.New("reactor: connection lost")
+	// ErrAborted is our own AbortConnection.
+	ErrAborted = errors.New("reactor: connection aborted")
+	// ErrTimeout is an expired SetTimeout that nobody handled, or output that made no progress for WriteTimeout.
+	ErrTimeout = errors.New("reactor: timeout")
+	// ErrShutdown is told to every connection and descriptor that is still there when the reactor stops.
+	ErrShutdown = errors.New("reactor: shut down")
+)
+
+// Errors that calls on a reactor return.
+var (
+	// ErrRunning is returned by Run and Close of a reactor that runs.
+	ErrRunning = errors.New("reactor: already running")
+	// ErrStopped is returned by what needs a reactor that has not ended.
+	ErrStopped = errors.New("reactor: stopped")
+	// ErrPoolFull is returned by CallInThread when all goroutines are busy and the queue is full.
+	ErrPoolFull = errors.New("reactor: thread pool full")
+	// ErrAlreadyInstalled is returned by Install when there is a default reactor already.
+	ErrAlreadyInstalled = errors.New("reactor: already installed")
+	// ErrAlreadyCalled is returned for a DelayedCall that has been called.
+	ErrAlreadyCalled = errors.New("reactor: already called")
+	// ErrAlreadyCancelled is returned for a DelayedCall that has been cancelled.
+	ErrAlreadyCancelled = errors.New("reactor: already cancelled")
+)
+
+// PanicError is a panic caught in a callback. ReportError gets it, and the connection whose callback it was is lost
+// with it.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // the goroutine's stack where it panicked, as runtime/debug.Stack formats it
+}
+
+// Error gives the value; the stack is left to whoever prints Stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("reactor: panic: %v", e.Value) }
+
+// Unwrap returns the value when it is an error, so that errors.Is sees through the panic.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// lostError is ErrConnectionLost together with the errno that said so.
+type lostError struct{ errno syscall.Errno }
+
+func (e *lostError) Error() string   { return ErrConnectionLost.Error() + ": " + e.errno.Error() }
+func (e *lostError) Unwrap() []error { return []error{ErrConnectionLost, e.errno} }
+
+// lost makes the reason of a connection whose read or write failed with errno.
+func lost(errno syscall.Errno) error { return &lostError{errno} }
+
+// watchError is a connection that the poller does not take.
+type watchError struct{ err error }
+
+func (e *watchError) Error() string   { return ErrConnectionLost.Error() + ": " + e.err.Error() }
+func (e *watchError) Unwrap() []error { return []error{ErrConnectionLost, e.err} }

@@ -1,0 +1,166 @@
+package reactor
+
+// One tick: wait, I/O, posted calls, due timers, flush, reap. It is written once, for every poller.
+//
+// A panic in any callback is caught here and costs the connection whose callback it was. There is one deferred recover
+// for the whole tick and not one for each event; it works because each step keeps its place in the reactor and moves on
+// before it calls anybody, so that the tick can simply be taken up again where it broke off.
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// tick waits once and does what there is to do.
+func (r *Reactor) tick() error {
+	found, err := r.wait()
+	if err != nil {
+		return err
+	}
+	r.found, r.next = found, 0
+	r.fresh = false
+	r.timers.newTick()
+	r.work()
+	if found > 0 && r.threads.busy() {
+		runtime.Gosched() // or a busy loop starves the work that it waits for
+	}
+	return nil
+}
+
+// wait finds what is ready, sleeping only when there is nothing else to do.
+func (r *Reactor) wait() (int, error) {
+	until := r.deadline()
+	if r.touched.waiting() || r.ended.waiting() || until <= r.mono {
+		return r.poller.Poll(r.events)
+	}
+	if !r.calls.fallAsleep() {
+		return r.poller.Poll(r.events)
+	}
+	var t time.Time
+	if until != never {
+		t = r.epoch.Add(time.Duration(until))
+	}
+	n, err := r.poller.Wait(r.events, t)
+	r.calls.awake()
+	return n, err
+}
+
+// deadline is when the loop has something to do although nothing happens.
+func (r *Reactor) deadline() int64 {
+	return min(r.timers.first(), r.sweeps.next)
+}
+
+// steps is a tick after its wait.
+var steps = [...]func(*Reactor){
+	(*Reactor).dispatch,
+	(*Reactor).runCalls,
+	(*Reactor).runTimers,
+	(*Reactor).sweep,
+	(*Reactor).flush,
+	(*Reactor).reap,
+}
+
+// work does all steps, going on after each panic.
+func (r *Reactor) work() {
+	r.step = 0
+	for !r.tryWork() {
+	}
+}
+
+// tryWork does the steps that are left, and returns false if a panic broke in.
+func (r *Reactor) tryWork() (done bool) {
+	defer func() {
+		if done {
+			return
+		}
+		if v := recover(); v != nil { // else it is a Goexit, which cannot be stopped
+			r.panicked(&PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	for ; r.step < len(steps); r.step++ {
+		steps[r.step](r)
+	}
+	return true
+}
+
+// panicked puts the loop in order after a callback that did not return.
+func (r *Reactor) panicked(err *PanicError) {
+	culprit := r.current
+	r.current = nil
+	r.out.drop()
+	r.report(err)
+	if culprit != nil {
+		r.lose(culprit, err)
+	}
+}
+
+// dispatch serves what is ready. A slot is looked up anew for each callback, because a callback may have changed it or
+// moved the table.
+func (r *Reactor) dispatch() {
+	for r.next < r.found {
+		ev := r.events[r.next]
+		r.next++
+		if ev.Ready&Readable != 0 {
+			if s := r.fds.find(ev); s != nil && s.reader != nil {
+				who := s.reader
+				r.current = who
+				if reason := who.DoRead(); reason != nil {
+					r.lose(who, reason)
+				}
+			}
+		}
+		if ev.Ready&Writable != 0 {
+			if s := r.fds.find(ev); s != nil && s.writer != nil {
+				who := s.writer
+				r.current = who
+				if reason := who.DoWrite(); reason != nil {
+					r.lose(who, reason)
+				}
+			}
+		}
+	}
+	r.current = nil
+}
+
+// lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.
+func (r *Reactor) lose(who Descriptor, reason error) {
+	if r.fds.expel(who) {
+		r.ended.add(ending{who, reason})
+	}
+}
+
+// loseAll ends everything that is watched, and the connections that are not watched for anything just now.
+func (r *Reactor) loseAll(reason error) {
+	for i := range r.fds.slots {
+		for _, who := range r.fds.slots[i].owners() {
+			r.lose(who, reason)
+		}
+	}
+}
+
+// flush settles the connections that were written to, or told something, outside their own DoRead.
+func (r *Reactor) flush() {
+	for r.touched.begin(); ; {
+		t, ok := r.touched.take()
+		if !ok {
+			break
+		}
+		r.current = t
+		if reason := t.settleTouched(); reason != nil {
+			r.lose(t, reason)
+		}
+	}
+	r.current = nil
+}
+
+// reap tells the lost that they are lost. They have left the loop, so a panic in here costs nobody.
+func (r *Reactor) reap() {
+	for r.ended.begin(); ; {
+		e, ok := r.ended.take()
+		if !ok {
+			return
+		}
+		e.who.ConnectionLost(e.reason)
+	}
+}

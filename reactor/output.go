@@ -1,0 +1,204 @@
+package reactor
+
+// Output. The loop has one buffer, lent to the connection whose read is being handled: its answers, however many, leave
+// in one write when the callback returns. Everything else, output made elsewhere and what a socket did not take, is kept
+// in a buffer of the connection, taken from a pool and given back as soon as it is empty.
+//
+// The order of the bytes is kept by one rule: a connection that has a buffer of its own writes into that.
+
+import (
+	"slices"
+	"syscall"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+const (
+	// gatherSize is the loop's output buffer: what a batch of pipelined requests is answered with in one write.
+	gatherSize = 64 << 10
+
+	// directSize is from where on copying costs more than the system call that it may save.
+	directSize = 16 << 10
+
+	// availableMin is the room that AvailableBuffer offers at least, so that an answer of ordinary size fits.
+	availableMin = 4 << 10
+)
+
+// outputs is the pool of the connections' own buffers.
+var outputs bytebufferpool.Pool
+
+// gathered is the loop's output buffer and the connection that it is lent to.
+type gathered struct {
+	owner *transport
+	buf   []byte
+}
+
+// drop takes the buffer back with whatever is in it.
+func (g *gathered) drop() {
+	g.owner = nil
+	g.buf = g.buf[:0]
+}
+
+// gathers reports whether output of t goes to the loop's buffer now.
+func (t *transport) gathers() bool { return t.r.out.owner == t && t.out == nil }
+
+func (t *transport) Write(p []byte) {
+	if t.flags&mute != 0 || len(p) == 0 {
+		return
+	}
+	if t.gathers() {
+		t.gather(p)
+		return
+	}
+	t.keep(p)
+	t.touch()
+}
+
+// gather adds p to the loop's buffer, or sends both when that is the cheaper way.
+func (t *transport) gather(p []byte) {
+	g := &t.r.out
+	switch {
+	case behind(g.buf, p):
+		g.buf = g.buf[:len(g.buf)+len(p)]
+		return
+	case len(p) < directSize && len(p) <= cap(g.buf)-len(g.buf):
+		g.buf = append(g.buf, p...)
+		return
+	}
+	t.push()
+	switch {
+	case t.flags&doomed != 0:
+	case t.out != nil:
+		t.keep(p)
+	case len(p) < directSize:
+		g.buf = append(g.buf, p...)
+	default:
+		t.send(p)
+	}
+}
+
+func (t *transport) AvailableBuffer() []byte {
+	if t.flags&mute != 0 {
+		return nil
+	}
+	if t.gathers() {
+		g := &t.r.out
+		if cap(g.buf)-len(g.buf) < availableMin {
+			t.push()
+		}
+		if t.gathers() {
+			return g.buf[len(g.buf):]
+		}
+	}
+	b := t.own(availableMin)
+	t.touch()
+	return b.B[len(b.B):]
+}
+
+// behind reports whether p was appended to what AvailableBuffer gave: whether it lies right behind buf, in its room.
+func behind(buf, p []byte) bool {
+	return len(p) <= cap(buf)-len(buf) && &p[0] == &buf[:len(buf)+1][len(buf)]
+}
+
+// Buffered is what no socket has taken yet.
+func (t *transport) Buffered() int {
+	n := 0
+	if t.r.out.owner == t {
+		n = len(t.r.out.buf)
+	}
+	if t.out != nil {
+		n += len(t.out.B) - t.sent
+	}
+	return n
+}
+
+// push sends what is gathered for t.
+func (t *transport) push() {
+	if g := &t.r.out; len(g.buf) > 0 {
+		p := g.buf
+		g.buf = g.buf[:0] // p stays intact: nothing is gathered before send has copied what is left of it
+		t.send(p)
+	}
+}
+
+// send writes p, before which nothing is queued, and keeps what the socket does not take.
+func (t *transport) send(p []byte) {
+	if t.flags&dead != 0 {
+		return
+	}
+	n := t.write(p)
+	if n < len(p) && t.flags&doomed == 0 {
+		t.keep(p[n:])
+		t.hold(n > 0)
+	}
+}
+
+// sendQueued writes the connection's own buffer, if the socket may take it.
+func (t *transport) sendQueued() {
+	if t.out == nil || t.flags&(full|doomed) != 0 {
+		return
+	}
+	if p := t.out.B[t.sent:]; len(p) > 0 {
+		n := t.write(p)
+		t.sent += n
+		if n < len(p) {
+			t.hold(n > 0)
+			return
+		}
+	}
+	t.release()
+}
+
+// write is one write(2). It dooms the connection when that fails.
+func (t *transport) write(p []byte) int {
+	n, errno := t.r.sys.Write(int(t.fd), p)
+	if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
+		t.doom(lost(errno))
+	}
+	return n
+}
+
+// hold notes that the socket is full: the poller will say when it is not.
+func (t *transport) hold(moved bool) {
+	t.flags |= full
+	if limit := t.port.options.WriteTimeout; limit > 0 && (moved || t.progress == 0) {
+		t.progress = t.r.clock()
+		t.r.sweeps.by(later(t.progress, limit))
+	}
+}
+
+// keep copies p to the connection's own buffer.
+func (t *transport) keep(p []byte) {
+	if t.out != nil && behind(t.out.B, p) {
+		t.out.B = t.out.B[:len(t.out.B)+len(p)]
+		return
+	}
+	b := t.own(len(p))
+	b.B = append(b.B, p...)
+}
+
+// own returns the connection's own buffer with room for n bytes behind what it holds. What was sent makes room first.
+func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
+	if t.out == nil {
+		t.out = outputs.Get()
+	}
+	b := t.out
+	if cap(b.B)-len(b.B) < n {
+		if t.sent >= len(b.B)-t.sent { // else moving it could cost more than it saves
+			b.B = b.B[:copy(b.B, b.B[t.sent:])]
+			t.sent = 0
+		}
+		b.B = slices.Grow(b.B, n)
+	}
+	return b
+}
+
+// release gives the connection's own buffer back.
+func (t *transport) release() {
+	if t.out != nil {
+		outputs.Put(t.out)
+		t.out = nil
+	}
+	t.sent, t.progress = 0, 0
+	t.flags &^= full
+}

@@ -1,0 +1,157 @@
+//go:build unix
+
+package reactor
+
+// poll(2), for the systems without epoll and as a second opinion on Linux. It blocks in the ordinary way, and costs what
+// there is to watch and not what is ready. A pipe wakes it.
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type pollPoller struct {
+	watched []unix.PollFd // [0] is the pipe
+	gens    []uint32      // beside watched
+	place   []int32       // of a descriptor in watched; 0 is none
+	first   int           // where the next report begins, so that the last in line is not always the last served
+	pipe    [2]int        // read end, write end
+	drained [64]byte      // what woke us
+}
+
+func newPollPoller() (Poller, error) {
+	p := &pollPoller{}
+	syscall.ForkLock.RLock() // no child may be forked before the pipe is closed on exec
+	err := unix.Pipe(p.pipe[:])
+	if err == nil {
+		unix.CloseOnExec(p.pipe[0])
+		unix.CloseOnExec(p.pipe[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, os.NewSyscallError("pipe", err)
+	}
+	for _, fd := range p.pipe {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			_ = p.Close() // the first error is the one to tell
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+	}
+	p.watched = []unix.PollFd{{Fd: int32(p.pipe[0]), Events: unix.POLLIN}}
+	p.gens = []uint32{0}
+	return p, nil
+}
+
+func (p *pollPoller) Update(fd int, gen uint32, _, now Interest) error {
+	if now == 0 {
+		p.remove(fd)
+		return nil
+	}
+	for fd >= len(p.place) {
+		p.place = append(p.place, 0)
+	}
+	i := p.place[fd]
+	if i == 0 {
+		i = int32(len(p.watched))
+		p.place[fd] = i
+		p.watched = append(p.watched, unix.PollFd{Fd: int32(fd)})
+		p.gens = append(p.gens, gen)
+	}
+	p.gens[i] = gen
+	p.watched[i].Events = 0
+	if now&Readable != 0 {
+		p.watched[i].Events |= unix.POLLIN
+	}
+	if now&Writable != 0 {
+		p.watched[i].Events |= unix.POLLOUT
+	}
+	return nil
+}
+
+// remove fills the gap with the last one.
+func (p *pollPoller) remove(fd int) {
+	if fd >= len(p.place) || p.place[fd] == 0 {
+		return
+	}
+	i, last := p.place[fd], len(p.watched)-1
+	p.place[p.watched[last].Fd] = i
+	p.place[fd] = 0
+	p.watched[i], p.gens[i] = p.watched[last], p.gens[last]
+	p.watched, p.gens = p.watched[:last], p.gens[:last]
+}
+
+func (p *pollPoller) Forget(fd int, _ Interest) { p.remove(fd) }
+
+func (p *pollPoller) Poll(events []Event) (int, error) { return p.poll(events, 0) }
+
+func (p *pollPoller) Wait(events []Event, until time.Time) (int, error) {
+	return p.poll(events, milliseconds(until))
+}
+
+// milliseconds is poll's timeout: rounded up, or a timer would be early, and the loop spin until it is not.
+func milliseconds(until time.Time) int {
+	const longest = 24 * time.Hour // poll takes an int; waking up once a day costs nothing
+	if until.IsZero() {
+		return -1
+	}
+	d := min(max(time.Until(until), 0), longest)
+	return int((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func (p *pollPoller) poll(events []Event, timeout int) (int, error) {
+	found, err := unix.Poll(p.watched, timeout)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, os.NewSyscallError("poll", err)
+	}
+	if found > 0 && p.watched[0].Revents != 0 {
+		_, _ = unix.Read(p.pipe[0], p.drained[:]) // if it is not empty then, the next poll says so
+		found--
+	}
+	return p.report(events, found), nil
+}
+
+// report passes on what was found, going round.
+func (p *pollPoller) report(events []Event, found int) int {
+	n := 0
+	count := len(p.watched) - 1
+	for i := 0; i < count && n < min(found, len(events)); i++ {
+		at := 1 + (p.first+i)%count
+		w := &p.watched[at]
+		if w.Revents == 0 {
+			continue
+		}
+		events[n] = Event{FD: w.Fd, Gen: p.gens[at], Ready: pollReady(w.Revents)}
+		n++
+		if n == len(events) {
+			p.first = at
+		}
+	}
+	return n
+}
+
+// pollReady is what poll's bits mean; trouble is for everybody.
+func pollReady(bits int16) Interest {
+	switch bits {
+	case unix.POLLIN:
+		return Readable
+	case unix.POLLOUT:
+		return Writable
+	}
+	return Readable | Writable
+}
+
+func (p *pollPoller) Wake() {
+	_, _ = unix.Write(p.pipe[1], []byte{1}) // a full pipe wakes as well
+}
+
+func (p *pollPoller) Close() error {
+	p.watched = nil
+	return errors.Join(unix.Close(p.pipe[0]), unix.Close(p.pipe[1]))
+}

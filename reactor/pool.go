@@ -1,0 +1,134 @@
+package reactor
+
+// Work that may block, on a bounded number of goroutines. They are started when work first needs them and stay, parked,
+// until the reactor ends.
+
+import (
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+)
+
+type pool struct {
+	limit      int // of goroutines
+	queueLimit int // of calls that wait
+
+	outstanding atomic.Int32 // calls accepted and not yet done
+
+	mu      sync.Mutex
+	work    sync.Cond // signalled when there is work or the end; uses mu
+	queue   []func()  // the oldest first, from head on
+	head    int
+	idle    int // goroutines that wait for work
+	started int // goroutines that have not ended
+	closed  bool
+}
+
+// CallInThread calls f on a goroutine of the reactor's pool, where it may block. It may be called from any goroutine and
+// never blocks itself. What f finds out comes back through CallFromThread. A panic in f is reported and ends nothing.
+// The error is ErrPoolFull, or ErrStopped; an accepted call is made, and Run does not return before it is done.
+func (r *Reactor) CallInThread(f func()) error {
+	p := &r.threads
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := len(p.queue) - p.head
+	switch {
+	case p.closed:
+		return ErrStopped
+	case waiting < p.idle:
+		p.push(f)
+		p.work.Signal()
+	case p.started < p.limit:
+		p.started++
+		r.workers.Go(func() { r.thread(f) })
+	case waiting < p.queueLimit:
+		p.push(f)
+	default:
+		return ErrPoolFull
+	}
+	p.outstanding.Add(1)
+	return nil
+}
+
+// push queues f, using the room in front before it asks for more.
+func (p *pool) push(f func()) {
+	if len(p.queue) == cap(p.queue) && p.head > 0 {
+		n := copy(p.queue, p.queue[p.head:])
+		clear(p.queue[n:])
+		p.queue, p.head = p.queue[:n], 0
+	}
+	p.queue = append(p.queue, f)
+}
+
+// thread is one goroutine of the pool; it begins with f.
+func (r *Reactor) thread(f func()) {
+	p := &r.threads
+	defer p.leave(r)
+	for f != nil {
+		r.callCaught(f)
+		f = p.pull()
+	}
+}
+
+// callCaught calls f and reports its panic.
+func (r *Reactor) callCaught(f func()) {
+	defer r.threads.outstanding.Add(-1)
+	defer func() {
+		if v := recover(); v != nil {
+			err := &PanicError{Value: v, Stack: debug.Stack()}
+			r.CallFromThread(func() { r.report(err) })
+		}
+	}()
+	f()
+}
+
+// pull waits for the next call; nil is the end.
+func (p *pool) pull() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.head == len(p.queue) {
+		if p.closed {
+			return nil
+		}
+		p.idle++
+		p.work.Wait()
+		p.idle--
+	}
+	f := p.queue[p.head]
+	p.queue[p.head] = nil
+	p.head++
+	if p.head == len(p.queue) {
+		p.queue, p.head = p.queue[:0], 0
+	}
+	return f
+}
+
+// leave is a goroutine's last act, also when a call has ended it by Goexit. Then the queue may need another.
+func (p *pool) leave(r *Reactor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head < len(p.queue) {
+		r.workers.Go(func() { r.thread(p.pull()) })
+		return
+	}
+	p.started--
+	r.calls.interrupt(r.poller)
+}
+
+// close lets the goroutines end when the queue is empty.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.work.Broadcast()
+}
+
+// alive reports whether goroutines are left.
+func (p *pool) alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started > 0
+}
+
+// busy reports whether accepted calls are not yet done.
+func (p *pool) busy() bool { return p.outstanding.Load() > 0 }

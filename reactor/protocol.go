@@ -1,0 +1,110 @@
+package reactor
+
+// What a program writes against: a Factory makes a Protocol for each accepted connection, the Protocol is told what
+// happens to it, and acts through its Transport. All three live on the loop's goroutine and need no locks.
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Factory makes the protocol of each connection that a port accepts.
+type Factory interface {
+	// BuildProtocol is called on the loop for each accepted connection. Returning nil refuses it: the connection is
+	// closed and nobody is told.
+	BuildProtocol(remote netip.AddrPort) Protocol
+}
+
+// FactoryFunc is a function used as a Factory.
+type FactoryFunc func(remote netip.AddrPort) Protocol
+
+// BuildProtocol calls f.
+func (f FactoryFunc) BuildProtocol(remote netip.AddrPort) Protocol { return f(remote) }
+
+// A Protocol receives what happens to one connection. Every method is called on the loop and must not block. A panic
+// in one of them ends this connection and no other.
+//
+// A Protocol may also be a HalfCloser and a TimeoutHandler.
+type Protocol interface {
+	// ConnectionMade is called once, first.
+	ConnectionMade(t Transport)
+
+	// DataReceived brings what one read gave. The bytes are lent: they belong to the loop again when it returns.
+	DataReceived(p []byte)
+
+	// ConnectionLost is called exactly once, last, and never from inside another callback of the same connection. The
+	// socket is closed by then. The reason is told apart with errors.Is: ErrConnectionDone (an orderly end, from
+	// either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrShutdown; or it is a *PanicError.
+	ConnectionLost(reason error)
+}
+
+// A HalfCloser is a Protocol that goes on when its peer has finished sending. Without it the end of the peer's bytes
+// is the end of the connection.
+type HalfCloser interface {
+	// ReadConnectionLost is called at most once, when the peer has half-closed; no DataReceived follows. The
+	// connection lives until LoseConnection, AbortConnection, or a CloseWrite whose output has been sent.
+	ReadConnectionLost()
+}
+
+// A TimeoutHandler is a Protocol that decides what an expired SetTimeout means. Without it the connection is aborted
+// and lost with ErrTimeout.
+type TimeoutHandler interface {
+	// TimeoutConnection is called once for each SetTimeout that expires.
+	TimeoutConnection()
+}
+
+// A Producer makes output faster than a peer may read it. It is Twisted's IPushProducer: told to pause when the unsent
+// output has risen above the high water mark, and to resume when it has drained to the low one. It is told after the
+// flush that found it so, never in the middle of its own Write.
+type Producer interface {
+	PauseProducing()
+	ResumeProducing()
+}
+
+// A Transport is a connection as its Protocol sees it. All methods are for the loop's goroutine only; other goroutines
+// come in through CallFromThread. Once the connection is lost, or asked to end, writing to it is harmless and does
+// nothing: loss is told once, through ConnectionLost, and never by an error here.
+type Transport interface {
+	// Write queues p, or sends it at once. It copies what it cannot send, so p is free on return. It never blocks.
+	// What is written inside DataReceived goes out when that returns; all else at the end of the tick.
+	Write(p []byte)
+
+	// AvailableBuffer returns an empty slice with room behind it, as bufio.Writer.AvailableBuffer does: append to it
+	// and pass the result to the very next Write, which then copies nothing. It is void after any other Write and
+	// when the callback returns.
+	AvailableBuffer() []byte
+
+	// Buffered returns how many bytes were accepted and not yet taken by the socket.
+	Buffered() int
+
+	// LoseConnection ends the connection with ErrConnectionDone when all that is queued has been sent. Reading stops
+	// at once. A peer that does not read holds it open until the WriteTimeout of the port, or a SetTimeout.
+	LoseConnection()
+
+	// AbortConnection ends the connection at once with ErrAborted: what is queued is dropped and the peer gets a reset
+	// (RFC 9293, section 3.5.2).
+	AbortConnection()
+
+	// CloseWrite half-closes the connection when all that is queued has been sent. Reading goes on.
+	CloseWrite()
+
+	// PauseReading stops DataReceived, so that the peer is slowed by TCP's own flow control. ResumeReading undoes it.
+	// While reading is paused the end of the peer is not noticed either, unless output is waiting.
+	PauseReading()
+	ResumeReading()
+
+	// SetTimeout makes the timeout expire once, d from Now; 0 takes it back, and each call replaces the one before. It
+	// costs a few nanoseconds and is coarse: up to 50 ms late.
+	SetTimeout(d time.Duration)
+
+	// RegisterProducer names who is told of the water marks; nil removes it.
+	RegisterProducer(p Producer)
+
+	// LocalAddr asks the kernel for our end; it is the zero AddrPort once the connection is lost. RemoteAddr is the
+	// peer's and is always there. An IPv4 address is given as IPv4, also on a dual-stack port.
+	LocalAddr() netip.AddrPort
+	RemoteAddr() netip.AddrPort
+
+	// Reactor is the loop that this connection lives on.
+	Reactor() *Reactor
+}

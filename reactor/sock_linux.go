@@ -1,0 +1,55 @@
+package reactor
+
+// Sockets as Linux has them: made non-blocking at birth, and a listening socket for each loop.
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+var pollers = []pollerKind{{"epoll", newEpoller}, {"poll", newPollPoller}}
+
+func openSocket(family int) (int, error) {
+	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+}
+
+func (kernel) Listen(addr netip.AddrPort, o ListenOptions) (int, error) {
+	return socket(addr, func(fd int) error { return listen(fd, addr, o, reusePort) })
+}
+
+// Share opens another socket on the same port; the kernel spreads connections over all of them. The first one was bound
+// without SO_REUSEPORT, so that a second process does not get in unnoticed.
+func (k kernel) Share(_ int, addr netip.AddrPort, o ListenOptions) (int, error) {
+	return k.Listen(addr, o)
+}
+
+func reusePort(fd int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+}
+
+func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
+	var sa unix.RawSockaddrInet6 // has room for IPv4 too
+	conn, errno := sysAccept(fd, &sa)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
+	}
+	switch sa.Family {
+	case unix.AF_INET:
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		return conn, netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), hostOrder(sa4.Port)), 0
+	case unix.AF_INET6:
+		return conn, addrPort6(sa.Addr, hostOrder(sa.Port), sa.Scope_id), 0
+	}
+	return conn, netip.AddrPort{}, 0
+}
+
+// hostOrder turns a port around on a little-endian machine.
+func hostOrder(port uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], port)
+	return binary.BigEndian.Uint16(b[:])
+}

@@ -1,0 +1,289 @@
+package reactor
+
+// A connection. Its methods do not act; they note what is wanted and mark the connection as touched. settle then derives
+// what has to be done from the whole of it: bytes to send, a half-close, the end, whom to tell, what to watch for. It is
+// called in three places: when the connection's own read has been handled, when its socket has become writable, and at
+// the end of the tick for everyone else who was touched.
+//
+// An idle connection is this struct and a slot in the descriptor table. It owns no buffer.
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+type transport struct {
+	r        *Reactor
+	port     *Port
+	proto    Protocol
+	out      *bytebufferpool.ByteBuffer // accepted output that is not in the loop's buffer; nil if there is none
+	sent     int                        // how much of out the socket has taken
+	fate     error                      // set when the connection must end at once, whatever is queued
+	producer Producer
+	deadline int64 // of SetTimeout; 0 is none
+	progress int64 // when the socket last took output, while it holds some back; 0 if it does not
+	remote   netip.AddrPort
+	fd       int32
+	flags    flags
+}
+
+// flags is what a connection wants and where it is.
+type flags uint16
+
+const (
+	paused      flags = 1 << iota // PauseReading
+	eof                           // the peer has half-closed
+	losing                        // LoseConnection: end when all is sent
+	halfClosing                   // CloseWrite: half-close when all is sent
+	halfClosed                    // and that has been done
+	doomed                        // fate is set
+	gone                          // out of the table
+	full                          // the socket takes no more until it is writable
+	touched                       // on the reactor's list of connections to settle
+	slowed                        // the producer was told to pause
+)
+
+const (
+	dead = doomed | gone                // nothing more is sent
+	deaf = paused | eof | losing | dead // DataReceived is not called
+	mute = halfClosing | losing | dead  // Write does nothing
+)
+
+var (
+	_ Reader    = (*transport)(nil)
+	_ Writer    = (*transport)(nil)
+	_ Transport = (*transport)(nil)
+)
+
+// adopt makes a connection of a descriptor that was just accepted. It is in the table before anybody is called, so that
+// whatever goes wrong then has one way out.
+func (p *Port) adopt(fd int, remote netip.AddrPort) {
+	r := p.r
+	t := &transport{r: r, port: p, fd: int32(fd), remote: remote}
+	r.fds.claim(fd, t)
+	before := r.current
+	r.current = t
+	if reason := t.open(); reason != nil {
+		r.lose(t, reason)
+	}
+	r.current = before
+}
+
+// open introduces the connection to its protocol.
+func (t *transport) open() error {
+	proto := t.port.factory.BuildProtocol(t.remote)
+	if proto == nil {
+		return ErrConnectionDone
+	}
+	t.proto = proto
+	t.r.out.owner = t
+	proto.ConnectionMade(t)
+	t.push()
+	t.r.out.owner = nil
+	return t.settle()
+}
+
+// DoRead reads once and hands over what there is. If there is more, the poller will say so: asking the socket until it is
+// empty would cost one more system call each time.
+func (t *transport) DoRead() error {
+	r := t.r
+	if t.flags&deaf != 0 {
+		return nil // an earlier callback of this tick asked for it
+	}
+	n, errno := r.sys.Read(int(t.fd), r.in)
+	switch {
+	case n > 0:
+		r.out.owner = t
+		t.proto.DataReceived(r.in[:n])
+		t.push()
+		r.out.owner = nil
+	case errno == 0:
+		h, ok := t.proto.(HalfCloser)
+		if !ok {
+			return ErrConnectionDone
+		}
+		t.flags |= eof
+		r.out.owner = t
+		h.ReadConnectionLost()
+		t.push()
+		r.out.owner = nil
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		return nil
+	default:
+		return lost(errno)
+	}
+	return t.settle()
+}
+
+// DoWrite goes on sending.
+func (t *transport) DoWrite() error {
+	t.flags &^= full
+	return t.settle()
+}
+
+// settleTouched is settle for those on the list.
+func (t *transport) settleTouched() error {
+	t.flags &^= touched
+	if t.flags&gone != 0 {
+		return nil
+	}
+	return t.settle()
+}
+
+// settle does what the connection's state calls for. A non-nil result is the reason that it ends.
+func (t *transport) settle() error {
+	t.sendQueued()
+	if t.flags&doomed != 0 {
+		return t.fate
+	}
+	if t.out == nil {
+		if t.flags&losing != 0 {
+			return ErrConnectionDone
+		}
+		if t.flags&(halfClosing|halfClosed) == halfClosing {
+			t.flags |= halfClosed
+			if errno := t.r.sys.CloseWrite(int(t.fd)); errno != 0 {
+				return lost(errno)
+			}
+		}
+		if t.flags&(halfClosed|eof) == halfClosed|eof {
+			return ErrConnectionDone
+		}
+	}
+	if t.producer != nil {
+		t.tellProducer()
+	}
+	return t.watch()
+}
+
+// tellProducer tells it which side of the water marks the output has come to.
+func (t *transport) tellProducer() {
+	unsent := t.Buffered()
+	switch {
+	case t.flags&mute != 0:
+	case t.flags&slowed == 0 && unsent > t.port.options.HighWater:
+		t.flags |= slowed
+		t.producer.PauseProducing()
+	case t.flags&slowed != 0 && unsent <= t.port.options.LowWater:
+		t.flags &^= slowed
+		t.producer.ResumeProducing()
+	}
+}
+
+// watch has the poller watch for what the connection waits for.
+func (t *transport) watch() error {
+	var reader Reader
+	var writer Writer
+	var want Interest
+	if t.flags&deaf == 0 {
+		reader, want = t, Readable
+	}
+	if t.flags&full != 0 {
+		writer, want = t, want|Writable
+	}
+	fds := &t.r.fds
+	if want == fds.slots[t.fd].have {
+		return nil
+	}
+	if err := fds.set(int(t.fd), reader, writer); err != nil {
+		return &watchError{err}
+	}
+	return nil
+}
+
+// ConnectionLost is called by the reap step: it closes the socket first, so that no protocol's fault can keep it open,
+// and then tells the protocol.
+func (t *transport) ConnectionLost(reason error) {
+	r := t.r
+	r.fds.release(int(t.fd))
+	if reset(reason) {
+		r.sys.Reset(int(t.fd))
+	}
+	r.sys.Close(int(t.fd))
+	t.fd = -1
+	t.release()
+	t.producer = nil
+	if t.proto != nil {
+		t.proto.ConnectionLost(reason)
+	}
+}
+
+// reset reports whether the peer gets a reset instead of an orderly end: when the end is one-sided and what was sent is
+// not whole.
+func reset(reason error) bool {
+	if _, ok := reason.(*PanicError); ok {
+		return true
+	}
+	return reason == ErrAborted || reason == ErrTimeout
+}
+
+// touch has settle called: by DoRead if it is this connection's, else at the end of the tick.
+func (t *transport) touch() {
+	if t.flags&(touched|gone) == 0 && t.r.out.owner != t {
+		t.flags |= touched
+		t.r.touched.add(t)
+	}
+}
+
+// doom ends the connection at the next settle.
+func (t *transport) doom(reason error) {
+	if t.flags&(doomed|gone) == 0 {
+		t.flags |= doomed
+		t.fate = reason
+		t.touch()
+	}
+}
+
+// FD is the descriptor, -1 when it is closed.
+func (t *transport) FD() int { return int(t.fd) }
+
+func (t *transport) LoseConnection() {
+	t.flags |= losing
+	t.touch()
+}
+
+func (t *transport) AbortConnection() { t.doom(ErrAborted) }
+
+func (t *transport) CloseWrite() {
+	t.flags |= halfClosing
+	t.touch()
+}
+
+func (t *transport) PauseReading() {
+	t.flags |= paused
+	t.touch()
+}
+
+func (t *transport) ResumeReading() {
+	t.flags &^= paused
+	t.touch()
+}
+
+func (t *transport) SetTimeout(d time.Duration) {
+	if d <= 0 {
+		t.deadline = 0
+		return
+	}
+	t.deadline = later(t.r.clock(), d)
+	t.r.sweeps.by(t.deadline)
+}
+
+func (t *transport) RegisterProducer(p Producer) {
+	t.producer = p
+	t.flags &^= slowed
+	t.touch()
+}
+
+func (t *transport) LocalAddr() netip.AddrPort {
+	if t.fd < 0 {
+		return netip.AddrPort{}
+	}
+	return t.r.sys.LocalAddr(int(t.fd))
+}
+
+func (t *transport) RemoteAddr() netip.AddrPort { return t.remote }
+
+func (t *transport) Reactor() *Reactor { return t.r }
