@@ -1,0 +1,95 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// spell writes segments in a notation that shows what became of each.
+func spell(segments []segment) string {
+	var words []string
+	for _, s := range segments {
+		words = append(words, fmt.Sprintf([]string{"=%s", "$%s", "{%s}", "{%s...}"}[s.kind], s.text))
+	}
+	return strings.Join(words, " ")
+}
+
+func TestParsePattern(t *testing.T) {
+	for _, test := range []struct {
+		text, method, segments string
+		names                  []string
+	}{
+		{"/", "", "{...}", nil},
+		{"/{$}", "", "$", nil},
+		{"/a", "", "=a", nil},
+		{"/a/", "", "=a {...}", nil},
+		{"/a/{$}", "", "=a $", nil},
+		{"GET /users/{id}", "GET", "=users {id}", []string{"id"}},
+		{"PROPFIND \t /{a}/b/{c...}", "PROPFIND", "{a} =b {c...}", []string{"a", "c"}},
+		{"get /", "get", "{...}", nil},
+		{" /a", "", "=a", nil},
+		{"/{größe}/{_1}", "", "{größe} {_1}", []string{"größe", "_1"}},
+		{"/%61%2fb/%7Bx}", "", "=a/b ={x}", nil},
+		{"/%/%zz/a%2", "", "=% =%zz =a%2", nil}, // no escapes, so themselves
+		{"/a/%2F", "", "=a $", nil},             // as http.ServeMux has it
+		{"/.a/...", "", "=.a =...", nil},
+		{"/%2e%2E", "", "=..", nil}, // not a dot segment: nobody removes it
+	} {
+		p, err := parsePattern(test.text)
+		if err != nil {
+			t.Errorf("%q: %v", test.text, err)
+			continue
+		}
+		if got := spell(p.segments); p.method != test.method || got != test.segments || !slices.Equal(p.names, test.names) {
+			t.Errorf("%q: got method %q, segments %s, names %q", test.text, p.method, got, p.names)
+		}
+	}
+}
+
+func TestParsePatternErrors(t *testing.T) {
+	manyWildcards := ""
+	for i := range maxWildcards {
+		manyWildcards += fmt.Sprintf("/{w%d}", i)
+	}
+	if _, err := parsePattern(manyWildcards); err != nil {
+		t.Errorf("%d wildcards: %v", maxWildcards, err)
+	}
+	for text, want := range map[string]string{
+		"":                     "offset 0: path missing /",
+		"GET":                  "offset 0: path missing /",
+		"GET ":                 "offset 4: path missing /",
+		"/a b":                 `offset 0: invalid method "/a"`,
+		"G=T /":                `offset 0: invalid method "G=T"`,
+		"GÖT /":                `offset 0: invalid method "GÖT"`,
+		"example.com/":         "offset 0: patterns with a host",
+		"GET example.com/":     "offset 4: patterns with a host",
+		"GET {x}/":             "offset 4: path must begin with / before '{'",
+		"/a//b":                "offset 0: a path with an empty",
+		"//":                   "offset 0: a path with an empty",
+		"PUT  /a/../b":         "offset 5: a path with an empty",
+		"/a/.":                 "offset 0: a path with an empty",
+		"CONNECT /./":          "offset 8: a path with an empty",
+		"/a/x{y}":              "offset 3: bad wildcard segment (must start with '{')",
+		"/a/{y}x":              "offset 3: bad wildcard segment (must end with '}')",
+		"/{":                   "offset 1: bad wildcard segment (must end with '}')",
+		"/{a/b}":               "offset 1: bad wildcard segment (must end with '}')",
+		"/{$}/a":               "offset 1: {$} not at end",
+		"/{$}/":                "offset 1: {$} not at end",
+		"/{x...}/":             "offset 1: {...} wildcard not at end",
+		"/{}":                  "offset 1: empty wildcard",
+		"/{...}":               "offset 1: empty wildcard",
+		"/{$...}":              `offset 1: bad wildcard name "$"`,
+		"/{1a}":                `offset 1: bad wildcard name "1a"`,
+		"/{a-b}":               `offset 1: bad wildcard name "a-b"`,
+		"/{%61}":               `offset 1: bad wildcard name "%61"`,
+		"GET /{x}/b/{x...}":    `offset 11: duplicate wildcard name "x"`,
+		manyWildcards + "/{x}": "more than 16 wildcards",
+		manyWildcards + "/":    "more than 16 wildcards",
+	} {
+		if _, err := parsePattern(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got error %v, want %q", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package router
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+func TestConflicts(t *testing.T) {
+	for _, test := range []struct {
+		p, q, why string // no why: they do not conflict
+	}{
+		{"/a", "/a", "both match the same requests"},
+		{"/{x}/b", "/{y}/b", "both match the same requests"},
+		{"/a/", "/a/{x...}", "both match the same requests"},
+		{"/a/{$}", "/a/%2F", "both match the same requests"},
+		{"/%61", "/a", "both match the same requests"},
+		{"/a/{x}", "/{y}/b", `both match paths like "/a/b", and neither path is the more specific`},
+		{"/{x}/b/{$}", "/{y}/{z}/%2F/d", ""},
+		{"/{x}/b%20c/", "/a/{z}/{$}", `both match paths like "/a/b%20c/"`},
+		{"/{x}/%2F/{y}", "/a/{z...}", `both match paths like "/a/%2F/y"`},
+		{"GET /", "/a", `"GET /" matches fewer methods, but more paths`},
+		{"GET /a", "HEAD /", `"GET /a" matches more methods, but fewer paths`},
+		{"HEAD /", "GET /a", `"HEAD /" matches fewer methods, but more paths`},
+		{"GET /{x}", "/{y}/b", ""},
+		{"GET /", "/", ""},
+		{"GET /a", "HEAD /a", ""},
+		{"GET /{x}", "POST /{y}", ""},
+		{"/a/{$}", "/a/{x}", ""},
+		{"/a/", "/a", ""},
+		{"/a/b", "/{x...}", ""},
+		{"/{x}/", "/a/b/{y...}", ""},
+	} {
+		p, errP := parsePattern(test.p)
+		q, errQ := parsePattern(test.q)
+		if errP != nil || errQ != nil {
+			t.Fatal(errP, errQ)
+		}
+		if conflicts(p, q) != conflicts(q, p) {
+			t.Errorf("%q, %q: a conflict only in one order", test.p, test.q)
+		}
+		switch got := conflicts(p, q); {
+		case got != (test.why != ""):
+			t.Errorf("%q, %q: conflict %t", test.p, test.q, got)
+		case got && !strings.Contains(explainConflict(p, q), test.why):
+			t.Errorf("%q, %q: %s, want %s", test.p, test.q, explainConflict(p, q), test.why)
+		}
+	}
+}
+
+// TestSegmentRelation holds the two halves of the table against each other.
+func TestSegmentRelation(t *testing.T) {
+	mirror := map[relation]relation{equal: equal, wider: narrower, narrower: wider, disjoint: disjoint}
+	for a := range kinds {
+		for b := range kinds {
+			if segmentRelation[a][b] != mirror[segmentRelation[b][a]] {
+				t.Errorf("kinds %d and %d: %d one way, %d the other", a, b, segmentRelation[a][b], segmentRelation[b][a])
+			}
+		}
+	}
+}
+
+// TestCommonPath takes patterns that a programmer would see in the message about a conflict: both must match
+// the path that it gives as an example.
+func TestCommonPath(t *testing.T) {
+	const pairs, atLeast = 20000, 100
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	checked := 0
+	for range pairs {
+		p, errP := parsePattern(randomPattern(rng))
+		q, errQ := parsePattern(randomPattern(rng))
+		if errP != nil || errQ != nil || comparePaths(p.segments, q.segments) != crossing {
+			continue
+		}
+		checked++
+		path := commonPath(p.segments, q.segments)
+		for _, p := range []*pattern{p, q} {
+			var m match
+			if grow(t, "GET "+p.text[strings.IndexByte(p.text, '/'):]).match("GET", []byte(path), &m) != matched {
+				t.Fatalf("seed %d: %q and %q are said to have %q in common", seed, p.text, q.text, path)
+			}
+		}
+	}
+	if checked < atLeast {
+		t.Errorf("only %d pairs were checked", checked)
+	}
+}

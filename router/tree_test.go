@@ -1,0 +1,205 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// grow returns a tree of the patterns.
+func grow(tb testing.TB, patterns ...string) *tree {
+	tb.Helper()
+	t := new(tree)
+	for _, text := range patterns {
+		p, err := parsePattern(text)
+		if err == nil {
+			err = t.insert(&route{pattern: p, site: "here"})
+		}
+		if err != nil {
+			tb.Fatalf("pattern %q: %v", text, err)
+		}
+	}
+	return t
+}
+
+// lookUp matches and spells the result: the pattern and its values as they stand in the path, or the status and
+// the Allow field of the answer.
+func lookUp(t *tree, method, path string) string {
+	var m match
+	if o := t.match(method, []byte(path), &m); o != matched {
+		status, allow := t.refuse(o, method, []byte(path))
+		return strings.TrimSpace(fmt.Sprint(status, " ", allow))
+	}
+	words := []string{m.route.pattern.text}
+	for i, name := range m.route.pattern.names {
+		words = append(words, name+"="+path[m.spans[i].Off:][:m.spans[i].Len])
+	}
+	return strings.Join(words, " ")
+}
+
+// TestMatch shows the cases; TestServeMuxLaw covers the rest.
+func TestMatch(t *testing.T) {
+	tree := grow(t,
+		"GET /{$}",
+		"GET /users/{id}", "DELETE /users/{user}", "GET /users/me", "HEAD /users/me",
+		"/users/{id}/posts/{post}", "/users/me/posts/pinned",
+		"GET /files/{path...}", "GET /files/readme",
+		"/api/", "/api/v1/{$}", "LOCK /api/v1/lock",
+		"GET /a%20b/{x}",
+	)
+	for _, test := range []struct{ method, path, want string }{
+		{"GET", "/", "GET /{$}"},
+		{"HEAD", "/", "GET /{$}"},
+		{"POST", "/", "405 GET, HEAD, OPTIONS"},
+		{"OPTIONS", "/", "204 GET, HEAD, OPTIONS"},
+		{"GET", "/nowhere", "404"},
+		{"OPTIONS", "/nowhere", "404"},
+
+		// The more specific wins, in path and in method.
+		{"GET", "/users/me", "GET /users/me"},
+		{"HEAD", "/users/me", "HEAD /users/me"},
+		{"HEAD", "/users/7", "GET /users/{id} id=7"},
+		{"DELETE", "/users/me", "DELETE /users/{user} user=me"},
+		{"PUT", "/users/me", "405 DELETE, GET, HEAD, OPTIONS"},
+
+		// A branch that leads nowhere is given up.
+		{"GET", "/users/me/posts/pinned", "/users/me/posts/pinned"},
+		{"GET", "/users/me/posts/1", "/users/{id}/posts/{post} id=me post=1"},
+
+		// A wildcard is a whole segment, and not an empty one.
+		{"GET", "/users/a.b;c", "GET /users/{id} id=a.b;c"},
+		{"GET", "/users/", "404"},
+		{"GET", "/users/7/", "404"},
+
+		// The rest of a path may be empty, but for its slash.
+		{"GET", "/files/a/b/", "GET /files/{path...} path=a/b/"},
+		{"GET", "/files/", "GET /files/{path...} path="},
+		{"GET", "/files/readme", "GET /files/readme"},
+		{"GET", "/api/x/y", "/api/"},
+		{"GET", "/api/v1/", "/api/v1/{$}"},
+		{"GET", "/api/v1/x", "/api/"},
+
+		// A path that lacks a slash is not taken by a route for less.
+		{"GET", "/files", "404"},
+		{"GET", "/api/v1", "404"},
+
+		// Segments are decoded, each for itself.
+		{"GET", "/%75sers/m%65", "GET /users/me"},
+		{"GET", "/users/a%2Fb", "GET /users/{id} id=a%2Fb"},
+		{"GET", "/users/..%2f..", "GET /users/{id} id=..%2f.."},
+		{"GET", "/a%20b/%41", "GET /a%20b/{x} x=%41"},
+		{"GET", "/a%2/b", "404"},
+
+		// A path that is not clean matches nothing, least of all what takes the rest.
+		{"GET", "/files/../users/me", "404"},
+		{"GET", "/files/a/..", "404"},
+		{"GET", "/files//a", "404"},
+		{"GET", "/files/.", "404"},
+		{"GET", "//", "404"},
+		{"GET", "/users//posts/1", "404"},
+		{"GET", "/files/.../.a", "GET /files/{path...} path=.../.a"},
+
+		// Methods that the standard does not know are known if a route names them.
+		{"LOCK", "/api/v1/lock", "LOCK /api/v1/lock"},
+		{"LOCK", "/api/x", "/api/"},
+		{"UNLOCK", "/api/x", "501"},
+		{"get", "/", "501"},
+		{"", "/", "501"},
+
+		// Targets that are not of origin form.
+		{"OPTIONS", "*", "204 DELETE, GET, HEAD, LOCK, OPTIONS, PATCH, POST, PUT, TRACE"},
+		{"GET", "*", "404"},
+		{"CONNECT", "example.com:80", "404"},
+		{"GET", "", "404"},
+	} {
+		if got := lookUp(tree, test.method, test.path); got != test.want {
+			t.Errorf("%s %s: got %s, want %s", test.method, test.path, got, test.want)
+		}
+	}
+}
+
+// TestOptionsAsterisk holds that the server's methods are those that routes named, and what follows from them.
+func TestOptionsAsterisk(t *testing.T) {
+	for want, patterns := range map[string][]string{
+		"204 OPTIONS":                  {},
+		"204 OPTIONS, POST":            {"POST /a"},
+		"204 GET, HEAD, LOCK, OPTIONS": {"GET /a", "LOCK /b"},
+		"204 CONNECT, HEAD, OPTIONS":   {"CONNECT /a", "OPTIONS /b", "HEAD /c"},
+		"204 DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE": {"/"},
+	} {
+		if got := lookUp(grow(t, patterns...), "OPTIONS", "*"); got != want {
+			t.Errorf("%q: got %s, want %s", patterns, got, want)
+		}
+	}
+}
+
+// TestChildren holds that the three ways of finding a child agree, for few children and for many.
+func TestChildren(t *testing.T) {
+	var c children
+	for i := range 3 * scanLimit {
+		text := fmt.Sprintf("%d é%%", i*7%10+i)
+		want := c.grow(text)
+		if c.grow(text) != want {
+			t.Fatalf("%q was made twice", text)
+		}
+		escaped := strings.NewReplacer(" ", "%20", "é", "%c3%A9", "%", "%25").Replace(text)
+		for way, got := range map[string]*node{
+			"get": c.get(text), "find": c.find([]byte(text)), "findEscaped": c.findEscaped([]byte(escaped)),
+		} {
+			if got != want {
+				t.Errorf("%d children: %s gave another child for %q", len(c.texts), way, text)
+			}
+		}
+		for _, absent := range []string{"", "%20", text + "x", text[:len(text)-1], "\xff", "%ff" + escaped} {
+			if c.get(absent) != nil || c.find([]byte(absent)) != nil || isEscaped([]byte(absent)) && c.findEscaped([]byte(absent)) != nil {
+				t.Errorf("found %q", absent)
+			}
+		}
+	}
+}
+
+func TestMostWildcards(t *testing.T) {
+	pattern, path, want := "", "", ""
+	for i := range maxWildcards {
+		pattern += fmt.Sprintf("/{w%d}", i)
+		path += fmt.Sprintf("/%d", i)
+		want += fmt.Sprintf(" w%d=%d", i, i)
+	}
+	if got := lookUp(grow(t, pattern), "GET", path); got != pattern+want {
+		t.Errorf("got %s", got)
+	}
+	if got := lookUp(grow(t, pattern), "GET", path+"/x"); got != "404" {
+		t.Errorf("with a segment too many: got %s", got)
+	}
+}
+
+func TestTooManyExtensionMethods(t *testing.T) {
+	tree := new(tree)
+	for i := range maxExtensions + 1 {
+		p, err := parsePattern(fmt.Sprintf("M%d /", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.insert(&route{pattern: p}); (err != nil) != (i == maxExtensions) {
+			t.Errorf("method %d: %v", i, err)
+		}
+	}
+}
+
+func TestMatchAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tree := grow(t, manyRoutes()...)
+	for _, path := range []string{
+		"/plaintext", "/users/123/posts/456", "/users/1%323/posts/%34", "/files/a/b/c", "/nowhere/to/be/found", "/%70laintext", "//",
+	} {
+		p := []byte(path)
+		if n := testing.AllocsPerRun(100, func() {
+			var m match
+			tree.match("GET", p, &m)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", path, n)
+		}
+	}
+}
