@@ -1,0 +1,81 @@
+// Command bench measures what an answer costs: CPU time per request.
+// It starts servers, loads them over loopback, stops them, and prints Markdown.
+//
+// The machines that it runs on are noisy, so it never compares two absolute figures: servers are taken in turn, and
+// each figure is a ratio to a minimal C server that ran just before and just after. It runs on Linux only, and it
+// measures the program as users run it: a process of its own, not a library linked into the tool.
+//
+//	go run . plaintext      CPU time per request
+//
+// README.md says what each number means.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// A subcommand is one kind of measurement: what it says in the usage, and the function that does it all.
+type subcommand struct {
+	name  string
+	about string
+	run   func(ctx context.Context, args []string, stdout io.Writer) error
+}
+
+var subcommands = []subcommand{
+	{"plaintext", "CPU time per request, as a ratio to a minimal C epoll server", plaintext},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := dispatch(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		usage(os.Stderr)
+		return errors.New("which measurement?")
+	}
+	for _, s := range subcommands {
+		if s.name != args[0] {
+			continue
+		}
+		err := s.run(ctx, args[1:], os.Stdout)
+		if err != nil && ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		usage(os.Stdout)
+		return nil
+	}
+	usage(os.Stderr)
+	return fmt.Errorf("no measurement is named %q", args[0])
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "Measures HTTP/1.1 servers on loopback. Run it inside bench/:\n\n")
+	for _, s := range subcommands {
+		fmt.Fprintf(w, "  go run . %-10s %s\n", s.name, s.about)
+	}
+	fmt.Fprint(w, "\nEach has -h. The servers:\n\n")
+	for _, s := range servers {
+		fmt.Fprintf(w, "  %-10s %s\n", s.name, s.about)
+	}
+	fmt.Fprint(w, "\nIt needs Linux, Go, gcc and taskset; wrk for plaintext and syscalls; strace for syscalls.\n")
+}
