@@ -1,11 +1,14 @@
-// Command bench measures what an answer costs: CPU time per request.
-// It starts servers, loads them over loopback, stops them, and prints Markdown.
+// Command bench measures what an answer costs: CPU time, memory, system calls, and what is left behind by clients
+// that misbehave. It starts servers, loads them over loopback, stops them, and prints Markdown.
 //
 // The machines that it runs on are noisy, so it never compares two absolute figures: servers are taken in turn, and
 // each figure is a ratio to a minimal C server that ran just before and just after. It runs on Linux only, and it
 // measures the program as users run it: a process of its own, not a library linked into the tool.
 //
 //	go run . plaintext      CPU time per request
+//	go run . idle           memory of an idle keep-alive connection
+//	go run . syscalls       system calls per request, and at rest
+//	go run . abuse          do descriptors come back after a storm of broken clients?
 //
 // README.md says what each number means.
 package main
@@ -30,6 +33,9 @@ type subcommand struct {
 
 var subcommands = []subcommand{
 	{"plaintext", "CPU time per request, as a ratio to a minimal C epoll server", plaintext},
+	{"idle", "memory of an idle keep-alive connection", idle},
+	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
+	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
 }
 
 func main() {
