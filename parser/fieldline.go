@@ -4,9 +4,13 @@ package parser
 // section differ only in where their lines go and whether they mean anything. No line is folded, no white space
 // stands before a colon, and lines end in CR LF alone: what section 2.2 and 5.2 let a recipient repair is refused.
 
-// fieldLines scans from w[i] to behind the empty line's LF.
+// fieldLines scans from w[i] to behind the empty line's LF. The line that is being scanned is the last of its list.
 func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
-	f := &h.line
+	lines := &h.Fields
+	if p.part == partTrailer {
+		lines = &h.Trailers
+	}
+	f := lastLine(*lines)
 	for i < len(w) {
 		switch p.at {
 		case atLine:
@@ -18,7 +22,8 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			if err := p.beginLine(w[i], h); err != nil {
 				return i, err
 			}
-			f.Name.Off = uint32(i)
+			*lines = append(*lines, Field{Name: Span{Off: uint32(i)}})
+			f = lastLine(*lines)
 			p.at = atName
 			fallthrough
 		case atName:
@@ -37,7 +42,7 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			p.at = atSpace
 			fallthrough
 		case atSpace:
-			for i < len(w) && (w[i] == ' ' || w[i] == '\t') {
+			for i < len(w) && isSpace(w[i]) {
 				i++
 			}
 			if i == len(w) {
@@ -65,8 +70,10 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			if w[i] != '\n' {
 				return i, errLineEnd
 			}
-			if err := p.endLine(w, h); err != nil {
-				return i, err
+			if f.Known-1 < lastMeaningful && p.part == partHead {
+				if err := h.note(w, f); err != nil {
+					return i, err
+				}
 			}
 			i++
 			p.at = atLine
@@ -80,6 +87,13 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 	return i, errMore
 }
 
+func lastLine(lines []Field) *Field {
+	if len(lines) == 0 {
+		return nil
+	}
+	return &lines[len(lines)-1]
+}
+
 // beginLine decides whether a field line may begin, and with c.
 func (p *Parser) beginLine(c byte, h *Head) *Error {
 	switch {
@@ -88,28 +102,15 @@ func (p *Parser) beginLine(c byte, h *Head) *Error {
 			return errFieldLines
 		}
 		return nil
-	case c == ' ' || c == '\t':
+	case isSpace(c):
 		return errFieldFold
 	}
 	return errFieldName
 }
 
-// endLine keeps the line that is complete, and lets it say what it means if it stands in a head.
-func (p *Parser) endLine(w []byte, h *Head) *Error {
-	if p.part == partTrailer {
-		h.Trailers = append(h.Trailers, h.line)
-		return nil
-	}
-	h.Fields = append(h.Fields, h.line)
-	if h.line.Known <= lastMeaningful && h.line.Known != FieldOther {
-		return h.note(w, h.line)
-	}
-	return nil
-}
-
 // trimEnd moves end back over the white space before it, not beyond begin.
 func trimEnd(w []byte, begin, end int) int {
-	for end > begin && (w[end-1] == ' ' || w[end-1] == '\t') {
+	for end > begin && isSpace(w[end-1]) {
 		end--
 	}
 	return end

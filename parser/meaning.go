@@ -51,9 +51,6 @@ func (h *Head) decide(limits *Limits) *Error {
 	if h.MethodID == MethodConnect || h.MethodID == MethodTrace {
 		h.seen |= seenContentless
 	}
-	if h.Form == OriginForm || h.Form == AsteriskForm {
-		h.Authority = h.host
-	}
 	if h.seen == seenHost { // nothing else was said: most requests
 		h.KeepAlive = true
 		return nil
@@ -79,11 +76,11 @@ func (h *Head) decide(limits *Limits) *Error {
 func (h *Head) has(s seen) bool { return h.seen&s == s }
 
 // note checks the line f, of a field that means something, and marks what it says.
-func (h *Head) note(b []byte, f Field) *Error {
+func (h *Head) note(b []byte, f *Field) *Error {
 	v := f.Value.In(b)
 	switch f.Known {
 	case FieldHost:
-		return h.noteHost(v, f.Value)
+		return h.noteHost(v, f.Value.Off)
 	case FieldConnection:
 		return h.noteConnection(v)
 	case FieldContentLength:
@@ -102,8 +99,9 @@ func (h *Head) note(b []byte, f Field) *Error {
 	return nil
 }
 
-// noteHost: once, and a valid host with or without a port (RFC 9112 section 3.2).
-func (h *Head) noteHost(v []byte, s Span) *Error {
+// noteHost: once, and a valid host with or without a port (RFC 9112 section 3.2). The target's authority, if it has
+// one, wins (section 3.2.2).
+func (h *Head) noteHost(v []byte, off uint32) *Error {
 	if h.has(seenHost) {
 		return errHostTwice
 	}
@@ -111,7 +109,9 @@ func (h *Head) noteHost(v []byte, s Span) *Error {
 		return errHost
 	}
 	h.seen |= seenHost
-	h.host = s
+	if h.Form == OriginForm || h.Form == AsteriskForm {
+		h.Authority = Span{off, uint32(len(v))}
+	}
 	return nil
 }
 

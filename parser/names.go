@@ -98,14 +98,18 @@ var fieldNames = [...]string{
 // String gives the field's name in its usual spelling, or "" for FieldOther.
 func (f FieldID) String() string { return fieldNames[f] }
 
-// fieldID finds the number of a field name, without regard to ASCII case.
+// fieldID finds the number of a field name, without regard to ASCII case. Most names on the wire are none of these, and
+// the length that stands in the table tells so without a look at the names.
 func fieldID(name []byte) FieldID {
 	if len(name) == 0 {
 		return FieldOther
 	}
-	id := fieldTable[fieldHash(len(name), name[0], name[len(name)-1])]
-	if known := fieldNames[id]; len(known) == len(name) && (string(name) == known || EqualFold(name, known)) {
-		return id
+	e := fieldTable[fieldHash(len(name), name[0], name[len(name)-1])]
+	if int(e.length) != len(name) {
+		return FieldOther
+	}
+	if known := fieldNames[e.id]; string(name) == known || EqualFold(name, known) {
+		return e.id
 	}
 	return FieldOther
 }
@@ -123,16 +127,17 @@ const (
 	hashLast  = 16
 )
 
-var fieldTable = func() (t [hashSlots]FieldID) {
-	for id, name := range fieldNames {
-		if id == int(FieldOther) {
-			continue
-		}
+var fieldTable = func() (t [hashSlots]struct {
+	id     FieldID
+	length uint8
+},
+) {
+	for id, name := range fieldNames[1:] {
 		slot := &t[fieldHash(len(name), name[0], name[len(name)-1])]
-		if *slot != FieldOther {
-			panic("parser: field names collide: " + name + ", " + slot.String())
+		if slot.id != FieldOther {
+			panic("parser: field names collide: " + name + ", " + slot.id.String())
 		}
-		*slot = FieldID(id)
+		slot.id, slot.length = FieldID(id+1), uint8(len(name))
 	}
 	return t
 }()

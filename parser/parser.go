@@ -113,11 +113,14 @@ func (p *Parser) head(b []byte, h *Head) (Event, int, error) {
 	i := int(p.pos)
 	if p.at <= atBlankLF {
 		h.reset()
-		var err *Error
-		if i, err = p.blankLines(b); err == errMore {
-			return NeedMore, i, nil
+		if p.at == atStart && len(b) > 0 && b[0] != '\r' {
+			p.at = atMethod
+		} else if skipped, err := p.blankLines(b); err == errMore {
+			return NeedMore, skipped, nil
 		} else if err != nil {
 			return p.fail(err)
+		} else {
+			i = skipped
 		}
 		h.Start = uint32(i)
 		h.Method.Off = uint32(i)

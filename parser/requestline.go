@@ -24,8 +24,8 @@ const (
 	atQueryHex1
 	atQueryHex2
 	atVersion
-	atRequestLF
-	atLine // the first byte of a field line, or of the empty line
+	atVersionMore // behind its first byte
+	atLine        // the first byte of a field line, or of the empty line
 	atName
 	atSpace // white space before a value
 	atValue
@@ -58,46 +58,46 @@ func (p *Parser) blankLines(b []byte) (int, *Error) {
 // requestLine scans from w[i] to behind the line's LF.
 func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
 	var err *Error
-	switch {
-	case p.at == atMethod:
-		if i, err = p.method(w, i, h); err != nil {
+	if p.at == atMethod {
+		for i < len(w) && class[w[i]]&isToken != 0 {
+			i++
+		}
+		if err = p.endMethod(w, i, h); err != nil {
 			return i, err
 		}
-		fallthrough
-	case p.at < atVersion:
+		i++
+	}
+	if p.at < atVersion {
 		if i, err = p.target(w, i, h); err != nil {
 			return i, err
 		}
-		fallthrough
-	default:
-		if i, err = p.version(w, i, h); err != nil {
-			return i, err
-		}
+	}
+	if rest := w[i:]; p.at == atVersion && len(rest) >= versionLen && binary.LittleEndian.Uint64(rest) == http11 && rest[8] == '\r' && rest[9] == '\n' {
+		h.Minor = 1
+		i += versionLen
+	} else if i, err = p.version(w, i, h); err != nil {
+		return i, err
 	}
 	p.at = atLine
 	return i, checkTarget(h)
 }
 
-func (p *Parser) method(w []byte, i int, h *Head) (int, *Error) {
-	begin := int(h.Method.Off)
-	for i < len(w) && class[w[i]]&isToken != 0 {
-		if i-begin == MaxMethod {
-			return i, errMethodLong
-		}
-		i++
-	}
+// endMethod takes the end of the method, at w[i] if that has come.
+func (p *Parser) endMethod(w []byte, i int, h *Head) *Error {
+	n := i - int(h.Method.Off)
 	switch {
+	case n > MaxMethod:
+		return errMethodLong
 	case i == len(w):
-		return i, errMore
-	case w[i] != ' ' || i == begin:
-		return i, errMethod
+		return errMore
+	case w[i] != ' ' || n == 0:
+		return errMethod
 	}
-	h.Method.Len = uint32(i - begin)
-	h.MethodID = methodID(w[begin:i])
-	i++
-	h.Target.Off = uint32(i)
+	h.Method.Len = uint32(n)
+	h.MethodID = methodID(w[h.Method.Off:i])
+	h.Target.Off = uint32(i + 1)
 	p.at = atTarget
-	return i, nil
+	return nil
 }
 
 // target scans the request target and the space behind it.
@@ -105,7 +105,11 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 	limit := int(h.Target.Off) + p.Limits.target()
 	t := w[:min(len(w), limit)]
 	for {
-		if of := runs[p.at]; of != 0 {
+		if p.at == atPath { // where nearly all bytes of nearly all targets are passed
+			for i < len(t) && class[t[i]]&isPath != 0 {
+				i++
+			}
+		} else if of := runs[p.at]; of != 0 {
 			for i < len(t) && class[t[i]]&of != 0 {
 				i++
 			}
@@ -114,11 +118,21 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 		case i == len(w):
 			return i, errMore
 		case w[i] == ' ':
+			h.Target.Len = uint32(i) - h.Target.Off
+			if p.at == atPath {
+				h.Path.Len = uint32(i) - h.Path.Off
+				p.at = atVersion
+				return i + 1, nil
+			}
 			return i + 1, p.endTarget(w, i, h)
 		case i == limit:
 			return i, errTargetLong
 		}
-		if err := p.targetByte(w, i, h); err != nil {
+		if w[i] == '/' && p.at == atTarget && h.MethodID != MethodConnect {
+			h.Form = OriginForm
+			h.Path.Off = uint32(i)
+			p.at = atPath
+		} else if err := p.targetByte(w, i, h); err != nil {
 			return i, err
 		}
 		i++
@@ -277,15 +291,10 @@ const (
 // http11 is "HTTP/1.1" as one little-endian word, which nearly all requests hold.
 var http11 = binary.LittleEndian.Uint64([]byte("HTTP/1.1"))
 
-// version scans the version and the line's end.
+// version scans the version and the line's end, byte by byte.
 func (p *Parser) version(w []byte, i int, h *Head) (int, *Error) {
 	begin := int(h.Target.Off + h.Target.Len + 1)
-	if i == begin && len(w)-i >= versionLen {
-		if v := w[i : i+versionLen]; binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n' {
-			h.Minor = 1
-			return i + versionLen, nil
-		}
-	}
+	p.at = atVersionMore
 	for ; i-begin < versionLen; i++ {
 		if i == len(w) {
 			return i, errMore

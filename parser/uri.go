@@ -11,9 +11,16 @@ const maxPort = 65535
 
 // authority checks v and returns its port, which may be empty.
 func authority(v []byte) (port []byte, ok bool) {
-	end := nameEnd(v)
-	if len(v) > 0 && v[0] == '[' {
-		end = literalEnd(v)
+	end := 0
+	for end < len(v) && class[v[end]]&isName != 0 {
+		end++
+	}
+	if end < len(v) && v[end] != ':' { // seldom
+		if end == 0 && v[0] == '[' {
+			end = literalEnd(v)
+		} else {
+			end = nameEnd(v)
+		}
 	}
 	switch {
 	case end <= 0:
@@ -27,8 +34,8 @@ func authority(v []byte) (port []byte, ok bool) {
 	return port, validPort(port)
 }
 
-// nameEnd returns where the reg-name at the beginning of v ends, an IPv4 address among them, or -1 if an escape in it
-// is malformed or hides a control byte.
+// nameEnd returns where the reg-name at the beginning of v ends, whose escapes it checks: -1 if one of them is
+// malformed or hides a control byte.
 func nameEnd(v []byte) int {
 	i := 0
 	for i < len(v) {
