@@ -1,5 +1,5 @@
 //go:build !race
 
-package router
+package router_test
 
 const raceEnabled = false

@@ -136,8 +136,8 @@ type pair struct {
 
 func newPair(t *testing.T) *pair { return &pair{t: t, mux: http.NewServeMux()} }
 
-// answer is what becomes of a request, as far as routing goes.
-type answer struct {
+// verdict is what becomes of a request, as far as routing goes.
+type verdict struct {
 	status  int
 	pattern string
 	values  map[string]string
@@ -174,7 +174,7 @@ func (p *pair) muxHandle(pattern string) (err error) {
 		for _, name := range parsed.names {
 			values[name] = r.PathValue(name)
 		}
-		w.(*recorder).got = answer{status: http.StatusOK, pattern: r.Pattern, values: values}
+		w.(*recorder).got = verdict{status: http.StatusOK, pattern: r.Pattern, values: values}
 	})
 	return nil
 }
@@ -198,14 +198,14 @@ func (p *pair) request(method, path string) int {
 	return got.status
 }
 
-func (p *pair) treeAnswer(method, path string) answer {
+func (p *pair) treeAnswer(method, path string) verdict {
 	var m match
 	outcome := p.tree.match(method, []byte(path), &m)
 	if outcome != matched {
 		status, allow := p.tree.refuse(outcome, method, []byte(path))
-		return answer{status: status, allow: allow}
+		return verdict{status: status, allow: allow}
 	}
-	a := answer{status: http.StatusOK, pattern: m.route.pattern.text, values: make(map[string]string)}
+	a := verdict{status: http.StatusOK, pattern: m.route.pattern.text, values: make(map[string]string)}
 	for i, name := range m.route.pattern.names {
 		s := m.spans[i]
 		value, err := url.PathUnescape(path[s.Off : s.Off+s.Len])
@@ -218,16 +218,16 @@ func (p *pair) treeAnswer(method, path string) answer {
 }
 
 // wanted is what ServeMux does, but for the differences listed above.
-func (p *pair) wanted(method string, u *url.URL) answer {
+func (p *pair) wanted(method string, u *url.URL) verdict {
 	if !slices.Contains(p.tree.methods.known(), method) {
-		return answer{status: http.StatusNotImplemented}
+		return verdict{status: http.StatusNotImplemented}
 	}
 	a := p.muxAnswer(method, u)
 	switch a.status {
 	case http.StatusOK, http.StatusNotFound:
 		return a
 	case http.StatusTemporaryRedirect:
-		return answer{status: http.StatusNotFound}
+		return verdict{status: http.StatusNotFound}
 	case http.StatusMethodNotAllowed:
 	default:
 		p.t.Errorf("ServeMux answered %+v", a)
@@ -237,7 +237,7 @@ func (p *pair) wanted(method string, u *url.URL) answer {
 		return p.muxAnswer(method, u).status == http.StatusTemporaryRedirect
 	})
 	if len(allowed) == 0 {
-		return answer{status: http.StatusNotFound}
+		return verdict{status: http.StatusNotFound}
 	}
 	a.allow = allowField(allowed)
 	if method == "OPTIONS" {
@@ -246,7 +246,7 @@ func (p *pair) wanted(method string, u *url.URL) answer {
 	return a
 }
 
-func (p *pair) muxAnswer(method string, u *url.URL) answer {
+func (p *pair) muxAnswer(method string, u *url.URL) verdict {
 	var w recorder
 	p.mux.ServeHTTP(&w, &http.Request{Method: method, URL: u, RequestURI: u.Path, Proto: "HTTP/1.1"})
 	return w.got
@@ -255,7 +255,7 @@ func (p *pair) muxAnswer(method string, u *url.URL) answer {
 // recorder is a ResponseWriter that keeps what the test compares.
 type recorder struct {
 	header http.Header
-	got    answer
+	got    verdict
 }
 
 func (w *recorder) Header() http.Header {
@@ -266,7 +266,7 @@ func (w *recorder) Header() http.Header {
 }
 
 func (w *recorder) WriteHeader(status int) {
-	w.got = answer{status: status, allow: w.header.Get("Allow")}
+	w.got = verdict{status: status, allow: w.header.Get("Allow")}
 }
 
 func (w *recorder) Write(p []byte) (int, error) { return len(p), nil }

@@ -185,21 +185,3 @@ func TestTooManyExtensionMethods(t *testing.T) {
 		}
 	}
 }
-
-func TestMatchAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	tree := grow(t, manyRoutes()...)
-	for _, path := range []string{
-		"/plaintext", "/users/123/posts/456", "/users/1%323/posts/%34", "/files/a/b/c", "/nowhere/to/be/found", "/%70laintext", "//",
-	} {
-		p := []byte(path)
-		if n := testing.AllocsPerRun(100, func() {
-			var m match
-			tree.match("GET", p, &m)
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", path, n)
-		}
-	}
-}

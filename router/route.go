@@ -1,8 +1,0 @@
-package router
-
-type span struct{ Off, Len uint32 }
-
-type route struct {
-	pattern *pattern
-	site    string
-}
