@@ -1,0 +1,14 @@
+// Package middleware wraps handlers in what most servers want around all of them: a
+// panic that becomes a 500, an id for each request, a log line for each answer.
+//
+// A middleware is a func(server.Handler) server.Handler. It is applied once, when a
+// route is registered or the server is set up, and costs what it does and nothing
+// else. It does not wrap the [server.Response], which therefore keeps all of its
+// powers: what has to happen later is left with [server.Response.OnDone] and
+// [server.Response.OnPanic]. So each works the same for a handler that answers on the
+// loop, later, bit by bit, or on a goroutine of its own.
+//
+// The order is free, but the outermost sees most:
+//
+//	h := middleware.Recover(&log)(middleware.RequestID(middleware.AccessLog(&log)(routes)))
+package middleware
