@@ -1,0 +1,77 @@
+package middleware
+
+// One line for each request, written when its answer is done and so knowing how it went.
+// Everything is appended to zerolog's buffer from where it lies: a line costs no
+// allocation.
+
+import (
+	"time"
+
+	"microhttp/server"
+
+	"github.com/rs/zerolog"
+)
+
+// maxLogged bounds what a peer can put into a log line with one path or user agent; the
+// rest of a longer one is cut off.
+const maxLogged = 1 << 10
+
+// AccessLog logs one line at level info for each request, when the response is done:
+//
+//	method       the method
+//	path         the path as it came, escaped; never the query, which may hold secrets
+//	pattern      the route that a router matched, if any
+//	status       the status of the answer
+//	bytes        how much content was sent
+//	duration     from the whole request to the end of the answer, in milliseconds
+//	             (or what zerolog.DurationFieldUnit says)
+//	remote       address and port of the connection's peer
+//	request_id   see RequestID; left out when there is none
+//	user_agent   the request's User-Agent; left out when there is none
+//	error        why the answer did not go out whole; left out when it did
+//
+// Path and user agent are cut off after 1 KiB. Whatever a peer sends is escaped, so that
+// a line stays a line. The line is written on the loop: a log whose writer can block for
+// long wants a writer that does not, such as zerolog's diode.
+//
+// When log is nil, or its level or zerolog's global one is above info at the time of the
+// wrapping, the handler is returned as it is: the log then costs nothing.
+func AccessLog(log *zerolog.Logger) func(server.Handler) server.Handler {
+	if log == nil || max(log.GetLevel(), zerolog.GlobalLevel()) > zerolog.InfoLevel {
+		return func(next server.Handler) server.Handler { return next }
+	}
+	logger := *log
+	line := func(w *server.Response, r *server.Request) { logAnswer(&logger, w, r) }
+	return func(next server.Handler) server.Handler {
+		return server.HandlerFunc(func(w *server.Response, r *server.Request) {
+			w.OnDone(line)
+			next.Serve(w, r)
+		})
+	}
+}
+
+func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
+	var remote [64]byte // longer than any address and port, but for one with a long zone
+	e := appendRequest(log.Info(), w, r).
+		Int("status", w.Status()).
+		Int64("bytes", w.BytesSent()).
+		Dur("duration", time.Since(r.Received())).
+		Bytes("remote", r.RemoteAddr().AppendTo(remote[:0]))
+	if agent := r.PeekHeader("User-Agent"); agent != nil {
+		e = e.Bytes("user_agent", clip(agent))
+	}
+	e.Err(w.Err()).Msg("request")
+}
+
+// appendRequest adds what a log line says of a request, whatever it is about.
+func appendRequest(e *zerolog.Event, w *server.Response, r *server.Request) *zerolog.Event {
+	e = e.Str("method", r.Method()).
+		Bytes("path", clip(r.PeekEscapedPath())).
+		Str("pattern", r.Pattern())
+	if id := w.PeekHeader(RequestIDHeader); id != nil {
+		e = e.Bytes("request_id", id)
+	}
+	return e
+}
+
+func clip(b []byte) []byte { return b[:min(len(b), maxLogged)] }
