@@ -1,0 +1,244 @@
+package main
+
+// The flags of demo are a table: groups as the help shows them, each flag with where it is
+// stored and what it may be. What the table admits, the server can be made of; all else is
+// refused here, in one line, before anything is bound.
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"microhttp/server"
+
+	"github.com/rs/zerolog"
+)
+
+// options is all that demo can be told.
+type options struct {
+	server    server.Server // its settings; Handler and Logger come later
+	accessLog bool
+	level     zerolog.Level
+	grace     time.Duration // for Shutdown
+}
+
+// Bounds that stand for "more than this is a typing error".
+const (
+	maxLoops    = 1024    // each loop holds a thread at times, descriptors and buffers
+	maxCount    = 1 << 20 // field lines, goroutines
+	maxHead     = 1 << 30 // spans of a head are 32 bits wide
+	maxBody     = math.MaxInt64
+	maxDuration = 24 * time.Hour
+)
+
+// option is one flag. Its value holds the default until it is parsed.
+type option struct {
+	name, arg string
+	value     flag.Value
+	help      string
+}
+
+type group struct {
+	title   string
+	options []option
+}
+
+// groups sets o to the defaults and returns the flags that change it.
+func (o *options) groups() []group {
+	s := &o.server
+	return []group{
+		{"Serving", []option{
+			{"addr", "host:port", address(&s.Addr, "127.0.0.1:8080"), "where to listen; port 0 takes a free one"},
+			{"loops", "n", number(&s.Loops, 0, 0, maxLoops), "event loops; 0 is one for each core"},
+			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "goroutines for handlers that block"},
+			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
+		}},
+		{"Logging, to standard error", []option{
+			{"access-log", "", toggle(&o.accessLog), "log each request, at level info, and give it an id"},
+			{"log-level", "level", level(&o.level, zerolog.InfoLevel), "least level that is logged: " + levelNames()},
+		}},
+		{"Limits of a request", []option{
+			{"max-header-bytes", "n", number(&s.MaxHeaderBytes, 32<<10, 1, maxHead), "request line and fields together; beyond: 431"},
+			{"max-header-fields", "n", number(&s.MaxHeaderFields, 128, 1, maxCount), "field lines; beyond: 431"},
+			{"max-target-bytes", "n", number(&s.MaxTargetBytes, 8<<10, 1, maxHead), "request target; beyond: 414"},
+			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
+		}},
+		{"Timeouts", []option{
+			{"read-header-timeout", "d", period(&s.ReadHeaderTimeout, 10*time.Second, time.Millisecond), "for a whole head, from its first byte"},
+			{"body-timeout", "d", period(&s.BodyTimeout, 30*time.Second, time.Millisecond), "for a whole body, from the end of the head"},
+			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes nothing of what waits for it"},
+			{"idle-timeout", "d", period(&s.IdleTimeout, 75*time.Second, time.Millisecond), "between requests"},
+		}},
+	}
+}
+
+// parse fills o from the arguments. Asked for help, it writes that to stdout and returns
+// flag.ErrHelp.
+func (o *options) parse(args []string, stdout io.Writer) error {
+	set := flag.NewFlagSet("demo", flag.ContinueOnError)
+	set.SetOutput(io.Discard) // the error says it all
+	set.Usage = func() {}
+	for _, g := range o.groups() {
+		for _, f := range g.options {
+			set.Var(f.value, f.name, f.help)
+		}
+	}
+	switch err := set.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		writeHelp(stdout)
+		return err
+	case err != nil:
+		return err
+	case set.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	return nil
+}
+
+func writeHelp(w io.Writer) {
+	fmt.Fprint(w, demoUsage)
+	var defaults options
+	for _, g := range defaults.groups() {
+		fmt.Fprintf(w, "\n%s:\n", g.title)
+		for _, f := range g.options {
+			def := " (default " + f.value.String() + ")"
+			if isToggle(f.value) {
+				def = "" // off, and its help says what on means
+			}
+			fmt.Fprintf(w, "  %-27s %s%s\n", strings.TrimSpace("-"+f.name+" "+f.arg), f.help, def)
+		}
+	}
+}
+
+const demoUsage = `Demo serves routes that show what the server can do; GET / lists them.
+
+Usage: microhttp demo [flags]
+
+A duration d is a number and a unit: 500ms, 10s, 1m30s. SIGINT or SIGTERM ends the
+server when the answers under way have been given; a second one ends it at once.
+`
+
+func isToggle(v flag.Value) bool {
+	b, ok := v.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// setting is a flag.Value made of how its type is read and shown.
+type setting[T any] struct {
+	at     *T
+	read   func(string) (T, error)
+	show   func(T) string
+	toggle bool
+}
+
+func (s *setting[T]) Set(text string) error {
+	v, err := s.read(text)
+	if err == nil {
+		*s.at = v
+	}
+	return err
+}
+
+func (s *setting[T]) String() string   { return s.show(*s.at) }
+func (s *setting[T]) IsBoolFlag() bool { return s.toggle }
+
+// number is a whole number from least to most.
+func number[T int | int64](at *T, def, least, most T) flag.Value {
+	*at = def
+	return &setting[T]{
+		at:   at,
+		show: func(n T) string { return strconv.FormatInt(int64(n), 10) },
+		read: func(text string) (T, error) {
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil || n < int64(least) || n > int64(most) {
+				return 0, fmt.Errorf("want a whole number from %d to %d", least, most)
+			}
+			return T(n), nil
+		},
+	}
+}
+
+// period is a duration from least to maxDuration.
+func period(at *time.Duration, def, least time.Duration) flag.Value {
+	*at = def
+	return &setting[time.Duration]{
+		at:   at,
+		show: time.Duration.String,
+		read: func(text string) (time.Duration, error) {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return 0, errors.New("want a duration such as 500ms or 10s")
+			}
+			if d < least || d > maxDuration {
+				return 0, fmt.Errorf("want a duration from %v to %v", least, maxDuration)
+			}
+			return d, nil
+		},
+	}
+}
+
+// address is a host, which may be empty, and a port.
+func address(at *string, def string) flag.Value {
+	*at = def
+	return &setting[string]{
+		at:   at,
+		show: func(s string) string { return s },
+		read: func(text string) (string, error) {
+			_, port, err := net.SplitHostPort(text)
+			if err != nil {
+				return "", errors.New("want host:port")
+			}
+			if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+				return "", errors.New("want a port from 0 to 65535")
+			}
+			return text, nil
+		},
+	}
+}
+
+// toggle is off until it is given.
+func toggle(at *bool) flag.Value {
+	*at = false
+	return &setting[bool]{at: at, show: strconv.FormatBool, toggle: true, read: func(text string) (bool, error) {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return false, errors.New("want true or false")
+		}
+		return on, nil
+	}}
+}
+
+// levels are the names that -log-level takes, from most to least.
+var levels = []zerolog.Level{
+	zerolog.DebugLevel, zerolog.InfoLevel, zerolog.WarnLevel, zerolog.ErrorLevel, zerolog.Disabled,
+}
+
+func level(at *zerolog.Level, def zerolog.Level) flag.Value {
+	*at = def
+	return &setting[zerolog.Level]{
+		at:   at,
+		show: zerolog.Level.String,
+		read: func(text string) (zerolog.Level, error) {
+			for _, l := range levels {
+				if l.String() == text {
+					return l, nil
+				}
+			}
+			return 0, errors.New("want one of " + levelNames())
+		},
+	}
+}
+
+func levelNames() string {
+	names := make([]string, len(levels))
+	for i, l := range levels {
+		names[i] = l.String()
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,65 @@
+// Microhttp serves HTTP/1.1 from event loops. Its one command so far, demo, serves a set
+// of routes that show what the server can do and give curl and wrk something to talk to:
+//
+//	microhttp demo -addr 127.0.0.1:8080
+//	curl -i http://127.0.0.1:8080/
+//
+// It exits with status 0 when it was told to stop or asked for help, 1 when it could not
+// serve, 2 when it was called wrongly.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// The statuses that the program exits with.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: args are those behind its name, and the result is its exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "demo":
+		return runDemo(args[1:], stdout, stderr)
+	case "help", "-h", "-help", "--help":
+		return runHelp(args[1:], stdout, stderr)
+	}
+	return misuse(stderr, "microhttp", fmt.Errorf("unknown command %q", args[0]))
+}
+
+func runHelp(args []string, stdout, stderr io.Writer) int {
+	switch {
+	case len(args) == 0:
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	case len(args) == 1 && args[0] == "demo":
+		return runDemo([]string{"-h"}, stdout, stderr)
+	}
+	return misuse(stderr, "microhttp", fmt.Errorf("no help on %q", strings.Join(args, " ")))
+}
+
+// misuse says in one line what is wrong with how the program was called.
+func misuse(stderr io.Writer, command string, err error) int {
+	fmt.Fprintf(stderr, "%s: %v; see %[1]s -h\n", command, err)
+	return exitUsage
+}
+
+const usage = `Microhttp serves HTTP/1.1 from event loops.
+
+Usage:
+
+  microhttp demo [flags]     serve routes that show what the server can do
+  microhttp help [command]   explain the program, or a command and its flags
+`

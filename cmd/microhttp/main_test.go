@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// asProgram in the environment has the test binary be the program, so that tests can send
+// it signals.
+const asProgram = "MICROHTTP_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve"}, `microhttp: unknown command "serve"; see microhttp -h`},
+		{[]string{"-x"}, `microhttp: unknown command "-x"; see microhttp -h`},
+		{[]string{""}, `microhttp: unknown command ""; see microhttp -h`},
+		{[]string{"help", "me"}, `microhttp: no help on "me"; see microhttp -h`},
+		{[]string{"help", "demo", "me"}, `microhttp: no help on "demo me"; see microhttp -h`},
+		{[]string{"demo", "now"}, `unexpected argument "now"`},
+		{[]string{"demo", "-loops", "1", "now"}, `unexpected argument "now"`},
+		{[]string{"demo", "-port", "80"}, "flag provided but not defined: -port"},
+		{[]string{"demo", "-loops"}, "flag needs an argument: -loops"},
+		{[]string{"demo", "-loops", "-1"}, "-loops: want a whole number from 0 to 1024"},
+		{[]string{"demo", "-loops", "many"}, "-loops: want a whole number"},
+		{[]string{"demo", "-max-body-bytes", "0"}, "-max-body-bytes: want a whole number from 1"},
+		{[]string{"demo", "-max-header-bytes", "99999999999999999999"}, "-max-header-bytes: want a whole number"},
+		{[]string{"demo", "-idle-timeout", "5"}, "-idle-timeout: want a duration such as"},
+		{[]string{"demo", "-idle-timeout", "0s"}, "-idle-timeout: want a duration from 1ms to 24h"},
+		{[]string{"demo", "-shutdown-timeout", "-1s"}, "-shutdown-timeout: want a duration from 0s to 24h"},
+		{[]string{"demo", "-log-level", "loud"}, "-log-level: want one of debug, info, warn, error, disabled"},
+		{[]string{"demo", "-log-level", ""}, "-log-level: want one of"},
+		{[]string{"demo", "-access-log=perhaps"}, "-access-log: want true or false"},
+		{[]string{"demo", "-addr", "localhost"}, "-addr: want host:port"},
+		{[]string{"demo", "-addr", ""}, "-addr: want host:port"},
+		{[]string{"demo", "-addr", "127.0.0.1:"}, "-addr: want a port from 0 to 65535"},
+		{[]string{"demo", "-addr", "127.0.0.1:65536"}, "-addr: want a port from 0 to 65535"},
+		{[]string{"demo", "-addr", "1:2:3"}, "-addr: want host:port"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(test.args, &stdout, &stderr); code != exitUsage {
+			t.Errorf("%q: exit %d", test.args, code)
+		}
+		if got := stderr.String(); !strings.Contains(got, test.want) || !isLine(got) {
+			t.Errorf("%q: said %q, want a line with %q", test.args, got, test.want)
+		}
+		if stdout.Len() > 0 {
+			t.Errorf("%q: stdout got %q", test.args, stdout.String())
+		}
+	}
+}
+
+func isLine(s string) bool { return strings.Count(s, "\n") == 1 && strings.HasSuffix(s, "\n") }
+
+func TestRunWithoutArgumentsShowsTheUsage(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(nil, &stdout, &stderr); code != exitUsage || stderr.String() != usage || stdout.Len() > 0 {
+		t.Errorf("exit %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var o options
+	all := []string{demoUsage}
+	for _, g := range o.groups() {
+		all = append(all, g.title)
+		for _, f := range g.options {
+			all = append(all, "-"+f.name)
+		}
+	}
+	all = append(all, "(default 0)", "(default 127.0.0.1:8080)", "(default 8388608)", "(default 1m15s)", "(default info)")
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"help"}, []string{usage}},
+		{[]string{"-h"}, []string{usage}},
+		{[]string{"--help"}, []string{usage}},
+		{[]string{"help", "demo"}, all},
+		{[]string{"demo", "-h"}, all},
+		{[]string{"demo", "-loops", "2", "--help"}, all},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(test.args, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+			t.Errorf("%q: exit %d, stderr %q", test.args, code, stderr.String())
+		}
+		for _, want := range test.want {
+			if !strings.Contains(stdout.String(), want) {
+				t.Errorf("%q: does not show %q", test.args, want)
+			}
+		}
+		if long := slices.MaxFunc(strings.Split(stdout.String(), "\n"), byLength); len(long) > 110 {
+			t.Errorf("%q: a line too long to read: %q", test.args, long)
+		}
+	}
+}
+
+func byLength(a, b string) int { return len(a) - len(b) }
+
+func TestFlagsReachTheServer(t *testing.T) {
+	var o options
+	err := o.parse([]string{
+		"-addr", ":0", "-loops=3", "-max-header-bytes", "1001", "-max-header-fields", "1002",
+		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
+		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
+		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &o.server
+	for _, test := range []struct {
+		name      string
+		got, want any
+	}{
+		{"addr", s.Addr, ":0"},
+		{"loops", s.Loops, 3},
+		{"max-header-bytes", s.MaxHeaderBytes, 1001},
+		{"max-header-fields", s.MaxHeaderFields, 1002},
+		{"max-target-bytes", s.MaxTargetBytes, 1003},
+		{"max-body-bytes", s.MaxBodyBytes, int64(1004)},
+		{"max-blocking", s.MaxBlocking, 1005},
+		{"read-header-timeout", s.ReadHeaderTimeout.String(), "1s"},
+		{"body-timeout", s.BodyTimeout.String(), "2s"},
+		{"send-timeout", s.SendTimeout.String(), "3s"},
+		{"idle-timeout", s.IdleTimeout.String(), "4s"},
+		{"shutdown-timeout", o.grace.String(), "0s"},
+		{"log-level", o.level.String(), "warn"},
+		{"access-log", o.accessLog, true},
+	} {
+		if test.got != test.want {
+			t.Errorf("-%s: %v, want %v", test.name, test.got, test.want)
+		}
+	}
+}
+
+func TestAnAddressThatCannotBeBoundIsALine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, test := range []struct{ addr, want string }{
+		{taken.Addr().String(), "address already in use"},
+		{"192.0.2.1:0", "cannot assign requested address"}, // RFC 5737: nobody's
+		{"no-such-host.invalid:0", "no-such-host.invalid"}, // RFC 2606: nobody's
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run([]string{"demo", "-addr", test.addr}, &stdout, &stderr); code != exitFailed {
+			t.Errorf("%s: exit %d", test.addr, code)
+		}
+		got := stderr.String()
+		if !strings.HasPrefix(got, "microhttp demo: ") || !strings.Contains(got, test.want) || !isLine(got) {
+			t.Errorf("%s: said %q", test.addr, got)
+		}
+	}
+}
