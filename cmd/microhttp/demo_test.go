@@ -1,0 +1,171 @@
+//go:build unix
+
+package main
+
+// The program as an operator sees it: a process that says where it listens, and that ends
+// as it should when it gets a signal.
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is the demo in a process of its own.
+type program struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	said *bufio.Reader // its standard error
+	addr string
+}
+
+var banner = regexp.MustCompile(`^microhttp demo: listening on http://(127\.0\.0\.1:[1-9][0-9]*) \(([0-9]+) loops?\)\n$`)
+
+func startProgram(t *testing.T, flags ...string) *program {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"demo", "-addr", "127.0.0.1:0"}, flags...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.WaitDelay = patience
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		stuck.Stop()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p := &program{t: t, cmd: cmd, said: bufio.NewReader(stderr)}
+	line := p.line()
+	m := banner.FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("the first line is %q", line)
+	}
+	p.addr = m[1]
+	return p
+}
+
+func (p *program) line() string {
+	p.t.Helper()
+	line, err := p.said.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("reading standard error: %q, %v", line, err)
+	}
+	return line
+}
+
+func (p *program) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// end waits for the process to end and returns what it still said.
+func (p *program) end() (state *os.ProcessState, said string) {
+	p.t.Helper()
+	rest, err := io.ReadAll(p.said)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // its error is the state
+	return p.cmd.ProcessState, string(rest)
+}
+
+func TestASignalLetsAnswersEnd(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p := startProgram(t, "-loops", "2")
+		c := dial(t, p.addr)
+		c.send("GET /events HTTP/1.1")
+		res := c.head("GET")
+		p.signal(sig)
+		if body := c.rest(res); !strings.Contains(body, "event 10 of 10") {
+			t.Errorf("%v: the answer ended with %q", sig, body)
+		}
+		state, said := p.end()
+		if state.ExitCode() != exitOK {
+			t.Errorf("%v: %v", sig, state)
+		}
+		if said != "microhttp demo: shutting down, for at most 10s\n" {
+			t.Errorf("%v: said %q", sig, said)
+		}
+	}
+}
+
+// stuck starts an answer that cannot end, since its peer reads no more than the head.
+func (p *program) stuck() {
+	c := dial(p.t, p.addr)
+	c.send("GET /bytes/67108864 HTTP/1.1")
+	c.head("GET")
+}
+
+func TestShutdownGivesUp(t *testing.T) {
+	p := startProgram(t, "-loops", "1", "-shutdown-timeout", "1ms")
+	p.stuck()
+	p.signal(syscall.SIGTERM)
+	state, said := p.end()
+	if state.ExitCode() != exitOK || !strings.Contains(said, "cut off") {
+		t.Errorf("%v, said %q", state, said)
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	p := startProgram(t, "-loops", "1", "-shutdown-timeout", "1h")
+	p.stuck()
+	p.signal(syscall.SIGTERM)
+	if line := p.line(); !strings.Contains(line, "shutting down") {
+		t.Fatalf("said %q", line)
+	}
+	p.signal(syscall.SIGINT)
+	state, said := p.end()
+	status := state.Sys().(syscall.WaitStatus)
+	if !status.Signaled() || status.Signal() != syscall.SIGINT || said != "" {
+		t.Errorf("%v, said %q", state, said)
+	}
+}
+
+func TestAccessLogOfTheProgram(t *testing.T) {
+	p := startProgram(t, "-access-log")
+	res, _ := dial(t, p.addr).ask("GET /users/42?q=x HTTP/1.1")
+	id := res.Header.Get("X-Request-Id")
+	if len(id) != 32 {
+		t.Errorf("X-Request-Id %q", id)
+	}
+	var line map[string]any
+	if err := json.Unmarshal([]byte(p.line()), &line); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]any{
+		"level": "info", "method": "GET", "path": "/users/42", "pattern": "GET /users/{id}", "status": 200.0,
+		"request_id": id,
+	} {
+		if line[key] != want {
+			t.Errorf("logged %s: %v, want %v", key, line[key], want)
+		}
+	}
+	if _, err := time.Parse(time.RFC3339, line["time"].(string)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoAccessLogUnlessAsked(t *testing.T) {
+	p := startProgram(t)
+	if res, _ := dial(t, p.addr).ask("GET / HTTP/1.1"); res.Header.Get("X-Request-Id") != "" {
+		t.Error("an id was given")
+	}
+	p.signal(syscall.SIGTERM)
+	if _, said := p.end(); strings.Contains(said, "{") {
+		t.Errorf("logged %q", said)
+	}
+}

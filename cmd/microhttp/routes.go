@@ -1,0 +1,145 @@
+package main
+
+// The routes of demo. Each shows one thing that the server does; each is small enough to
+// be copied as a beginning.
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"microhttp/router"
+	"microhttp/server"
+)
+
+// newRoutes registers every route. What no route takes the router answers: 404, 405 with
+// Allow, 501, and OPTIONS.
+func newRoutes() *router.Router {
+	r := router.New()
+	r.HandleFunc("GET /{$}", servePage)
+	r.HandleFunc("POST /{$}", returnBody)
+	r.HandleFunc("GET /plaintext", plaintext)
+	r.HandleFunc("GET /json", jsonMessage)
+	r.HandleFunc("GET /users/{id}", parameters("id"))
+	r.HandleFunc("GET /users/{user}/posts/{post}", parameters("user", "post"))
+	r.HandleFunc("GET /echo", echo)
+	r.HandleFunc("POST /echo", echo)
+	r.HandleFunc("GET /cookie", cookies)
+	r.HandleFunc("GET /status/{code}", status)
+	r.HandleFunc("GET /reflect", reflect)
+	r.HandleFunc("GET /bytes/{n}", streamBytes)
+	r.HandleFunc("GET /events", events)
+	r.Handle("GET /sleep/{ms}", server.BlockingFunc(sleep))
+	return r
+}
+
+// returnBody answers with the body as it came.
+func returnBody(w *server.Response, r *server.Request) {
+	if t := r.Header("Content-Type"); t != "" {
+		setHeader(w, "Content-Type", t)
+	}
+	setHeader(w, "X-Content-Type-Options", "nosniff") // whatever it is, it is not ours
+	w.SetBody(r.PeekBody())                           // lent for as long as the answer needs it
+}
+
+// plaintext is the least that a handler can do.
+func plaintext(w *server.Response, _ *server.Request) {
+	setHeader(w, "Content-Type", "text/plain")
+	_, _ = w.WriteString("Hello, World!")
+}
+
+// jsonMessage encodes anew for each request.
+func jsonMessage(w *server.Response, _ *server.Request) {
+	b, err := json.Marshal(message{"Hello, World!"})
+	if err != nil {
+		panic(err) // a message is always JSON
+	}
+	setHeader(w, "Content-Type", "application/json")
+	w.SetBody(b)
+}
+
+type message struct {
+	Message string `json:"message"`
+}
+
+// parameters answers with the values of the wildcards with these names, one a line.
+func parameters(names ...string) func(w *server.Response, r *server.Request) {
+	return func(w *server.Response, r *server.Request) {
+		setText(w)
+		for _, name := range names {
+			writeLine(w, name, "=", r.PathValue(name))
+		}
+	}
+}
+
+// echo answers with the header fields of the request, in order, names as they came.
+func echo(w *server.Response, r *server.Request) {
+	setText(w)
+	for name, value := range r.Headers() {
+		writeLine(w, name, ": ", value)
+	}
+}
+
+// cookies answers with the cookies of the request.
+func cookies(w *server.Response, r *server.Request) {
+	setText(w)
+	for name, value := range r.Cookies() {
+		writeLine(w, name, "=", value)
+	}
+}
+
+// reflect puts a value that the peer has chosen into a field, if a field can hold it: the
+// server refuses what could end the field, and the handler need not know what that is.
+func reflect(w *server.Response, r *server.Request) {
+	v, given := "", false
+	for name, value := range r.Query() {
+		if name == "v" {
+			v, given = value, true
+			break
+		}
+	}
+	if !given {
+		refuse(w, "the query needs a v")
+		return
+	}
+	if err := w.SetHeader("X-Reflect", v); err != nil {
+		refuse(w, "no field value may hold v")
+		return
+	}
+	setText(w)
+	_, _ = w.WriteString("see X-Reflect\n")
+}
+
+// setText makes the answer plain text. What a peer sent is shown as text only: no browser
+// may take it for a page.
+func setText(w *server.Response) {
+	setHeader(w, "Content-Type", "text/plain; charset=utf-8")
+	setHeader(w, "X-Content-Type-Options", "nosniff")
+}
+
+// setHeader sets a field that is known to be valid; the server logs it if it is not.
+func setHeader(w *server.Response, name, value string) { _ = w.SetHeader(name, value) }
+
+func writeLine(w *server.Response, name, between, value string) {
+	for _, s := range [...]string{name, between, value, "\n"} {
+		_, _ = w.WriteString(s) // never fails before a Stream is taken
+	}
+}
+
+// refuse answers 400 and says why.
+func refuse(w *server.Response, why string) {
+	w.Error(400)
+	_, _ = w.WriteString(why + "\n")
+}
+
+// wholeNumber reads the wildcard of that name: digits alone, least to most, as one writes
+// such a number. If it is anything else, it answers 400.
+func wholeNumber(w *server.Response, r *server.Request, name string, least, most int) (n int, ok bool) {
+	text := r.PathValue(name)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most || strconv.Itoa(n) != text {
+		refuse(w, fmt.Sprintf("%s is a whole number from %d to %d", name, least, most))
+		return 0, false
+	}
+	return n, true
+}
