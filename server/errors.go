@@ -1,0 +1,36 @@
+package server
+
+import "errors"
+
+// The errors of this package. Each is returned as it is or wrapped: errors.Is
+// tells them apart.
+var (
+	// ErrServerClosed is returned by Run and ListenAndServe after Shutdown or
+	// Close, and by an answer that comes after the server has stopped.
+	ErrServerClosed = errors.New("server: closed")
+	// ErrAnswered says that somebody else has answered the request already.
+	ErrAnswered = errors.New("server: the request is answered already")
+	// ErrPeerGone says that the connection was lost before the answer was made,
+	// so nobody will read it.
+	ErrPeerGone = errors.New("server: the peer is gone")
+	// ErrField says that a header field's name is not a token, that its value
+	// holds what no field value may hold, or that the field is the server's own
+	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
+	ErrField = errors.New("server: invalid header field")
+	// ErrStreamClosed says that a Stream was written to after its Close.
+	ErrStreamClosed = errors.New("server: stream closed")
+	// ErrContentLength says that a Stream was given more or fewer bytes than the
+	// Content-Length that the handler declared.
+	ErrContentLength = errors.New("server: body does not agree with Content-Length")
+	// ErrUnsentBound says that a Stream written to on the loop already has as much
+	// unsent output as the server will hold for one peer. Nothing was written.
+	ErrUnsentBound = errors.New("server: too much unsent output")
+	// ErrBusy says that Blocking handlers use every goroutine and every place in
+	// the queue; the request was answered with 503.
+	ErrBusy = errors.New("server: no goroutine for a blocking handler")
+)
+
+// ErrAbortHandler is for a handler that wants to break its connection off
+// without an answer: panic(server.ErrAbortHandler) does so and logs nothing, as
+// in net/http.
+var ErrAbortHandler = errors.New("server: abort handler")
