@@ -1,0 +1,363 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"microhttp/parser"
+	"microhttp/reactor"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+// wholeCopy is the largest head that is copied in one piece when a handler first
+// asks for a string of it. Strings of a larger head are copied alone, so that
+// keeping ten bytes never pins 32 KiB.
+const wholeCopy = 1 << 10
+
+// Request is one request, as its head came and with its body read whole.
+//
+// What its methods return is yours to keep, except what is named Peek…: that is
+// lent until the response is done, as the Request itself is. A Request belongs to
+// one goroutine at a time: the loop, or the goroutine that answers.
+type Request struct {
+	conn *conn
+	head parser.Head
+	raw  []byte // the head; lent by the connection, until detach
+	text string // the one copy of raw, made when first asked for
+
+	body    []byte
+	bodyBuf *bytebufferpool.ByteBuffer // where body lies, if it did not lie in one read with the head
+	kept    bool                       // body is the handler's: Body was called
+	trailer []byte
+
+	pattern string
+	names   []string
+	values  []parser.Span
+	spare   [4]parser.Span // room for values, so that few parameters allocate nothing
+
+	received time.Time
+
+	ctxMu  sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// str is the string of a span of the head.
+func (r *Request) str(s parser.Span) string {
+	if s.Len == 0 {
+		return ""
+	}
+	if r.text == "" {
+		if len(r.raw) > wholeCopy {
+			return string(s.In(r.raw))
+		}
+		r.text = string(r.raw)
+	}
+	return r.text[s.Off : s.Off+s.Len]
+}
+
+// Method returns the method, in the case it came in (RFC 9110, 9.1). For those of
+// RFC 9110 and PATCH it is a constant.
+func (r *Request) Method() string {
+	if id := r.head.MethodID; id != parser.MethodOther {
+		return id.String()
+	}
+	return r.str(r.head.Method)
+}
+
+// Target returns the request target as it came (RFC 9112, 3.2).
+func (r *Request) Target() string { return r.str(r.head.Target) }
+
+// PeekTarget is Target, lent.
+func (r *Request) PeekTarget() []byte { return r.head.Target.In(r.raw) }
+
+// slash and asterisk are the paths of targets that spell none.
+var slash, asterisk = []byte("/"), []byte("*")
+
+// Path returns the path of the target with its escapes decoded; "*" for the
+// asterisk form, "/" for an absolute form without a path.
+func (r *Request) Path() string {
+	if r.head.PathEscaped {
+		return string(parser.Unescape(nil, r.head.Path.In(r.raw)))
+	}
+	if r.head.Path.Len == 0 {
+		return string(r.PeekEscapedPath())
+	}
+	return r.str(r.head.Path)
+}
+
+// PeekEscapedPath returns the path of the target as it came, lent; "*" for the
+// asterisk form, "/" for an absolute form without a path.
+func (r *Request) PeekEscapedPath() []byte {
+	if r.head.Path.Len > 0 {
+		return r.head.Path.In(r.raw)
+	}
+	if r.head.Form == parser.AsteriskForm {
+		return asterisk
+	}
+	return slash
+}
+
+// RawQuery returns the query of the target as it came, without its "?".
+func (r *Request) RawQuery() string { return r.str(r.head.Query) }
+
+// Query iterates over the parameters of the query, in order, decoded as
+// application/x-www-form-urlencoded: "+" is a space.
+func (r *Request) Query() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for pair := range strings.SplitSeq(r.RawQuery(), "&") {
+			if pair == "" {
+				continue
+			}
+			name, value, _ := strings.Cut(pair, "=")
+			if !yield(formDecode(name), formDecode(value)) {
+				return
+			}
+		}
+	}
+}
+
+// QueryValue returns the first parameter of the query with that name, decoded, or
+// "".
+func (r *Request) QueryValue(name string) string {
+	for n, v := range r.Query() {
+		if n == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// formDecode undoes the escapes of one form field. They are well-formed: the
+// parser refuses a target whose escapes are not.
+func formDecode(s string) string {
+	if !strings.ContainsAny(s, "+%") {
+		return s
+	}
+	b := []byte(strings.ReplaceAll(s, "+", " "))
+	return string(parser.Unescape(b[:0], b))
+}
+
+// ProtoMinor returns the minor version of HTTP/1 that the request was sent with:
+// 0, or 1 for 1.1 and later.
+func (r *Request) ProtoMinor() int { return int(min(r.head.Minor, 1)) }
+
+// Host returns the authority that the request is for: that of an absolute target,
+// else the Host field (RFC 9112, 3.2).
+func (r *Request) Host() string { return r.str(r.head.Authority) }
+
+// Header returns the value of the first field with that name, or "". Names
+// compare without regard to ASCII case.
+func (r *Request) Header(name string) string {
+	for i := range r.head.Fields {
+		f := &r.head.Fields[i]
+		if int(f.Name.Len) == len(name) && parser.EqualFold(f.Name.In(r.raw), name) {
+			return r.str(f.Value)
+		}
+	}
+	return ""
+}
+
+// PeekHeader is Header, lent; nil when there is no such field.
+func (r *Request) PeekHeader(name string) []byte {
+	v, _ := r.head.Get(r.raw, name)
+	return v
+}
+
+// Headers iterates over all fields, in order, names as they came. Lines with one
+// name are not combined.
+func (r *Request) Headers() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range r.head.Fields {
+			if !yield(r.str(r.head.Fields[i].Name), r.str(r.head.Fields[i].Value)) {
+				return
+			}
+		}
+	}
+}
+
+// Cookies iterates over the cookies of all Cookie fields, in order, as RFC 6265bis
+// has a server see them: names and values uninterpreted, quotes kept.
+func (r *Request) Cookies() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range r.head.Fields {
+			if r.head.Fields[i].Known != parser.FieldCookie {
+				continue
+			}
+			for name, value := range parser.Cookies(r.head.Fields[i].Value.In(r.raw)) {
+				if !yield(string(name), string(value)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Cookie returns the value of the first cookie with that name, which is
+// case-sensitive, and whether there is one.
+func (r *Request) Cookie(name string) (string, bool) {
+	for n, v := range r.Cookies() {
+		if n == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// Body returns the body, decoded from chunks, and hands it over: it is yours, and
+// PeekBody goes on to show it. nil when there is none.
+func (r *Request) Body() []byte {
+	switch {
+	case r.kept || len(r.body) == 0:
+	case r.bodyBuf != nil:
+		r.bodyBuf = nil // its bytes leave the pool with r.body
+		r.kept = true
+	default:
+		r.body = bytes.Clone(r.body)
+		r.kept = true
+	}
+	return r.body
+}
+
+// PeekBody is Body, lent: it copies nothing.
+func (r *Request) PeekBody() []byte { return r.body }
+
+// Trailer returns the value of the first trailer field with that name, or "".
+// Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
+func (r *Request) Trailer(name string) string {
+	for _, f := range r.head.Trailers {
+		if parser.EqualFold(f.Name.In(r.trailer), name) {
+			return string(f.Value.In(r.trailer))
+		}
+	}
+	return ""
+}
+
+// addBody adds a piece of the body that the parser reported. A first piece stays where
+// it lies; mostly it is the whole body.
+func (r *Request) addBody(p []byte) {
+	if r.body == nil {
+		r.body = p
+		return
+	}
+	r.ownBody()
+	r.bodyBuf.B = append(r.bodyBuf.B, p...)
+	r.body = r.bodyBuf.B
+}
+
+// ownBody moves the body that has arrived so far out of the read buffer.
+func (r *Request) ownBody() {
+	if r.bodyBuf == nil && r.body != nil {
+		r.bodyBuf = bytebufferpool.Get()
+		r.bodyBuf.B = append(r.bodyBuf.B, r.body...)
+		r.body = r.bodyBuf.B
+	}
+}
+
+// SetMatch is for routers: it stores the pattern that was matched, the names of
+// its wildcards, and where in PeekEscapedPath the value of each lies. values is
+// copied, names is kept.
+func (r *Request) SetMatch(pattern string, names []string, values []parser.Span) {
+	r.pattern, r.names = pattern, names
+	r.values = append(r.spare[:0], values...)
+}
+
+// Pattern returns the pattern that a router matched, or "".
+func (r *Request) Pattern() string { return r.pattern }
+
+// PathValue returns the value of the wildcard of that name in the pattern that was
+// matched, decoded, or "".
+func (r *Request) PathValue(name string) string {
+	for i, n := range r.names {
+		if n == name {
+			return r.pathValue(r.values[i])
+		}
+	}
+	return ""
+}
+
+func (r *Request) pathValue(v parser.Span) string {
+	if r.head.Path.Len == 0 {
+		return "" // the path is not of the head, and too short to have values
+	}
+	v.Off += r.head.Path.Off
+	if r.head.PathEscaped {
+		return string(parser.Unescape(nil, v.In(r.raw)))
+	}
+	return r.str(v)
+}
+
+// RemoteAddr returns the address of the peer of the connection.
+func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.t.RemoteAddr() }
+
+// Received returns the time of the tick in which the request became complete.
+func (r *Request) Received() time.Time { return r.received }
+
+// Reactor returns the loop that the connection lives on: its timers, and its
+// CallFromThread, which leads back to it from other goroutines.
+func (r *Request) Reactor() *reactor.Reactor { return r.conn.w.loop }
+
+// Context returns a context that ends when the response is done, when the peer is
+// gone or has half-closed, and when the server is closed.
+func (r *Request) Context() context.Context {
+	r.ctxMu.Lock()
+	defer r.ctxMu.Unlock()
+	if r.ctx == nil {
+		r.ctx, r.cancel = context.WithCancel(context.Background())
+		if r.ended {
+			r.cancel()
+		}
+	}
+	return r.ctx
+}
+
+// end ends the context.
+func (r *Request) end() {
+	r.ctxMu.Lock()
+	defer r.ctxMu.Unlock()
+	r.ended = true
+	if r.cancel != nil {
+		r.cancel()
+	}
+}
+
+// detach makes the request independent of the connection's buffers: it is about to
+// outlive the call that brought them.
+func (r *Request) detach() {
+	if len(r.raw) <= wholeCopy {
+		// One copy serves as bytes and as strings. Nothing ever writes to raw.
+		if r.text == "" {
+			r.text = string(r.raw)
+		}
+		r.raw = unsafe.Slice(unsafe.StringData(r.text), len(r.text))
+	} else {
+		r.raw = bytes.Clone(r.raw)
+	}
+	if r.bodyBuf == nil && !r.kept {
+		r.body = bytes.Clone(r.body)
+		r.kept = len(r.body) > 0
+	}
+}
+
+// reset readies the request for another use. What it had lent is gone.
+func (r *Request) reset() {
+	if r.bodyBuf != nil {
+		bytebufferpool.Put(r.bodyBuf)
+		r.bodyBuf = nil
+	}
+	r.raw, r.text, r.body, r.kept = nil, "", nil, false
+	r.trailer = nil
+	r.pattern, r.names, r.values = "", nil, nil
+	if r.ctx != nil {
+		r.ctx, r.cancel = nil, nil
+	}
+	r.ended = false
+}
