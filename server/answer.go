@@ -1,0 +1,102 @@
+package server
+
+import (
+	"strconv"
+
+	"microhttp/parser"
+)
+
+// An answer is appended to the transport's buffer in one go: status line, Date,
+// framing, Connection, the handler's fields, the body. The framing follows from the
+// request and the status alone (RFC 9112, 6.3), so no handler can get it wrong.
+
+// largeBody is the size from which a body is not copied behind its head but written
+// by itself: copying it would cost more than a second write.
+const largeBody = 16 << 10
+
+// framing says how the end of an answer's content is told.
+type framing uint8
+
+const (
+	framedNone    framing = iota // no content and no word of any: 204, 304
+	framedLength                 // Content-Length
+	framedChunked                // Transfer-Encoding: chunked
+	framedClose                  // the end of the connection, for HTTP/1.0
+)
+
+// answer sends the response that a handler has filled.
+func (c *conn) answer(x *exchange) {
+	w, h := &x.res, &x.req.head
+	body := w.content()
+	how, length := framedLength, int64(len(body))
+	switch {
+	case bodyless(w.status):
+		body, length = nil, max(w.declared, 0)
+		if w.status == 204 || w.status == 304 && w.declared < 0 {
+			how = framedNone
+		}
+		if w.status == 205 {
+			length = 0
+		}
+	case h.MethodID == parser.MethodHead:
+		if len(body) == 0 && w.declared >= 0 {
+			length = w.declared
+		}
+		body = nil
+	}
+	b := c.appendHead(c.t.AvailableBuffer(), x, how, length)
+	if len(body) < largeBody {
+		c.t.Write(append(b, body...))
+	} else {
+		c.t.Write(b)
+		c.t.Write(body)
+	}
+	w.sent = int64(len(body))
+	c.gathered()
+}
+
+// appendHead appends the head of an answer and decides whether the connection
+// persists behind it (RFC 9112, 9.3).
+func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []byte {
+	w, h := &x.res, &x.req.head
+	c.asked = !h.KeepAlive
+	c.bye = !h.KeepAlive || w.flags&closeAfter != 0 || how == framedClose || c.w.closing
+
+	b = append(b, statusLines[w.status]...)
+	if w.flags&ownDate == 0 {
+		b = c.w.appendDate(b)
+	}
+	switch how {
+	case framedLength:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, length, 10)
+		b = append(b, "\r\n"...)
+	case framedChunked:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case c.bye:
+		b = append(b, "Connection: close\r\n"...)
+	case h.Minor == 0:
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	b = append(b, w.fields...)
+	return append(b, "\r\n"...)
+}
+
+// refuse answers a request that the parser or a timeout refused, and ends the
+// connection: what follows on it has no meaning any more.
+func (c *conn) refuse(x *exchange, err *parser.Error) {
+	c.logRefused(err)
+	body := strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
+	b := append(c.t.AvailableBuffer(), statusLines[err.Status]...)
+	b = c.w.appendDate(b)
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	if x == nil || x.req.head.MethodID != parser.MethodHead {
+		b = append(b, body...)
+	}
+	c.t.Write(b)
+	c.linger()
+}

@@ -1,0 +1,268 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+
+	"microhttp/parser"
+)
+
+// Response is the answer that a handler fills: a status, fields, a body. Nothing
+// is sent before the handler returns, unless it takes a Stream.
+//
+// A Response belongs to one goroutine at a time, as the Request does, and is lent
+// until the response is done. Framing (Content-Length, Transfer-Encoding), Date
+// and Connection are the server's work: see SetHeader.
+type Response struct {
+	x        *exchange
+	status   int
+	fields   []byte  // field lines, each with its CRLF
+	lines    []line  // where each of them lies in fields
+	body     []byte  // what was written
+	given    []byte  // what SetBody gave, in place of body
+	declared int64   // the Content-Length that the handler set, or -1
+	flags    wflags  //
+	stream   *Stream // if the handler took one
+	sent     int64   // bytes of content handed to the transport
+	err      error   // why the answer did not go out whole
+
+	onDone  []func(w *Response, r *Request)
+	onPanic func(w *Response, r *Request, v any, stack []byte)
+}
+
+// line is one field line in Response.fields.
+type line struct{ start, colon, end uint32 }
+
+type wflags uint8
+
+const (
+	closeAfter wflags = 1 << iota // the handler asked for Connection: close
+	ownDate                       // the handler set Date itself
+)
+
+// maxKeptBody is the largest body buffer that a Response keeps for its next use:
+// a loop's few spare responses then hold little.
+const maxKeptBody = 64 << 10
+
+// SetStatus sets the status of the answer, 200 to 599; the default is 200. It
+// panics on any other number.
+func (w *Response) SetStatus(code int) {
+	if code < minStatus || code > maxStatus {
+		panic(fmt.Sprintf("server: invalid status %d: an answer's is %d to %d", code, minStatus, maxStatus))
+	}
+	w.status = code
+}
+
+// Status returns the status as set so far.
+func (w *Response) Status() int { return w.status }
+
+// SetHeader sets a field, in place of lines that have the same name. A name that
+// is not a token, or a value that no field may hold (CR, LF, NUL and other
+// controls, white space around it), is refused: the field is not set, and the
+// error wraps ErrField.
+//
+// Three fields are special. Content-Length declares the length of a Stream's body,
+// or of the body that a HEAD request asks about; for other answers the server
+// counts. Connection: close closes the connection after the answer.
+// Transfer-Encoding is refused: it is the server's own.
+func (w *Response) SetHeader(name, value string) error {
+	return w.putHeader(name, value, true)
+}
+
+// AddHeader adds a field line, keeping others of the same name. Otherwise it is as
+// SetHeader.
+func (w *Response) AddHeader(name, value string) error {
+	return w.putHeader(name, value, false)
+}
+
+func (w *Response) putHeader(name, value string, replace bool) error {
+	if !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) {
+		return w.refuse(name)
+	}
+	own, err := w.ownField(name, value)
+	if own || err != nil {
+		return err
+	}
+	if replace && len(w.lines) > 0 {
+		w.DelHeader(name)
+	}
+	start := uint32(len(w.fields))
+	w.fields = append(w.fields, name...)
+	w.fields = append(w.fields, ": "...)
+	w.fields = append(w.fields, value...)
+	w.fields = append(w.fields, "\r\n"...)
+	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
+	return nil
+}
+
+// refuse reports a field that was not set, to the caller and, since callers
+// forget, to the log.
+func (w *Response) refuse(name string) error {
+	w.x.req.conn.w.srv.log.Warn().Str("field", name).Str("pattern", w.x.req.pattern).Msg("invalid response field dropped")
+	return fmt.Errorf("%w: %q", ErrField, name)
+}
+
+// ownField takes the fields that are not simply sent. The lengths of their names
+// tell them from most others at once.
+func (w *Response) ownField(name, value string) (own bool, err error) {
+	switch len(name) {
+	case len("Date"):
+		if parser.EqualFold(name, "Date") {
+			w.flags |= ownDate
+		}
+	case len("Connection"):
+		if parser.EqualFold(name, "Connection") {
+			if parser.EqualFold(value, "close") {
+				w.flags |= closeAfter
+			}
+			return parser.EqualFold(value, "close") || parser.EqualFold(value, "keep-alive"), nil
+		}
+	case len("Content-Length"):
+		if parser.EqualFold(name, "Content-Length") {
+			n, err := strconv.ParseUint(value, 10, 63)
+			if err != nil {
+				return true, w.refuse(name)
+			}
+			w.declared = int64(n)
+			return true, nil
+		}
+	case len("Transfer-Encoding"):
+		if parser.EqualFold(name, "Transfer-Encoding") {
+			return true, w.refuse(name)
+		}
+	}
+	return false, nil
+}
+
+// DelHeader removes all lines of a field.
+func (w *Response) DelHeader(name string) {
+	kept, at := w.lines[:0], uint32(0)
+	for _, l := range w.lines {
+		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
+			continue
+		}
+		if at != l.start {
+			copy(w.fields[at:], w.fields[l.start:l.end])
+		}
+		kept = append(kept, line{at, at + l.colon - l.start, at + l.end - l.start})
+		at += l.end - l.start
+	}
+	w.lines, w.fields = kept, w.fields[:at]
+	if parser.EqualFold(name, "Date") {
+		w.flags &^= ownDate
+	}
+}
+
+// Header returns the value of the first line of a field that was set, or "".
+func (w *Response) Header(name string) string { return string(w.PeekHeader(name)) }
+
+// PeekHeader is Header, lent until the next change of a field; nil when the field
+// is not set.
+func (w *Response) PeekHeader(name string) []byte {
+	for _, l := range w.lines {
+		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
+			return w.fields[l.colon+2 : l.end-2]
+		}
+	}
+	return nil
+}
+
+// Write appends a copy of p to the body; it never fails. Once a Stream was taken it
+// is the Stream's Write.
+func (w *Response) Write(p []byte) (int, error) {
+	if w.stream != nil {
+		return w.stream.Write(p)
+	}
+	w.unshare()
+	w.body = append(w.body, p...)
+	return len(p), nil
+}
+
+// WriteString is Write for a string.
+func (w *Response) WriteString(s string) (int, error) {
+	if w.stream != nil {
+		return w.stream.WriteString(s)
+	}
+	w.unshare()
+	w.body = append(w.body, s...)
+	return len(s), nil
+}
+
+func (w *Response) unshare() {
+	if w.given != nil {
+		w.body = append(w.body[:0], w.given...)
+		w.given = nil
+	}
+}
+
+// SetBody makes p the body, in place of what was written, without copying it: p is
+// lent to the server and must not change until the response is done.
+func (w *Response) SetBody(p []byte) { w.given = p }
+
+// content is the body, whichever way it was made.
+func (w *Response) content() []byte {
+	if w.given != nil {
+		return w.given
+	}
+	return w.body
+}
+
+// Error makes this an answer of the given status whose body is its reason phrase,
+// in place of what was written and of the fields that described it.
+func (w *Response) Error(code int) {
+	w.SetStatus(code)
+	w.body, w.given, w.declared = w.body[:0], nil, -1
+	w.DelHeader("Content-Encoding")
+	w.DelHeader("ETag")
+	w.DelHeader("Last-Modified")
+	w.DelHeader("Cache-Control")
+	w.SetHeader("Content-Type", "text/plain; charset=utf-8")
+	w.WriteString(StatusText(code))
+	w.WriteString("\n")
+}
+
+// BytesSent returns how many bytes of content have been handed to the connection.
+// It is final in OnDone.
+func (w *Response) BytesSent() int64 { return w.sent }
+
+// Err returns, in OnDone, why the answer did not go out whole (ErrPeerGone,
+// ErrServerClosed, ErrContentLength), or nil.
+func (w *Response) Err() error { return w.err }
+
+// OnDone adds a function that is called on the loop, once, when the response is
+// done: when it has been handed to the connection whole, or when the connection is
+// lost. Functions are called in the order they were added. A function that captures
+// nothing of the request costs no allocation: it gets both.
+func (w *Response) OnDone(f func(w *Response, r *Request)) {
+	w.onDone = append(w.onDone, f)
+}
+
+// OnPanic sets a function that is called when the handler of this response panics,
+// on or off the loop, in the goroutine that panicked and before anything is sent.
+// It may fill w anew, unless a Stream was taken. Without it the panic is logged
+// and the connection is aborted, as in net/http.
+func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte)) {
+	w.onPanic = f
+}
+
+// Reset makes the response as a handler gets it: status 200, no fields, no body.
+// Functions of OnDone and OnPanic stay.
+func (w *Response) Reset() {
+	w.status, w.declared, w.flags = 200, -1, 0
+	w.fields, w.lines = w.fields[:0], w.lines[:0]
+	w.body, w.given = w.body[:0], nil
+}
+
+// recycle readies the response for another request.
+func (w *Response) recycle() {
+	w.Reset()
+	if cap(w.body) > maxKeptBody {
+		w.body = nil
+	}
+	w.sent, w.err = 0, nil
+	if len(w.onDone) > 0 {
+		clear(w.onDone)
+		w.onDone = w.onDone[:0]
+	}
+	w.onPanic = nil
+}
