@@ -1,0 +1,161 @@
+package server
+
+import (
+	"errors"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+// An exchange is one request with its response, and the answer to the question who
+// may touch them. Each loop keeps a few spare ones. A handler that answers before
+// it returns uses one of those, and it is used again; one whose answer is still
+// owed when the handler returns is detached: it owns copies of all that it shows,
+// and it is never used again.
+//
+// A detached exchange is owned by whoever holds the claim: one compare-and-swap
+// from open to claimed decides it, and the losers get an error that says who won.
+// The loop claims it when the peer is lost; when somebody else already has it, the
+// loop only leaves word (gone) and waits for the owner to hand it back.
+type exchange struct {
+	req Request
+	res Response
+
+	detached bool          // the answer is owed: the handler took a Pending or a Stream, or blocks elsewhere
+	offLoop  bool          // a Blocking handler runs
+	aborted  bool          // the handler panicked: no answer, no connection
+	claim    atomic.Uint32 // see above: unclaimed or claimed
+	gone     atomic.Bool   // the peer was lost while somebody else held the claim
+	headBuf  []byte        // the head, while its body is still arriving
+	live     *Stream       // the stream, once its head is written; loop only
+	next     *exchange     // in the loop's list of spare ones
+}
+
+const (
+	unclaimed = iota
+	claimed
+)
+
+func newExchange() *exchange {
+	x := new(exchange)
+	x.res.x = x
+	x.res.Reset()
+	return x
+}
+
+// recycle readies x for another request.
+func (x *exchange) recycle() {
+	x.req.reset()
+	x.res.recycle()
+	x.headBuf = x.headBuf[:0]
+	x.detached, x.offLoop, x.aborted = false, false, false
+}
+
+// detach cuts x off the connection's buffers. Loop only, within the handler.
+func (x *exchange) detach() {
+	if !x.detached {
+		x.detached = true
+		x.req.detach()
+	}
+}
+
+// take makes the caller the owner of a detached exchange, or says who was faster.
+func (x *exchange) take() error {
+	if x.claim.CompareAndSwap(unclaimed, claimed) {
+		return nil
+	}
+	if x.gone.Load() {
+		return ErrPeerGone
+	}
+	return ErrAnswered
+}
+
+// takeForGone is take for the loop when the peer is lost. The word is left first, so
+// that who loses to it knows why.
+func (x *exchange) takeForGone() bool {
+	x.gone.Store(true)
+	return x.take() == nil
+}
+
+// handBack gives a detached exchange that is filled back to its loop, which
+// answers. From any goroutine; the caller must not touch x any more.
+func (x *exchange) handBack() error {
+	c := x.req.conn
+	if !c.w.loop.CallFromThread(func() { c.complete(x) }) {
+		return ErrServerClosed
+	}
+	return nil
+}
+
+// run calls f, which is the handler or a part of it, for the owner of x, and catches
+// its panic where it happens.
+func (x *exchange) run(f func(w *Response, r *Request)) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.aborted = !x.mended(v, debug.Stack())
+		}
+	}()
+	f(&x.res, &x.req)
+}
+
+// serve is run for the handler on the loop, which may panic when x is already
+// somebody else's. It reports whether that happened.
+func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
+	defer func() {
+		v := recover()
+		switch {
+		case v == nil:
+		case x.detached && x.live == nil:
+			x.logPanic(v, debug.Stack())
+			broken = true
+		default:
+			x.aborted = !x.mended(v, debug.Stack())
+			broken = x.aborted
+		}
+	}()
+	f(&x.res, &x.req)
+	return false
+}
+
+// mended gives OnPanic the chance to fill the response anew. Where it does not, the
+// connection is to be aborted.
+func (x *exchange) mended(v any, stack []byte) (ok bool) {
+	if isAbort(v) {
+		return false
+	}
+	if x.res.onPanic == nil {
+		x.logPanic(v, stack)
+		return false
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			x.logPanic(v, debug.Stack())
+			ok = false
+		}
+	}()
+	x.res.onPanic(&x.res, &x.req, v, stack)
+	return x.res.stream == nil // otherwise its head may be on the wire already
+}
+
+func isAbort(v any) bool {
+	err, ok := v.(error)
+	return ok && errors.Is(err, ErrAbortHandler)
+}
+
+func (x *exchange) logPanic(v any, stack []byte) {
+	if !isAbort(v) {
+		x.req.conn.w.srv.logPanic(v, stack)
+	}
+}
+
+// finish ends the exchange on the loop: whoever asked is told, and the context ends.
+func (x *exchange) finish(err error) {
+	if x.res.err == nil {
+		x.res.err = err
+	}
+	for _, f := range x.res.onDone {
+		f(&x.res, &x.req)
+	}
+	if x.detached || x.req.ctx != nil {
+		x.req.end()
+	}
+}

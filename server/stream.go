@@ -1,0 +1,334 @@
+package server
+
+import (
+	"strconv"
+	"sync"
+
+	"microhttp/parser"
+)
+
+// Stream is an answer that is sent bit by bit: chunked, or with the Content-Length
+// that the handler declared, or, to an HTTP/1.0 peer, until the connection closes.
+//
+// Taken on the loop, its methods are for the loop: Write never blocks; when Full
+// reports true, stop, and go on in the function that was given to OnDrain. The
+// stream stays open behind the handler's return, until Close.
+//
+// Taken in a Blocking handler, its methods are for that goroutine: Write blocks
+// while the peer does not keep up, and the end of the handler closes the stream.
+type Stream struct {
+	x       *exchange
+	how     framing
+	mute    bool  // content is not sent: HEAD, 204, 304
+	left    int64 // of the declared length; -1 without one
+	closed  bool
+	onDrain func()
+	burst   int // bytes written on the loop since it last went round
+
+	// Off the loop, bytes wait here until the loop fetches them.
+	mu     sync.Mutex
+	room   sync.Cond
+	buf    []byte
+	spare  []byte
+	posted bool
+	choked bool
+	err    error
+}
+
+const (
+	// streamBurst is what a stream on the loop may write before other connections
+	// get their turn.
+	streamBurst = 256 << 10
+	// maxUnsent is the unsent output at which Write on the loop refuses more: the
+	// handler has not asked Full for a long time.
+	maxUnsent = 4 << 20
+	// streamPiece is how much of a large Write off the loop is handed over at once.
+	streamPiece = 32 << 10
+)
+
+// Stream commits the status and the fields of w and returns the stream for its
+// content. What was written to w before is the first of it. Call it once, in the
+// handler.
+func (w *Response) Stream() *Stream {
+	x := w.x
+	if w.stream != nil {
+		return w.stream
+	}
+	if x.detached && !x.offLoop {
+		panic("server: Stream after Later: take the Stream in the handler")
+	}
+	h := &x.req.head
+	s := &Stream{x: x, left: w.declared}
+	s.room.L = &s.mu
+	switch {
+	case bodyless(w.status):
+		s.how, s.mute, s.left = framedNone, true, -1
+		if w.status == 205 {
+			s.how = framedLength
+		}
+	case w.declared >= 0:
+		s.how = framedLength
+	case h.Minor == 0:
+		s.how = framedClose
+	default:
+		s.how = framedChunked
+	}
+	if h.MethodID == parser.MethodHead {
+		s.mute, s.left = true, -1
+		if s.how == framedClose {
+			s.how = framedNone
+		}
+	}
+	w.stream = s
+	if !x.offLoop {
+		x.detach()
+		x.claim.Store(claimed) // the loop's, for good: nobody else can answer
+		s.begin()
+	}
+	if first := w.content(); len(first) > 0 {
+		s.Write(first)
+	}
+	return s
+}
+
+// begin writes the head. Loop only.
+func (s *Stream) begin() {
+	s.x.live = s
+	c := s.x.req.conn
+	if s.x.offLoop {
+		s.choke(c.choked)
+	}
+	c.t.Write(c.appendHead(c.t.AvailableBuffer(), s.x, s.how, max(s.x.res.declared, 0)))
+}
+
+// Write sends p, which is free on return. On the loop it never blocks and either
+// takes all of p or none; off the loop it blocks while the peer does not keep up.
+// Errors: ErrPeerGone, ErrStreamClosed, ErrContentLength for more than was declared
+// (p is not sent then), ErrUnsentBound (loop only).
+func (s *Stream) Write(p []byte) (int, error) {
+	c := s.x.req.conn
+	switch {
+	case s.closed:
+		return 0, ErrStreamClosed
+	case s.left >= 0 && int64(len(p)) > s.left:
+		return 0, ErrContentLength
+	case s.x.offLoop:
+		s.spend(len(p))
+		return s.writeOffLoop(p)
+	case c.state >= leaving:
+		return 0, ErrPeerGone
+	case s.mute || len(p) == 0:
+		return len(p), nil
+	case c.t.Buffered() > maxUnsent:
+		return 0, ErrUnsentBound
+	}
+	s.spend(len(p))
+	s.x.res.sent += int64(len(p))
+	if len(p) < largeBody {
+		c.t.Write(s.appendFramed(c.t.AvailableBuffer(), p))
+	} else {
+		s.writeLarge(p)
+	}
+	if s.burst < streamBurst && s.burst+len(p) >= streamBurst {
+		c.w.loop.CallFromThread(s.again)
+	}
+	s.burst += len(p)
+	return len(p), nil
+}
+
+// spend counts n bytes of the declared length.
+func (s *Stream) spend(n int) {
+	if s.left >= 0 {
+		s.left -= int64(n)
+	}
+}
+
+// WriteString is Write for a string.
+func (s *Stream) WriteString(p string) (int, error) { return s.Write([]byte(p)) }
+
+// writeLarge writes p without copying it behind its chunk size.
+func (s *Stream) writeLarge(p []byte) {
+	t := s.x.req.conn.t
+	if s.how != framedChunked {
+		t.Write(p)
+		return
+	}
+	t.Write(appendChunkSize(t.AvailableBuffer(), len(p)))
+	t.Write(p)
+	t.Write(crlf)
+}
+
+var crlf = []byte("\r\n")
+
+func (s *Stream) appendFramed(b, p []byte) []byte {
+	if s.how != framedChunked {
+		return append(b, p...)
+	}
+	b = appendChunkSize(b, len(p))
+	b = append(b, p...)
+	return append(b, "\r\n"...)
+}
+
+func appendChunkSize(b []byte, n int) []byte {
+	return append(strconv.AppendUint(b, uint64(n), 16), "\r\n"...)
+}
+
+// Full reports, on the loop, that the stream should not be written to now: the peer
+// does not keep up, or it is time for other connections. OnDrain's function is
+// called when that is over. Off the loop it is always false: Write waits.
+func (s *Stream) Full() bool {
+	if s.x.offLoop {
+		return false
+	}
+	return s.x.req.conn.choked || s.burst >= streamBurst
+}
+
+// OnDrain sets the function that is called on the loop each time the stream has
+// been Full and no longer is. It has no use off the loop.
+func (s *Stream) OnDrain(f func()) { s.onDrain = f }
+
+// again lets a stream that has had its burst go on, when it is its turn.
+func (s *Stream) again() {
+	c := s.x.req.conn
+	if c.state >= leaving {
+		return
+	}
+	if c.t.Buffered() > highWater && !c.choked {
+		c.w.loop.CallFromThread(s.again) // the flush will show whether the peer reads
+		return
+	}
+	s.burst = 0
+	s.drain()
+}
+
+func (s *Stream) drain() {
+	if s.onDrain != nil && !s.closed && !s.Full() {
+		f := s.onDrain
+		s.x.run(func(*Response, *Request) { f() })
+		if s.x.aborted {
+			s.x.req.conn.abort()
+		}
+	}
+}
+
+// choke is told by the connection when the peer falls behind and when it has caught
+// up.
+func (s *Stream) choke(choked bool) {
+	if s.x.offLoop {
+		s.mu.Lock()
+		s.choked = choked
+		s.room.Broadcast()
+		s.mu.Unlock()
+		return
+	}
+	if !choked && s.burst < streamBurst {
+		s.drain()
+	}
+}
+
+// lost ends the wait of a writer off the loop.
+func (s *Stream) lost() {
+	s.mu.Lock()
+	s.err = ErrPeerGone
+	s.room.Broadcast()
+	s.mu.Unlock()
+}
+
+// Close ends the stream: the answer is complete. A stream with a declared length
+// that was given less breaks the connection off, since nothing else tells the peer;
+// the error is then ErrContentLength. Closing twice is harmless.
+func (s *Stream) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var err error
+	if s.left > 0 {
+		err = ErrContentLength
+		s.x.aborted = true
+		s.x.res.err = err
+	}
+	if s.x.offLoop {
+		if err == nil {
+			s.post(nil, true)
+		}
+		if e := s.x.handBack(); err == nil {
+			err = e
+		}
+		return err
+	}
+	c := s.x.req.conn
+	if c.state >= leaving {
+		return ErrPeerGone
+	}
+	if err == nil && s.how == framedChunked && !s.mute {
+		c.t.Write(lastChunk)
+	}
+	s.x.handBack()
+	return err
+}
+
+var lastChunk = []byte("0\r\n\r\n")
+
+// writeOffLoop hands p over in pieces, waiting for room before each.
+func (s *Stream) writeOffLoop(p []byte) (int, error) {
+	done := 0
+	for {
+		piece := p[done:min(len(p), done+streamPiece)]
+		if err := s.post(piece, false); err != nil {
+			return done, err
+		}
+		if done += len(piece); done == len(p) {
+			return done, nil
+		}
+	}
+}
+
+// post adds a piece to what the loop will fetch, or the end of the content.
+func (s *Stream) post(piece []byte, last bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && !last && (s.choked || len(s.buf) > highWater) {
+		s.room.Wait()
+	}
+	if s.err != nil {
+		return s.err
+	}
+	switch {
+	case s.mute:
+	case last && s.how == framedChunked:
+		s.buf = append(s.buf, lastChunk...)
+	case len(piece) > 0:
+		s.x.res.sent += int64(len(piece))
+		s.buf = s.appendFramed(s.buf, piece)
+	}
+	if !s.posted {
+		s.posted = true
+		if !s.x.req.conn.w.loop.CallFromThread(s.fetch) {
+			s.err = ErrServerClosed
+			return s.err
+		}
+	}
+	return nil
+}
+
+// fetch takes over, on the loop, what a Blocking handler has written.
+func (s *Stream) fetch() {
+	s.mu.Lock()
+	b := s.buf
+	s.buf, s.spare, s.posted = s.spare[:0], nil, false
+	s.room.Broadcast()
+	s.mu.Unlock()
+	c := s.x.req.conn
+	if c.state >= leaving {
+		s.lost()
+		return
+	}
+	if s.x.live == nil {
+		s.begin()
+	}
+	c.t.Write(b)
+	s.mu.Lock()
+	s.spare = b
+	s.mu.Unlock()
+}
