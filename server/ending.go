@@ -1,0 +1,123 @@
+package server
+
+import "microhttp/parser"
+
+// Every way in which a connection ends. Only the transport's ConnectionLost ends it
+// in fact; what stands before it here decides how the peer gets to know.
+
+// errTimeout and errCutShort are refusals that the parser cannot know of.
+var (
+	errTimeout  = &parser.Error{Status: 408, Reason: "the request took too long to arrive"}
+	errCutShort = &parser.Error{Status: 400, Reason: "the connection ended within the request"}
+)
+
+// sayGoodbye ends the connection behind its last answer. A peer that asked for the
+// end, and sent nothing further, is not waited for.
+func (c *conn) sayGoodbye() {
+	c.bye = false
+	if c.eof || c.asked && c.in == nil {
+		c.leave()
+		return
+	}
+	c.linger()
+}
+
+// linger half-closes behind what is queued and goes on reading, so that the kernel
+// does not answer what the peer still sends with a reset that would overtake our
+// answer (RFC 9112, 9.6).
+func (c *conn) linger() {
+	c.dropInput()
+	c.dropRequest()
+	if c.eof {
+		c.leave()
+		return
+	}
+	c.state = draining
+	if c.paused {
+		c.paused = false
+		c.t.ResumeReading()
+	}
+	c.setTimeout(phaseDrain)
+	c.t.CloseWrite()
+}
+
+// leave closes the connection behind what is queued.
+func (c *conn) leave() {
+	c.state = leaving
+	c.dropInput()
+	c.dropRequest()
+	c.t.LoseConnection()
+}
+
+// abort resets the connection.
+func (c *conn) abort() {
+	c.state, c.bye = leaving, false
+	c.dropInput()
+	c.t.AbortConnection()
+}
+
+// dropRequest lets go of a request that was still arriving.
+func (c *conn) dropRequest() {
+	if x := c.cur; x != nil && !x.detached {
+		c.cur = nil
+		c.w.release(x)
+	}
+}
+
+// ReadConnectionLost implements reactor.HalfCloser. A request that is whole still
+// gets its answer.
+func (c *conn) ReadConnectionLost() {
+	c.eof = true
+	switch {
+	case c.state == draining:
+		c.leave()
+	case c.state == answering:
+		c.cur.req.end()
+	case c.state == reading && !c.stalled():
+		c.endOfInput()
+	}
+}
+
+// endOfInput ends a connection whose peer has sent all that it will.
+func (c *conn) endOfInput() {
+	if c.in != nil || c.cur != nil {
+		c.refuse(c.cur, errCutShort)
+		return
+	}
+	c.leave()
+}
+
+// TimeoutConnection implements reactor.TimeoutHandler.
+func (c *conn) TimeoutConnection() {
+	switch {
+	case c.state == draining && c.t.Buffered() > 0:
+		c.t.SetTimeout(lingerTime) // the peer still reads: SendTimeout watches that
+	case c.state == reading && (c.phase == phaseHead || c.phase == phaseBody):
+		c.refuse(c.cur, errTimeout)
+	case c.state <= draining:
+		c.leave() // it has sent nothing since the last answer, or has had it
+	}
+}
+
+// ConnectionLost implements reactor.Protocol.
+func (c *conn) ConnectionLost(error) {
+	c.state = gone
+	c.w.remove(c)
+	c.dropInput()
+	x := c.cur
+	if x == nil {
+		return
+	}
+	c.cur = nil
+	switch {
+	case !x.detached:
+		c.w.release(x) // it was still arriving
+	case x.live != nil && !x.offLoop, x.takeForGone():
+		x.finish(ErrPeerGone)
+	default: // Somebody is filling it. It comes back through complete.
+		x.req.end()
+	}
+	if x.live != nil {
+		x.live.lost()
+	}
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"microhttp/reactor"
+)
+
+// worker is the share of a Server that one loop has: its connections, its spare
+// exchanges and its Date. Only the loop touches it.
+type worker struct {
+	srv  *Server
+	loop *reactor.Reactor
+	port *reactor.Port
+
+	conns   conn // head of the ring of open connections
+	open    int
+	spare   *exchange
+	spares  int
+	second  int64  // the second that date shows
+	date    []byte // the Date field line
+	closing bool
+	drained chan struct{} // closed when closing and no connection is left
+}
+
+// maxSpares bounds the exchanges that a loop keeps: one serves all requests that
+// are answered at once, the others those whose bodies arrive in pieces.
+const maxSpares = 64
+
+// shutdownGrace is how long an idle connection stays readable after Shutdown: time
+// for a request that was already under way when the peer could not know.
+const shutdownGrace = 250 * time.Millisecond
+
+func newWorker(s *Server, loop *reactor.Reactor) *worker {
+	w := &worker{srv: s, loop: loop, drained: make(chan struct{})}
+	w.conns.prev, w.conns.next = &w.conns, &w.conns
+	return w
+}
+
+// BuildProtocol makes the protocol of a new connection.
+func (w *worker) BuildProtocol(netip.AddrPort) reactor.Protocol {
+	c := &conn{w: w}
+	c.p.Limits = &w.srv.limits
+	return c
+}
+
+// get is the exchange for the next request. It stays in the list, so that a request
+// that is answered at once neither takes nor gives anything.
+func (w *worker) get() *exchange {
+	if w.spare == nil {
+		w.spare, w.spares = newExchange(), 1
+	}
+	return w.spare
+}
+
+// keep takes the exchange that get gave out of the list.
+func (w *worker) keep(x *exchange) {
+	w.spare, x.next = x.next, nil
+	w.spares--
+}
+
+// release returns an exchange that nobody refers to any more.
+func (w *worker) release(x *exchange) {
+	x.recycle()
+	if x != w.spare && w.spares < maxSpares {
+		x.next, w.spare = w.spare, x
+		w.spares++
+	}
+}
+
+// appendDate appends the Date field line (RFC 9110, 6.6.1), made anew when the tick's
+// clock shows a new second.
+func (w *worker) appendDate(b []byte) []byte {
+	if now := w.loop.Now(); now.Unix() != w.second {
+		w.second = now.Unix()
+		w.date = append(w.date[:0], "Date: "...)
+		w.date = now.UTC().AppendFormat(w.date, "Mon, 02 Jan 2006 15:04:05 GMT")
+		w.date = append(w.date, "\r\n"...)
+	}
+	return append(b, w.date...)
+}
+
+func (w *worker) add(c *conn) {
+	c.next, c.prev = &w.conns, w.conns.prev
+	c.prev.next, w.conns.prev = c, c
+	w.open++
+}
+
+func (w *worker) remove(c *conn) {
+	c.prev.next, c.next.prev = c.next, c.prev
+	c.prev, c.next = nil, nil
+	w.open--
+	w.checkDrained()
+}
+
+// beginShutdown is the loop's part of Server.Shutdown.
+func (w *worker) beginShutdown() {
+	if w.closing {
+		return
+	}
+	w.closing = true
+	w.port.StopListening()
+	for c := w.conns.next; c != &w.conns; c = c.next {
+		c.settle()
+	}
+	w.checkDrained()
+}
+
+func (w *worker) checkDrained() {
+	if !w.closing || w.open > 0 {
+		return
+	}
+	select {
+	case <-w.drained:
+	default:
+		close(w.drained)
+	}
+}
