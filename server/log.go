@@ -1,0 +1,39 @@
+package server
+
+import (
+	"errors"
+	"os"
+
+	"microhttp/parser"
+	"microhttp/reactor"
+
+	"github.com/rs/zerolog"
+)
+
+// newLogger is the server's logger: the user's, or warnings on standard error.
+func newLogger(l *zerolog.Logger) zerolog.Logger {
+	if l != nil {
+		return *l
+	}
+	return zerolog.New(os.Stderr).Level(zerolog.WarnLevel).With().Timestamp().Logger()
+}
+
+// reportError logs what a reactor reports: a panic in a callback, or trouble with
+// accepting.
+func (s *Server) reportError(err error) {
+	if p, ok := errors.AsType[*reactor.PanicError](err); ok {
+		s.logPanic(p.Value, p.Stack)
+		return
+	}
+	s.log.Error().Err(err).Msg("reactor")
+}
+
+func (s *Server) logPanic(v any, stack []byte) {
+	s.log.Error().Interface("panic", v).Bytes("stack", stack).Msg("panic")
+}
+
+// logRefused writes the one line that a refused request leaves.
+func (c *conn) logRefused(err *parser.Error) {
+	c.w.srv.log.Info().Int("status", err.Status).Str("reason", err.Reason).
+		Stringer("remote", c.t.RemoteAddr()).Msg("request refused")
+}
