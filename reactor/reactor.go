@@ -108,7 +108,7 @@ func New(c Config) (*Reactor, error) {
 	r.events = make([]Event, eventsPerWait)
 	r.in = make([]byte, readBufferSize)
 	r.out.buf = make([]byte, 0, gatherSize)
-	r.epoch = r.sys.Now()
+	r.epoch = r.sys.Now().Add(-1) // so that no time is 0, which means none
 	r.sweeps.next = never
 	r.threads.work.L = &r.threads.mu
 	r.threads.limit = orDefault(c.ThreadPoolSize, defaultThreads)

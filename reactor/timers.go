@@ -141,9 +141,10 @@ func (t *timers) clear() {
 func (r *Reactor) runTimers() {
 	for t := &r.timers; len(t.heap) > 0; {
 		c := t.heap[0]
-		if now := r.clock(); c.key > now || c.seq >= t.limit {
+		if c.key > r.clock() || c.seq >= t.limit {
 			return
-		} else if c.when > now {
+		}
+		if c.key != c.when {
 			c.key = c.when
 			heap.Fix(&t.heap, 0)
 			continue

@@ -1,0 +1,346 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// However output is written and however little of it the socket takes at a time, the peer gets the same bytes.
+func TestPartialWrites(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		const seed = 7
+		rnd := rand.New(rand.NewPCG(seed, seed))
+		s := &faultySystem{}
+		s.write = func(fd int, p []byte) (int, syscall.Errno) {
+			switch rnd.IntN(4) {
+			case 0:
+				return 0, syscall.EAGAIN
+			case 1:
+				return 0, syscall.EINTR
+			case 2:
+				return s.kernel.Write(fd, p[:1+rnd.IntN(len(p))])
+			}
+			return s.kernel.Write(fd, p)
+		}
+		c.System = s
+		l := start(t, c)
+		want := pattern(3 << 20)
+		rest := want
+		conn, rec := l.connect(nil, nil)
+		written := 0
+		piece := func() {
+			n := min(len(rest), 1+rnd.IntN(1<<(1+rnd.IntN(18))))
+			p := rest[:n]
+			rest = rest[n:]
+			if rnd.IntN(2) == 0 {
+				p = append(rec.AvailableBuffer(), p...)
+			}
+			rec.Write(p)
+			written += n
+			if rec.Buffered() > written {
+				t.Errorf("%d bytes buffered of %d", rec.Buffered(), written)
+			}
+		}
+		l.do(func() {
+			rec.onData = func([]byte) {
+				for range rnd.IntN(20) {
+					if len(rest) > 0 {
+						piece()
+					}
+				}
+			}
+		})
+		got := make(chan []byte)
+		go func() {
+			p, _ := io.ReadAll(conn) // what an error cuts short differs
+			got <- p
+		}()
+		for more := true; more; { // output from its own callback and from others', in turns
+			send(t, conn, "go on")
+			l.do(func() {
+				if more = len(rest) > 0; more {
+					piece()
+				}
+			})
+		}
+		l.do(rec.CloseWrite)
+		if p := receive(t, got, "the end"); !bytes.Equal(p, want) {
+			t.Errorf("the peer got other bytes than were written: %d of %d (seed %d)", len(p), len(want), seed)
+		}
+		conn.Close()
+		rec.reason(l)
+	})
+}
+
+// A batch of small answers is one write.
+func TestAnswersAreGathered(t *testing.T) {
+	s := &faultySystem{}
+	l := start(t, Config{System: s})
+	conn, _ := l.connect(nil, func(p *recorder) {
+		p.onData = func([]byte) {
+			for i := range 100 {
+				if i%2 == 0 {
+					fmt.Fprintf(writer{p}, "answer %d\n", i)
+				} else {
+					p.Write(fmt.Appendf(p.AvailableBuffer(), "answer %d\n", i))
+				}
+			}
+		}
+	})
+	send(t, conn, "x")
+	var want strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&want, "answer %d\n", i)
+	}
+	if got := readN(t, conn, want.Len()); got != want.String() {
+		t.Errorf("peer got %q", got)
+	}
+	l.do(func() {})
+	if n := s.writes.Load(); n != 1 {
+		t.Errorf("%d writes, want 1", n)
+	}
+}
+
+// So is what posted calls and timers write in one tick.
+func TestPostedOutputIsGathered(t *testing.T) {
+	s := &faultySystem{}
+	l := start(t, Config{System: s})
+	conn, rec := l.connect(nil, nil)
+	l.do(func() {
+		for range 100 {
+			rec.Write([]byte("0123456789"))
+		}
+	})
+	readN(t, conn, 1000)
+	l.do(func() {})
+	if n := s.writes.Load(); n != 1 {
+		t.Errorf("%d writes, want 1", n)
+	}
+}
+
+// Large output is written from where it is; what was gathered before it goes first.
+func TestLargeWriteGoesDirectly(t *testing.T) {
+	s := &faultySystem{}
+	var sizes []int
+	s.write = func(fd int, p []byte) (int, syscall.Errno) {
+		sizes = append(sizes, len(p))
+		return s.kernel.Write(fd, p)
+	}
+	l := start(t, Config{System: s})
+	body := strings.Repeat("b", directSize)
+	conn, _ := l.connect(nil, func(p *recorder) {
+		p.onData = func([]byte) {
+			p.Write([]byte("head"))
+			p.Write([]byte(body))
+			p.Write([]byte("tail"))
+		}
+	})
+	send(t, conn, "x")
+	if got, want := readN(t, conn, 8+directSize), "head"+body+"tail"; got != want {
+		t.Error("the bytes are out of order")
+	}
+	l.do(func() {
+		if want := fmt.Sprint([]int{4, directSize, 4}); fmt.Sprint(sizes) != want {
+			t.Errorf("writes of %v, want %s", sizes, want)
+		}
+	})
+}
+
+// What AvailableBuffer lends and Write gets back is not copied, in the loop's buffer and in the connection's own.
+func TestAvailableBufferIsNotCopied(t *testing.T) {
+	l := start(t, Config{})
+	check := func(p *recorder, where string) {
+		p.Write([]byte("first "))
+		b := p.AvailableBuffer()
+		if len(b) != 0 || cap(b) < availableMin {
+			t.Errorf("%s: len %d, cap %d", where, len(b), cap(b))
+		}
+		b = append(b, "secand"...)
+		p.Write(b)
+		b[3] = 'o' // seen, for it is the same memory
+	}
+	conn, rec := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { check(p, "in DataReceived") } })
+	send(t, conn, "x")
+	if got := readN(t, conn, 12); got != "first second" {
+		t.Errorf("peer got %q", got)
+	}
+	l.do(func() { check(rec, "elsewhere") })
+	if got := readN(t, conn, 12); got != "first second" {
+		t.Errorf("peer got %q", got)
+	}
+	// A buffer that is not used goes back, and nothing is sent.
+	l.do(func() { rec.AvailableBuffer() })
+	l.do(func() {
+		if rec.Transport.(*transport).out != nil {
+			t.Error("an idle connection holds a buffer")
+		}
+	})
+}
+
+// An answer that outgrows AvailableBuffer is sent all the same.
+func TestAvailableBufferOutgrown(t *testing.T) {
+	l := start(t, Config{})
+	want := string(pattern(3 * gatherSize))
+	conn, rec := l.connect(nil, func(p *recorder) {
+		p.onData = func([]byte) {
+			p.Write(append(p.AvailableBuffer(), want[:gatherSize-1]...))
+			p.Write(append(p.AvailableBuffer(), want[gatherSize-1:]...))
+		}
+	})
+	send(t, conn, "x")
+	if got := readN(t, conn, len(want)); got != want {
+		t.Error("the bytes differ")
+	}
+	l.do(func() { rec.Write(append(rec.AvailableBuffer(), want...)) })
+	if got := readN(t, conn, len(want)); got != want {
+		t.Error("the bytes differ")
+	}
+}
+
+// A slow reader holds output in memory, and gives it all back once it has read.
+func TestSlowReader(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		want := pattern(16 << 20)
+		conn, rec := l.connect(nil, nil)
+		l.do(func() { rec.Write(want) })
+		l.do(func() {
+			if rec.Buffered() == 0 {
+				t.Error("the kernel took it all: this test tests nothing")
+			}
+			if n := len(l.Writers()); n != 1 {
+				t.Errorf("%d writers, want 1", n)
+			}
+		})
+		if got := readN(t, conn, len(want)); got != string(want) {
+			t.Error("the bytes differ")
+		}
+		l.do(func() {
+			if rec.Buffered() != 0 || rec.Transport.(*transport).out != nil {
+				t.Error("a drained connection holds a buffer")
+			}
+			if len(l.Writers()) != 0 {
+				t.Error("a drained connection is watched for writing")
+			}
+		})
+	})
+}
+
+// A feeder is a producer that writes until it is told to pause.
+type feeder struct {
+	p       *recorder
+	left    int
+	paused  bool
+	pauses  int
+	highest int
+	inWrite bool
+	t       *testing.T
+}
+
+func (f *feeder) feed() {
+	for !f.paused && f.left > 0 {
+		f.left--
+		f.inWrite = true
+		f.p.Write(make([]byte, 8<<10))
+		f.inWrite = false
+		f.highest = max(f.highest, f.p.Buffered())
+		if f.left%2 == 0 { // the flush comes when the callback is over
+			f.p.Reactor().CallFromThread(f.feed)
+			return
+		}
+	}
+	if f.left == 0 {
+		f.p.LoseConnection()
+	}
+}
+
+func (f *feeder) PauseProducing() {
+	if f.inWrite {
+		f.t.Error("told within Write")
+	}
+	if f.p.Buffered() <= 100<<10 {
+		f.t.Errorf("paused at %d", f.p.Buffered())
+	}
+	f.paused = true
+	f.pauses++
+}
+
+func (f *feeder) ResumeProducing() {
+	if f.inWrite {
+		f.t.Error("told within Write")
+	}
+	if f.p.Buffered() > 10<<10 {
+		f.t.Errorf("resumed at %d", f.p.Buffered())
+	}
+	f.paused = false
+	f.feed()
+}
+
+// A producer that heeds the water marks never has much more than the high one in memory.
+func TestWaterMarks(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		const pieces = 3000 // 24 MiB, more than any socket buffers
+		l := start(t, c)
+		conn, rec := l.connect(&TCPOptions{HighWater: 100 << 10, LowWater: 10 << 10}, nil)
+		f := &feeder{p: rec, left: pieces, t: t}
+		l.do(func() { rec.RegisterProducer(f); f.feed() })
+		eventually(t, "the producer to be paused", func() (paused bool) {
+			l.do(func() { paused = f.paused })
+			return paused
+		})
+		if n, err := io.Copy(io.Discard, conn); n != pieces*8<<10 || err != nil {
+			t.Errorf("peer got %d bytes, %v", n, err)
+		}
+		rec.reason(l)
+		if f.pauses == 0 || f.highest > 150<<10 {
+			t.Errorf("%d pauses, %d bytes buffered", f.pauses, f.highest)
+		}
+	})
+}
+
+// Output that makes no progress ends the connection; output that does, however slowly, does not.
+func TestWriteTimeout(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		clock := newFakeClock()
+		c.System = clock.system()
+		l := start(t, c)
+		conn, rec := l.connect(&TCPOptions{WriteTimeout: time.Minute}, nil)
+		l.do(func() { rec.Write(make([]byte, 32<<20)) })
+		buf := make([]byte, 1<<20)
+		for range 3 {
+			clock.advance(l, 45*time.Second)
+			for !progressed(l, rec) {
+				if _, err := io.ReadFull(conn, buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if len(rec.lost) != 0 {
+			t.Fatal("lost although it made progress")
+		}
+		clock.advance(l, time.Minute)
+		if err := rec.reason(l); err != ErrTimeout {
+			t.Errorf("lost with %v", err)
+		}
+	})
+}
+
+// progressed reports whether the socket has taken something since the clock last moved.
+func progressed(l *loop, p *recorder) (yes bool) {
+	l.do(func() { yes = p.Transport.(*transport).progress == l.clock() })
+	return yes
+}
+
+// writer makes an io.Writer of a transport.
+type writer struct{ t Transport }
+
+func (w writer) Write(p []byte) (int, error) {
+	w.t.Write(p)
+	return len(p), nil
+}

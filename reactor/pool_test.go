@@ -1,0 +1,131 @@
+package reactor
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+)
+
+// The pool has the goroutines and the queue that it was given, and no more.
+func TestCallInThreadBounds(t *testing.T) {
+	const size, queue = 3, 5
+	l := start(t, Config{ThreadPoolSize: size, ThreadQueue: queue})
+	release := make(chan struct{})
+	var running, most, done atomic.Int64
+	work := func() {
+		most.Store(max(most.Load(), running.Add(1)))
+		<-release
+		running.Add(-1)
+		done.Add(1)
+	}
+	for range size {
+		if err := l.CallInThread(work); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all goroutines to be busy", func() bool { return running.Load() == size })
+	for range queue {
+		if err := l.CallInThread(work); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.CallInThread(work); err != ErrPoolFull {
+		t.Errorf("one too many: %v", err)
+	}
+	close(release)
+	eventually(t, "the work", func() bool { return done.Load() == size+queue })
+	if most.Load() > size {
+		t.Errorf("%d at a time", most.Load())
+	}
+	if err := l.CallInThread(func() {}); err != nil {
+		t.Errorf("room again: %v", err)
+	}
+}
+
+// Goroutines are used again, not started for each call.
+func TestCallInThreadReusesGoroutines(t *testing.T) {
+	l := start(t, Config{})
+	for range 1000 {
+		done := make(chan struct{})
+		if err := l.CallInThread(func() { close(done) }); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, done, "the call")
+		eventually(t, "an idle goroutine", func() bool {
+			l.threads.mu.Lock()
+			defer l.threads.mu.Unlock()
+			return l.threads.idle > 0
+		})
+	}
+	l.threads.mu.Lock()
+	defer l.threads.mu.Unlock()
+	if l.threads.started != 1 {
+		t.Errorf("%d goroutines for one call at a time", l.threads.started)
+	}
+}
+
+// A call that panics or ends its goroutine is reported, or not, and the pool goes on with those behind it.
+func TestCallInThreadThatDoesNotReturn(t *testing.T) {
+	l := start(t, Config{ThreadPoolSize: 1})
+	boom := errors.New("boom")
+	done := make(chan struct{})
+	for _, f := range []func(){func() { panic(boom) }, runtime.Goexit, func() { close(done) }} {
+		if err := l.CallInThread(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive(t, done, "the third call")
+	eventually(t, "the report", func() bool { return len(l.reported()) > 0 })
+	var p *PanicError
+	if err := l.reported()[0]; !errors.Is(err, boom) || !errors.As(err, &p) || len(p.Stack) == 0 {
+		t.Errorf("reported %v", err)
+	}
+	eventually(t, "all to be done", func() bool { return !l.threads.busy() })
+}
+
+// Run waits for accepted work, and work that waits for the loop is not left waiting.
+func TestCallInThreadAtTheEnd(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		c.ThreadPoolSize = 2
+		l := start(t, c)
+		begun, release := make(chan struct{}, 10), make(chan struct{})
+		var done atomic.Int64
+		for range 10 {
+			if err := l.CallInThread(func() {
+				begun <- struct{}{}
+				<-release
+				back := make(chan struct{})
+				if l.CallFromThread(func() { close(back) }) {
+					<-back
+				}
+				done.Add(1)
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receive(t, begun, "the first call")
+		l.Stop()
+		close(release)
+		l.stop()
+		if done.Load() != 10 {
+			t.Errorf("%d of 10 calls done when Run returned", done.Load())
+		}
+		if err := l.CallInThread(func() {}); err != ErrStopped {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// A loop that never sleeps lets the work that it waits for run, on one processor too.
+func TestBusyLoopYields(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	l := start(t, Config{})
+	conn, _ := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { p.PauseReading(); p.ResumeReading() } })
+	send(t, conn, "x")
+	done := make(chan struct{})
+	if err := l.CallInThread(func() { close(done) }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, done, "the work")
+}

@@ -1,0 +1,393 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestListenErrors(t *testing.T) {
+	l := start(t, Config{})
+	p := l.listen(newRecorder().factory, nil)
+	for _, tc := range []struct {
+		addr string
+		want error
+	}{
+		{p.Addr().String(), syscall.EADDRINUSE},
+		{"192.0.2.1:0", syscall.EADDRNOTAVAIL}, // RFC 5737: nobody's address
+		{"127.0.0.1:http-or-so", nil},
+		{"no port", nil},
+	} {
+		l.do(func() {
+			_, err := l.ListenTCP(tc.addr, FactoryFunc(newRecorder().factory), nil)
+			if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Errorf("%s: %v, want %v", tc.addr, err, tc.want)
+			}
+			if tc.want != nil && !strings.Contains(err.Error(), tc.addr) {
+				t.Errorf("%v does not name %s", err, tc.addr)
+			}
+		})
+	}
+	if n := countPorts(l); n != 1 {
+		t.Errorf("%d ports, want 1", n)
+	}
+}
+
+func countPorts(l *loop) (n int) {
+	l.do(func() { n = len(l.ports) })
+	return n
+}
+
+// A port that loops share is closed to everybody else.
+func TestSharedPortIsExclusive(t *testing.T) {
+	l := start(t, Config{})
+	p := l.listen(newRecorder().factory, &TCPOptions{Shared: true})
+	for _, shared := range []bool{false, true} {
+		l.do(func() {
+			_, err := l.ListenTCP(p.Addr().String(), FactoryFunc(newRecorder().factory), &TCPOptions{Shared: shared})
+			if !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("a second listener (shared: %v): %v", shared, err)
+			}
+		})
+	}
+	if _, err := net.Listen("tcp", p.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a listener of package net: %v", err)
+	}
+}
+
+// Connections to a shared port reach all loops, and each one exactly one of them.
+func TestShare(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		var served [2]atomic.Int64
+		factory := func(i int) FactoryFunc {
+			return func(netip.AddrPort) Protocol {
+				rec := newRecorder()
+				rec.onMade = func() {
+					served[i].Add(1)
+					fmt.Fprint(writer{rec}, i)
+					rec.CloseWrite()
+				}
+				return rec
+			}
+		}
+		first, second := prepare(t, c), prepare(t, c)
+		p, err := first.ListenTCP("127.0.0.1:0", factory(0), &TCPOptions{Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p2, err := p.Share(second.Reactor, factory(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Addr() != p2.Addr() {
+			t.Errorf("ports at %v and %v", p.Addr(), p2.Addr())
+		}
+		first.start()
+		second.start()
+		const n = 200
+		var got [2]int64
+		for range n {
+			conn := dial(t, p)
+			got[readAll(t, conn)[0]-'0']++
+			conn.Close()
+		}
+		for i := range got {
+			if got[i] == 0 || got[i] != served[i].Load() {
+				t.Errorf("loop %d served %d, clients met it %d times", i, served[i].Load(), got[i])
+			}
+		}
+	})
+}
+
+func TestShareErrors(t *testing.T) {
+	other := prepare(t, Config{})
+	l := start(t, Config{})
+	lone, shared := l.listen(newRecorder().factory, nil), l.listen(newRecorder().factory, &TCPOptions{Shared: true})
+	l.do(func() {
+		if _, err := lone.Share(other.Reactor, FactoryFunc(newRecorder().factory)); err == nil {
+			t.Error("a port that was not made Shared was shared")
+		}
+		shared.StopListening()
+		if _, err := shared.Share(other.Reactor, FactoryFunc(newRecorder().factory)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a closed port: %v", err)
+		}
+	})
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has connected is served, though nobody had accepted when the port was closed.
+func TestStopListeningAcceptsWhatIsQueued(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		const n = 50
+		var p *Port
+		p = l.listen(func(netip.AddrPort) Protocol {
+			rec := newRecorder()
+			rec.onMade = func() { p.StopListening() } // again, and from inside
+			rec.onData = func(b []byte) { rec.Write(b) }
+			return rec
+		}, nil)
+		var conns [n]*net.TCPConn
+		l.do(func() { // the loop is busy: the kernel queues
+			for i := range conns {
+				conns[i] = dial(t, p)
+			}
+			p.StopListening()
+			p.StopListening()
+		})
+		if _, err := net.Dial("tcp", p.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("a closed port: %v", err)
+		}
+		for i, conn := range conns {
+			send(t, conn, "hello")
+			if got := readN(t, conn, 5); got != "hello" {
+				t.Errorf("connection %d got %q", i, got)
+			}
+		}
+		if n := countPorts(l); n != 0 {
+			t.Errorf("%d ports are left", n)
+		}
+	})
+}
+
+// A burst is taken in bounded portions, and all of it.
+func TestAcceptBurst(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		s := &faultySystem{}
+		var inTick, most int
+		s.accept = func(fd int) (int, netip.AddrPort, syscall.Errno) {
+			inTick++
+			most = max(most, inTick)
+			return s.kernel.Accept(fd)
+		}
+		c.System = s
+		l := start(t, c)
+		var made atomic.Int64
+		p := l.listen(func(netip.AddrPort) Protocol {
+			made.Add(1)
+			return newRecorder()
+		}, nil)
+		const n = 5 * acceptsPerTick
+		l.do(func() {
+			for range n {
+				dial(t, p)
+			}
+			var count func()
+			count = func() { // once a tick
+				inTick = 0
+				if made.Load() < n {
+					l.CallFromThread(count)
+				}
+			}
+			count()
+		})
+		eventually(t, "all connections", func() bool { return made.Load() == n })
+		l.do(func() {
+			if most > acceptsPerTick {
+				t.Errorf("%d accepts in a tick", most)
+			}
+		})
+	})
+}
+
+// When descriptors run out newcomers are turned away, the server says so once, and it goes on when there are some again.
+func TestOutOfDescriptors(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		p := l.listen(func(netip.AddrPort) Protocol {
+			rec := newRecorder()
+			rec.onData = func(b []byte) { rec.Write(b) }
+			return rec
+		}, nil)
+		connected := dial(t, p)
+		send(t, connected, "before")
+		readN(t, connected, 6)
+
+		// Newcomers' own descriptors are taken first; then there are no more.
+		const n = 10
+		var fds [n]int
+		for i := range fds {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			fds[i] = fd
+		}
+		restore := exhaust(t)
+		defer restore()
+		to, _ := sockaddr(p.Addr())
+		for _, fd := range fds {
+			if err := unix.Connect(fd, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, fd := range fds {
+			if n, err := unix.Read(fd, make([]byte, 1)); n != 0 || err != nil {
+				t.Errorf("a newcomer reads %d, %v; want the end", n, err)
+			}
+		}
+		send(t, connected, "during")
+		readN(t, connected, 6)
+		if got := l.reported(); len(got) != 1 || !errors.Is(got[0], syscall.EMFILE) {
+			t.Errorf("reported %v, want EMFILE once", got)
+		}
+		restore()
+		after := dial(t, p)
+		send(t, after, "after")
+		readN(t, after, 5)
+	})
+}
+
+// exhaust lowers the limit so that no descriptor can be opened, until the function that it returns is called.
+func exhaust(t *testing.T) (restore func()) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(0) // the lowest free number, and all below are taken
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	low := old
+	low.Cur = uint64(fd)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// When there is not even a reserve, or no memory, the port rests instead of spinning, and comes back.
+func TestExhaustedPortRests(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			eachPoller(t, func(t *testing.T, c Config) {
+				s := &faultySystem{}
+				var exhausted atomic.Bool
+				var accepts atomic.Int64
+				exhausted.Store(true)
+				s.accept = func(fd int) (int, netip.AddrPort, syscall.Errno) {
+					accepts.Add(1)
+					if exhausted.Load() {
+						return -1, netip.AddrPort{}, errno
+					}
+					return s.kernel.Accept(fd)
+				}
+				c.System = s
+				l := start(t, c)
+				rec := newRecorder()
+				p := l.listen(rec.factory, nil)
+				dial(t, p)
+				eventually(t, "the port to rest", func() (resting bool) {
+					l.do(func() { resting = len(l.Readers()) == 0 })
+					return resting
+				})
+				if n := accepts.Load(); n > 2 {
+					t.Errorf("%d accepts before it rested", n)
+				}
+				exhausted.Store(false)
+				receive(t, rec.made, "ConnectionMade after the rest")
+			})
+		})
+	}
+}
+
+// Trouble of one newcomer is no trouble of the port.
+func TestAcceptGoesOn(t *testing.T) {
+	errnos := []syscall.Errno{
+		syscall.ECONNABORTED, syscall.EPERM, syscall.EINTR, syscall.EPROTO, syscall.ENETDOWN, syscall.EHOSTUNREACH,
+	}
+	s := &faultySystem{}
+	s.accept = func(fd int) (int, netip.AddrPort, syscall.Errno) {
+		if len(errnos) > 0 {
+			errno := errnos[0]
+			errnos = errnos[1:]
+			return -1, netip.AddrPort{}, errno
+		}
+		return s.kernel.Accept(fd)
+	}
+	l := start(t, Config{System: s})
+	rec := newRecorder()
+	dial(t, l.listen(rec.factory, nil))
+	receive(t, rec.made, "ConnectionMade")
+	if len(l.reported()) != 0 {
+		t.Errorf("reported %v", l.reported())
+	}
+}
+
+// A port that is broken for good is closed and reported, and does not spin.
+func TestBrokenPort(t *testing.T) {
+	s := &faultySystem{accept: func(int) (int, netip.AddrPort, syscall.Errno) { return -1, netip.AddrPort{}, syscall.EBADF }}
+	l := start(t, Config{System: s})
+	if conn, err := net.Dial("tcp", l.listen(newRecorder().factory, nil).Addr().String()); err == nil { // else it is closed already
+		defer conn.Close()
+	}
+	eventually(t, "the report", func() bool { return len(l.reported()) == 1 })
+	if n := countPorts(l); n != 0 {
+		t.Errorf("%d ports are left", n)
+	}
+}
+
+// A panic in BuildProtocol or ConnectionMade costs that connection and neither the port nor a descriptor.
+func TestPanicWhileAccepting(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		n := 0
+		rec := newRecorder()
+		rec.onMade = func() { panic("in ConnectionMade") }
+		last := newRecorder()
+		p := l.listen(func(netip.AddrPort) Protocol {
+			switch n++; n {
+			case 1:
+				panic("in BuildProtocol")
+			case 2:
+				return rec
+			}
+			return last
+		}, nil)
+		for range 2 {
+			conn, err := net.Dial("tcp", p.Addr().String())
+			if err == nil { // else it was reset already
+				_, err = conn.Read(make([]byte, 1))
+				conn.Close()
+			}
+			if !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%v, want a reset", err)
+			}
+		}
+		if _, ok := rec.reason(l).(*PanicError); !ok {
+			t.Error("not lost by the panic")
+		}
+		dial(t, p)
+		receive(t, last.made, "the third connection")
+		if len(l.reported()) != 2 {
+			t.Errorf("reported %v", l.reported())
+		}
+	})
+}
+
+// Accepted sockets do not wait for more to send.
+func TestNoDelayIsInherited(t *testing.T) {
+	l := start(t, Config{})
+	_, rec := l.connect(nil, nil)
+	l.do(func() {
+		v, err := unix.GetsockoptInt(rec.Transport.(*transport).FD(), unix.IPPROTO_TCP, unix.TCP_NODELAY)
+		if v == 0 || err != nil {
+			t.Errorf("TCP_NODELAY is %d, %v", v, err)
+		}
+	})
+}
