@@ -4,13 +4,10 @@ package router
 // turn, many are found by hash, and a segment that holds percent-escapes, which has no text to hash before it
 // is decoded, is compared while it is being decoded, by binary search. None of them allocates.
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// scanLimit is the number of children up to which comparing with each costs less than hashing.
-const scanLimit = 6
+// scanLimit is the number of children up to which comparing with each costs no more than hashing does.
+const scanLimit = 8
 
 // children maps what literal segments decode to, to nodes. The zero value is empty.
 type children struct {
@@ -55,7 +52,6 @@ func (c *children) grow(text string) *node {
 		return c.nodes[i]
 	}
 	n := new(node)
-	text = strings.Clone(text) // short, and near its neighbours; not a piece of a long pattern
 	c.texts = slices.Insert(c.texts, i, text)
 	c.nodes = slices.Insert(c.nodes, i, n)
 	if c.byText == nil {

@@ -53,8 +53,10 @@ func TestParsePatternErrors(t *testing.T) {
 	for i := range maxWildcards {
 		manyWildcards += fmt.Sprintf("/{w%d}", i)
 	}
-	if _, err := parsePattern(manyWildcards); err != nil {
-		t.Errorf("%d wildcards: %v", maxWildcards, err)
+	for _, end := range []string{"", "/{$}", "/a"} {
+		if _, err := parsePattern(manyWildcards + end); err != nil {
+			t.Errorf("%d wildcards and %q: %v", maxWildcards, end, err)
+		}
 	}
 	for text, want := range map[string]string{
 		"":                     "offset 0: path missing /",

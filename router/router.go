@@ -7,6 +7,7 @@ package router
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -125,18 +126,24 @@ func (rt *Router) register(text string, h server.Handler) {
 		panic(fmt.Sprintf("router: parsing pattern %q: %v", text, err))
 	}
 
+	h = rt.wrap(h)
+
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	rt.mustBeOpen("Handle")
-	if err := rt.tree.insert(&route{pattern: p, handler: rt.wrap(h), site: site}); err != nil {
+	if err := rt.tree.insert(&route{pattern: p, handler: h, site: site}); err != nil {
 		panic("router: " + err.Error())
 	}
 }
 
-// wrap puts the middleware around h, the last one first.
+// wrap puts the middleware around h, the last one first. It holds no lock meanwhile: middleware may register
+// routes of its own.
 func (rt *Router) wrap(h server.Handler) server.Handler {
-	for i := len(rt.middleware) - 1; i >= 0; i-- {
-		if h = rt.middleware[i](h); h == nil {
+	rt.mu.Lock()
+	middleware := slices.Clip(rt.middleware)
+	rt.mu.Unlock()
+	for _, m := range slices.Backward(middleware) {
+		if h = m(h); h == nil {
 			panic("router: middleware returned a nil handler")
 		}
 	}

@@ -227,6 +227,22 @@ func TestUse(t *testing.T) {
 	}
 }
 
+// TestMiddlewareRegisters has middleware bring a route along, as one that serves its own figures would.
+func TestMiddlewareRegisters(t *testing.T) {
+	rt, done := router.New(), false
+	rt.Use(func(next server.Handler) server.Handler {
+		if !done {
+			done = true
+			rt.HandleFunc("/figures", tell)
+		}
+		return next
+	})
+	rt.HandleFunc("/", tell)
+	if _, body := connect(t, rt).exchange(t, "GET", "/figures"); body != "GET|/figures||" {
+		t.Errorf("got %q", body)
+	}
+}
+
 // TestRouterWithin holds that a router is a handler as any other: the inner one's match is what its handlers see.
 func TestRouterWithin(t *testing.T) {
 	inner, outer := router.New(), router.New()

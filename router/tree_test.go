@@ -138,6 +138,9 @@ func TestChildren(t *testing.T) {
 	var c children
 	for i := range 3 * scanLimit {
 		text := fmt.Sprintf("%d é%%", i*7%10+i)
+		if i%2 == 0 {
+			text = strings.Repeat("é ", i/2+1) // the beginning of others, and they of it
+		}
 		want := c.grow(text)
 		if c.grow(text) != want {
 			t.Fatalf("%q was made twice", text)
