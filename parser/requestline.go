@@ -72,7 +72,7 @@ func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
 			return i, err
 		}
 	}
-	if rest := w[i:]; p.at == atVersion && len(rest) >= versionLen && binary.LittleEndian.Uint64(rest) == http11 && rest[8] == '\r' && rest[9] == '\n' {
+	if p.at == atVersion && isHTTP11(w[i:]) {
 		h.Minor = 1
 		i += versionLen
 	} else if i, err = p.version(w, i, h); err != nil {
@@ -102,15 +102,19 @@ func (p *Parser) endMethod(w []byte, i int, h *Head) *Error {
 
 // target scans the request target and the space behind it.
 func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
+	if p.at == atTarget {
+		if i == len(w) {
+			return i, errMore
+		}
+		if err := p.beginTarget(w[i], i, h); err != nil {
+			return i, err
+		}
+	}
 	limit := int(h.Target.Off) + p.Limits.target()
 	t := w[:min(len(w), limit)]
 	for {
-		if p.at == atPath { // where nearly all bytes of nearly all targets are passed
-			for i < len(t) && class[t[i]]&isPath != 0 {
-				i++
-			}
-		} else if of := runs[p.at]; of != 0 {
-			for i < len(t) && class[t[i]]&of != 0 {
+		if run := runs[p.at]; run != 0 {
+			for i < len(t) && class[t[i]]&run != 0 {
 				i++
 			}
 		}
@@ -118,25 +122,32 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 		case i == len(w):
 			return i, errMore
 		case w[i] == ' ':
-			h.Target.Len = uint32(i) - h.Target.Off
-			if p.at == atPath {
-				h.Path.Len = uint32(i) - h.Path.Off
-				p.at = atVersion
-				return i + 1, nil
-			}
 			return i + 1, p.endTarget(w, i, h)
 		case i == limit:
 			return i, errTargetLong
 		}
-		if w[i] == '/' && p.at == atTarget && h.MethodID != MethodConnect {
-			h.Form = OriginForm
-			h.Path.Off = uint32(i)
-			p.at = atPath
-		} else if err := p.targetByte(w, i, h); err != nil {
+		if err := p.targetByte(w, i, h); err != nil {
 			return i, err
 		}
 		i++
 	}
+}
+
+// beginTarget tells the form of the target from its first byte, c at offset i, and leaves it to be scanned.
+func (p *Parser) beginTarget(c byte, i int, h *Head) *Error {
+	switch {
+	case h.MethodID == MethodConnect:
+		h.Form, h.Authority.Off, p.at = AuthorityForm, uint32(i), atAuthority
+	case c == '/':
+		h.Form, h.Path.Off, p.at = OriginForm, uint32(i), atPath
+	case c == '*':
+		h.Form, p.at = AsteriskForm, atAsterisk
+	case class[c]&isAlpha != 0:
+		h.Form, p.at = AbsoluteForm, atScheme
+	default:
+		return errTarget
+	}
+	return nil
 }
 
 // runs names, for the places where a target can stay a while, the class of bytes that stay there.
@@ -146,8 +157,10 @@ var runs = [atSectionLF + 1]uint16{atPath: isPath, atQuery: isQuery, atScheme: i
 func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 	c := w[i]
 	switch p.at {
-	case atTarget:
-		return p.beginTarget(c, i, h)
+	case atAsterisk:
+		if i != int(h.Target.Off) {
+			return errTarget
+		}
 	case atScheme:
 		if s := w[h.Target.Off:i]; c != ':' || !EqualFold(s, "http") && !EqualFold(s, "https") {
 			return errTargetScheme
@@ -189,8 +202,6 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 			return errTargetControl
 		}
 		p.at -= 2
-	default:
-		return errTarget
 	}
 	return nil
 }
@@ -198,32 +209,6 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 // unsafeInPath names the bytes that a path must not hold even when they are escaped: those that end a string, a line
 // of a log or a field line once somebody has decoded them.
 func unsafeInPath(c byte) bool { return c == 0 || c == '\r' || c == '\n' }
-
-// beginTarget tells the form of the target from its first byte.
-func (p *Parser) beginTarget(c byte, i int, h *Head) *Error {
-	switch {
-	case h.MethodID == MethodConnect:
-		if class[c]&isHost == 0 {
-			return errTargetMethod
-		}
-		h.Form = AuthorityForm
-		h.Authority.Off = uint32(i)
-		p.at = atAuthority
-	case c == '/':
-		h.Form = OriginForm
-		h.Path.Off = uint32(i)
-		p.at = atPath
-	case c == '*':
-		h.Form = AsteriskForm
-		p.at = atAsterisk
-	case class[c]&isAlpha != 0:
-		h.Form = AbsoluteForm
-		p.at = atScheme
-	default:
-		return errTarget
-	}
-	return nil
-}
 
 // afterAuthority takes the byte behind the authority of an absolute form.
 func (p *Parser) afterAuthority(w []byte, i int, h *Head) *Error {
@@ -288,8 +273,13 @@ const (
 	minorAt     = len("HTTP/1.")
 )
 
-// http11 is "HTTP/1.1" as one little-endian word, which nearly all requests hold.
+// http11 is "HTTP/1.1" as one little-endian word.
 var http11 = binary.LittleEndian.Uint64([]byte("HTTP/1.1"))
+
+// isHTTP11 reports whether the line ends with the version that nearly all requests have.
+func isHTTP11(v []byte) bool {
+	return len(v) >= versionLen && binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
+}
 
 // version scans the version and the line's end, byte by byte.
 func (p *Parser) version(w []byte, i int, h *Head) (int, *Error) {
