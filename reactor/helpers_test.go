@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,9 @@ import (
 const patience = 10 * time.Second
 
 func TestMain(m *testing.M) {
-	// Go's own poller opens descriptors on first use; they are no leak of ours.
+	// Go's own poller opens descriptors on first use, and package signal starts a goroutine; they are no leak of ours.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1)
+	signal.Reset(syscall.SIGUSR1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)

@@ -1,0 +1,63 @@
+package reactor
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// Once it is warm, the loop allocates nothing to serve: not for a tick, a read, a callback, an answer, a timeout.
+func TestNoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	eachPoller(t, func(t *testing.T, c Config) {
+		answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		for _, tc := range []struct {
+			name   string
+			onData func(p *recorder) func([]byte)
+		}{
+			{"Write", func(p *recorder) func([]byte) { return func([]byte) { p.Write(answer) } }},
+			{"AvailableBuffer", func(p *recorder) func([]byte) {
+				return func([]byte) { p.Write(append(p.AvailableBuffer(), answer...)) }
+			}},
+			{"SetTimeout", func(p *recorder) func([]byte) {
+				return func([]byte) { p.SetTimeout(time.Minute); p.Write(answer) }
+			}},
+			{"outside DataReceived", func(p *recorder) func([]byte) {
+				post := func() { p.Write(answer) }
+				return func([]byte) { p.Reactor().CallFromThread(post) }
+			}},
+			{"pause and resume", func(p *recorder) func([]byte) {
+				resume := func() { p.ResumeReading() }
+				return func([]byte) { p.PauseReading(); p.Write(answer); p.Reactor().CallFromThread(resume) }
+			}},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				l := start(t, c)
+				conn, _ := l.connect(nil, func(p *recorder) {
+					f := tc.onData(p)
+					p.onData = func(b []byte) { p.data = p.data[:0]; f(b) }
+				})
+				in := make([]byte, len(answer))
+				if n := testing.AllocsPerRun(500, func() { exchange(t, conn, in) }); n > 0 {
+					t.Errorf("%v allocations for a request", n)
+				}
+			})
+		}
+	})
+}
+
+// exchange sends a byte and reads an answer of len(in).
+func exchange(t testing.TB, conn net.Conn, in []byte) {
+	if _, err := conn.Write(in[:1]); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < len(in); {
+		m, err := conn.Read(in[n:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += m
+	}
+}
