@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"microhttp/middleware"
 	"microhttp/server"
@@ -50,15 +52,15 @@ func (o *options) newServer(out io.Writer) *server.Server {
 	return s
 }
 
-// serve runs s until the first SIGINT or SIGTERM, and then until it has drained. A second
-// signal finds its default action in place again and ends the process there and then.
+// serve binds s, says where, and runs it until SIGINT or SIGTERM.
 func serve(s *server.Server, o *options, out io.Writer) error {
 	addr, err := s.Listen()
 	if err != nil {
 		return err
 	}
-	told, untold := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer untold()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	fmt.Fprintf(out, "microhttp demo: listening on http://%v (%s)\n", addr, loops(s.Loops))
 
 	ended := make(chan error, 1)
@@ -66,20 +68,34 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-told.Done():
+	case <-signals:
 	}
-	untold()
-	fmt.Fprintf(out, "microhttp demo: shutting down, for at most %v\n", o.grace)
-
-	ctx, cancel := context.WithTimeout(context.Background(), o.grace)
-	defer cancel()
-	if s.Shutdown(ctx) != nil {
-		fmt.Fprintf(out, "microhttp demo: gave up waiting: connections were cut off\n")
+	if err := drain(s, o.grace, signals, out); err != nil {
+		return err
 	}
 	if err := <-ended; !errors.Is(err, server.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// drain waits for the answers under way. Whoever cannot wait for that either sends a
+// second signal.
+func drain(s *server.Server, grace time.Duration, again <-chan os.Signal, out io.Writer) error {
+	fmt.Fprintf(out, "microhttp demo: shutting down, for at most %v\n", grace)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- s.Shutdown(ctx) }()
+	select {
+	case err := <-drained:
+		if err != nil {
+			fmt.Fprintf(out, "microhttp demo: cut off what was still open after %v\n", grace)
+		}
+		return nil
+	case sig := <-again:
+		return fmt.Errorf("ended at once: %v", sig)
+	}
 }
 
 func loops(n int) string {

@@ -5,7 +5,7 @@
 //	curl -i http://127.0.0.1:8080/
 //
 // It exits with status 0 when it was told to stop or asked for help, 1 when it could not
-// serve, 2 when it was called wrongly.
+// serve or was told twice, 2 when it was called wrongly.
 package main
 
 import (

@@ -137,6 +137,8 @@ func TestReflect(t *testing.T) {
 		{"?v=a%0Db", 400, ""},
 		{"?v=a%00b", 400, ""},
 		{"?v=a%7Fb", 400, ""},
+		{"?v=%20a", 400, ""},
+		{"?v=a%20", 400, ""},
 	} {
 		res, _ := p.ask("GET /reflect" + test.query + " HTTP/1.1")
 		got, sent := res.Header["X-Reflect"]
