@@ -11,12 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"microhttp/parser"
 	"microhttp/server"
 )
 
 // span is where in an escaped path a value lies.
-type span = parser.Span
+type span = server.Span
 
 // route is a pattern, what it was registered for, and where. It never changes.
 type route struct {

@@ -262,10 +262,13 @@ func (r *Request) ownBody() {
 	}
 }
 
+// Span is a piece of a head, by offset and length.
+type Span = parser.Span
+
 // SetMatch is for routers: it stores the pattern that was matched, the names of
 // its wildcards, and where in PeekEscapedPath the value of each lies. values is
 // copied, names is kept.
-func (r *Request) SetMatch(pattern string, names []string, values []parser.Span) {
+func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.pattern, r.names = pattern, names
 	r.values = append(r.spare[:0], values...)
 }

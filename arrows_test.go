@@ -1,0 +1,81 @@
+// Package microhttp_test holds the arrows of the design: which package of this module
+// may reach which other, and which packages from outside each may reach.
+package microhttp_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows says, for each package that others build on, what of this module and what of
+// other modules it may depend on, however indirectly. zerolog brings two modules of
+// its own along.
+var arrows = map[string][]string{
+	"microhttp/parser":  {},
+	"microhttp/reactor": {"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
+	"microhttp/server": {
+		"microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
+	},
+	"microhttp/router": {
+		"microhttp/server", "microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
+	},
+	"microhttp/middleware": {
+		"microhttp/server", "microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
+	},
+}
+
+// direct says who may name a module's package in an import of its own.
+var direct = map[string][]string{
+	"github.com/rs/zerolog":             {"microhttp/server", "microhttp/middleware", "microhttp/cmd/microhttp"},
+	"github.com/valyala/bytebufferpool": {"microhttp/reactor", "microhttp/server"},
+	"golang.org/x/sys/unix":             {"microhttp/reactor"},
+	"microhttp/parser":                  {"microhttp/server"},
+}
+
+// parserMayImport is all that package parser imports: bytes in, events out, and no way
+// to a socket, a clock or another goroutine.
+var parserMayImport = []string{"bytes", "encoding/binary", "errors", "iter", "math", "math/bits", "strconv", "unicode/utf8"}
+
+func TestArrows(t *testing.T) {
+	for pkg, allowed := range arrows {
+		for _, dep := range list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg) {
+			if root, _, _ := strings.Cut(dep, "/"); !strings.Contains(root, ".") && root != "microhttp" {
+				continue // the standard library
+			}
+			ok := slices.ContainsFunc(allowed, func(a string) bool { return dep == a || strings.HasPrefix(dep, a+"/") })
+			if !ok {
+				t.Errorf("%s reaches %s", pkg, dep)
+			}
+		}
+	}
+}
+
+func TestDirectImports(t *testing.T) {
+	for _, pkg := range list(t, "{{.ImportPath}}", "./...") {
+		for _, imported := range list(t, "{{range .Imports}}{{.}}\n{{end}}", pkg) {
+			if who, ok := direct[imported]; ok && !slices.Contains(who, pkg) {
+				t.Errorf("%s imports %s, which is for %v", pkg, imported, who)
+			}
+			if pkg == "microhttp/parser" && !slices.Contains(parserMayImport, imported) {
+				t.Errorf("parser imports %s, which is not in its list", imported)
+			}
+		}
+	}
+}
+
+func list(t *testing.T, format, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", format, pkg).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
+}
