@@ -19,19 +19,27 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"plaintext", get, hello, 0},
 		{"sixteen pipelined", strings.Repeat(get, 16), hello, 0},
-		{"body in one read, lent", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-			func(w *Response, r *Request) { w.Write(r.PeekBody()) }, 0},
-		{"head and fields peeked", get,
-			func(w *Response, r *Request) { w.Write(r.PeekHeader("user-agent")); w.Write(r.PeekEscapedPath()) }, 0},
-		{"OnDone with a function that captures nothing", get,
-			func(w *Response, r *Request) { w.OnDone(func(*Response, *Request) {}) }, 0},
-		{"four strings of the head", get,
+		{
+			"body in one read, lent", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+			func(w *Response, r *Request) { w.Write(r.PeekBody()) }, 0,
+		},
+		{
+			"head and fields peeked", get,
+			func(w *Response, r *Request) { w.Write(r.PeekHeader("user-agent")); w.Write(r.PeekEscapedPath()) }, 0,
+		},
+		{
+			"OnDone with a function that captures nothing", get,
+			func(w *Response, r *Request) { w.OnDone(func(*Response, *Request) {}) }, 0,
+		},
+		{
+			"four strings of the head", get,
 			func(w *Response, r *Request) {
 				w.WriteString(r.Path())
 				w.WriteString(r.Host())
 				w.WriteString(r.Header("Accept"))
 				w.WriteString(r.Header("User-Agent"))
-			}, 1},
+			}, 1,
+		},
 	} {
 		p, m := inMemory(t, c.handler)
 		request := []byte(c.request)
