@@ -41,6 +41,7 @@ type Head struct {
 
 	Target      Span       // the request target, as it came
 	Form        TargetForm // its form
+	HTTPS       bool       // an absolute form with the scheme https, which only a secured connection may serve (RFC 9110 section 7.4)
 	Authority   Span       // host[:port] of the target if it has one, else the Host field: the effective host
 	Path        Span       // escaped, as it came; empty in an absolute form without one (then: "/", or "*" with OPTIONS), in an authority form and in an asterisk form
 	Query       Span       // escaped, without its question mark
@@ -107,7 +108,7 @@ func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 // costs a quarter of the time that a short head takes; what a request line always sets is left out.
 func (h *Head) reset() {
 	h.Authority, h.Path, h.Query, h.Body = Span{}, Span{}, Span{}, Span{}
-	h.HasQuery, h.PathEscaped = false, false
+	h.HTTPS, h.HasQuery, h.PathEscaped = false, false, false
 	h.Fields, h.Trailers = h.Fields[:0], h.Trailers[:0]
 	h.ContentLength = -1
 	h.Chunked, h.KeepAlive, h.Expect100, h.Upgrade = false, false, false, false

@@ -59,9 +59,7 @@ func (p *Parser) blankLines(b []byte) (int, *Error) {
 func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
 	var err *Error
 	if p.at == atMethod {
-		for i < len(w) && class[w[i]]&isToken != 0 {
-			i++
-		}
+		i = runEnd(w, i, isToken)
 		if err = p.endMethod(w, i, h); err != nil {
 			return i, err
 		}
@@ -114,9 +112,7 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 	t := w[:min(len(w), limit)]
 	for {
 		if run := runs[p.at]; run != 0 {
-			for i < len(t) && class[t[i]]&run != 0 {
-				i++
-			}
+			i = runEnd(t, i, run)
 		}
 		switch {
 		case i == len(w):
@@ -164,6 +160,8 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 	case atScheme:
 		if s := w[h.Target.Off:i]; c != ':' || !EqualFold(s, "http") && !EqualFold(s, "https") {
 			return errTargetScheme
+		} else if len(s) == len("https") {
+			h.HTTPS = true
 		}
 		p.at = atSlash1
 	case atSlash1, atSlash2:

@@ -224,6 +224,9 @@ func describeHead(t testing.TB, b []byte, h *Head) []string {
 		t.Fatalf("%s is not %s", h.Method.In(b), h.MethodID)
 	}
 	s.WriteString([]string{" origin", " absolute", " authority", " asterisk"}[h.Form])
+	if h.HTTPS {
+		s.WriteString(" https")
+	}
 	if h.Authority.Len > 0 {
 		fmt.Fprintf(&s, " host=%s", h.Authority.In(b))
 	}
