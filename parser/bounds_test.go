@@ -163,7 +163,7 @@ func drip(t *testing.T, p *Parser, h *Head, message []byte, last Event) {
 }
 
 // completed returns where the token or line begins that c at offset i completes, or i: a method, the second digit of
-// an escape, a version, the name or the value of a field line.
+// an escape, a scheme, an authority, a version, the name or the value of a field line.
 func completed(p *Parser, h *Head, i int, c byte) int {
 	line := lastLine(h.Fields)
 	if p.part == partTrailer {

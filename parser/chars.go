@@ -85,6 +85,17 @@ const (
 	del  = 0x7f * ones
 )
 
+// runEnd returns the index of the first byte in w[i:] that is not of the class, or len(w).
+func runEnd(w []byte, i int, of uint16) int {
+	for _, c := range w[i:] {
+		if class[c]&of == 0 {
+			break
+		}
+		i++
+	}
+	return i
+}
+
 // valueEnd returns the index of the first byte in w[i:] that no field value holds, or len(w).
 //
 // In a word, (x - n*ones) &^ x & high marks the bytes below n, if n is at most 0x80; a borrow can mark a byte

@@ -27,9 +27,7 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			p.at = atName
 			fallthrough
 		case atName:
-			for i < len(w) && class[w[i]]&isToken != 0 {
-				i++
-			}
+			i = runEnd(w, i, isToken)
 			if i == len(w) {
 				return i, errMore
 			}

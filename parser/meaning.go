@@ -242,10 +242,7 @@ func cutParameters(v []byte) (rest []byte, some, ok bool) {
 
 // cutToken cuts a token off the beginning of v; it is empty if there is none.
 func cutToken(v []byte) (token, rest []byte) {
-	n := 0
-	for n < len(v) && class[v[n]]&isToken != 0 {
-		n++
-	}
+	n := runEnd(v, 0, isToken)
 	return v[:n], v[n:]
 }
 

@@ -10,8 +10,8 @@
 //   - The events of a message do not depend on how its bytes were split, and neither does the error: the parser is a
 //     state machine that goes over the bytes once, in order, and can stop and resume between any two of them. An
 //     error is reported as soon as the byte that makes it certain has been seen.
-//   - The work is linear in the bytes, however they drip in: a byte is looked at once when it is scanned, and once
-//     more when the line or token that it belongs to is complete.
+//   - The work is linear in the bytes, however they drip in: a byte is scanned once, when it comes, and looked at again
+//     only when the token or line that it belongs to is complete.
 //   - No byte outside the given slice is read.
 //
 // The files: parser.go is the outermost machine, requestline.go and fieldline.go scan a head, meaning.go decides what

@@ -11,10 +11,7 @@ const maxPort = 65535
 
 // authority checks v and returns its port, which may be empty.
 func authority(v []byte) (port []byte, ok bool) {
-	end := 0
-	for end < len(v) && class[v[end]]&isName != 0 {
-		end++
-	}
+	end := runEnd(v, 0, isName)
 	if end < len(v) && v[end] != ':' { // seldom
 		if end == 0 && v[0] == '[' {
 			end = literalEnd(v)
@@ -37,12 +34,10 @@ func authority(v []byte) (port []byte, ok bool) {
 // nameEnd returns where the reg-name at the beginning of v ends, whose escapes it checks: -1 if one of them is
 // malformed or hides a control byte.
 func nameEnd(v []byte) int {
-	i := 0
-	for i < len(v) {
+	for i := 0; ; {
+		i = runEnd(v, i, isName)
 		switch {
-		case class[v[i]]&isName != 0:
-			i++
-		case v[i] != '%':
+		case i == len(v) || v[i] != '%':
 			return i
 		case len(v)-i < 3 || class[v[i+1]]&class[v[i+2]]&isHex == 0:
 			return -1
@@ -53,7 +48,6 @@ func nameEnd(v []byte) int {
 			i += 3
 		}
 	}
-	return i
 }
 
 // literalEnd returns where the IP literal at the beginning of v ends, or -1 if it is invalid.
@@ -86,10 +80,7 @@ func validIPv6(v []byte) bool {
 		v = v[2:]
 	}
 	for len(v) > 0 {
-		n := 0
-		for n < len(v) && class[v[n]]&isHex != 0 {
-			n++
-		}
+		n := runEnd(v, 0, isHex)
 		if n < len(v) && v[n] == '.' {
 			groups += 2
 			if !validIPv4(v) {
