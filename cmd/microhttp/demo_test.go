@@ -84,6 +84,7 @@ func (p *program) end() (state *os.ProcessState, said string) {
 }
 
 func TestASignalLetsAnswersEnd(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		p := startProgram(t, "-loops", "2")
 		c := dial(t, p.addr)
@@ -111,6 +112,7 @@ func (p *program) stuck() {
 }
 
 func TestShutdownGivesUp(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, "-loops", "1", "-shutdown-timeout", "1ms")
 	p.stuck()
 	p.signal(syscall.SIGTERM)
@@ -121,6 +123,7 @@ func TestShutdownGivesUp(t *testing.T) {
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, "-loops", "1", "-shutdown-timeout", "1h")
 	p.stuck()
 	p.signal(syscall.SIGTERM)
@@ -135,6 +138,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 }
 
 func TestAccessLogOfTheProgram(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, "-access-log")
 	res, _ := dial(t, p.addr).ask("GET /users/42?q=x HTTP/1.1")
 	id := res.Header.Get("X-Request-Id")
@@ -159,6 +163,7 @@ func TestAccessLogOfTheProgram(t *testing.T) {
 }
 
 func TestNoAccessLogUnlessAsked(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t)
 	if res, _ := dial(t, p.addr).ask("GET / HTTP/1.1"); res.Header.Get("X-Request-Id") != "" {
 		t.Error("an id was given")

@@ -63,6 +63,7 @@ func TestBytesPipelined(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	p := dial(t, startDemo(t))
 	var want strings.Builder
 	for i := 1; i <= 10; i++ {
@@ -85,6 +86,7 @@ func TestEvents(t *testing.T) {
 
 // An event is sent when it happens, not when the answer ends.
 func TestEventsComeOneByOne(t *testing.T) {
+	t.Parallel()
 	addr := startDemo(t)
 	p := dial(t, addr)
 	p.send("GET /events HTTP/1.1")
@@ -104,6 +106,7 @@ func TestEventsComeOneByOne(t *testing.T) {
 
 // While one request sleeps, the loop, of which there is one, serves the others.
 func TestSleepKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
 	addr := startDemo(t)
 	sleeper := dial(t, addr)
 	sleeper.send("GET /sleep/60000 HTTP/1.1")
