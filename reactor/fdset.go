@@ -7,6 +7,8 @@ package reactor
 // numbers again. An event found before a descriptor was closed must not reach its successor, so each slot counts its
 // owners, and an event carries the count that it was asked for under.
 
+import "syscall"
+
 // A Descriptor is something with a file descriptor that lives on a loop. Its dynamic type must be comparable; a pointer
 // is.
 type Descriptor interface {
@@ -49,40 +51,51 @@ type FDSet interface {
 var _ FDSet = (*Reactor)(nil)
 
 // AddReader has DoRead called while the descriptor is readable, until RemoveReader. It replaces an earlier reader of the
-// same descriptor. The error is ErrStopped, or the poller's: a regular file, for one, cannot be watched (EPERM).
+// same descriptor. The error is ErrStopped, EBADF for a negative descriptor, or the poller's: a regular file, for one,
+// cannot be watched (EPERM).
 func (r *Reactor) AddReader(d Reader) error {
-	if r.ending {
-		return ErrStopped
+	fd := d.FD()
+	if err := r.watchable(fd); err != nil {
+		return err
 	}
-	s := r.fds.slot(d.FD())
-	return r.fds.set(d.FD(), d, s.writer)
+	return r.fds.set(fd, d, r.fds.slot(fd).writer)
 }
 
 // AddWriter has DoWrite called while the descriptor is writable, until RemoveWriter. Its errors are AddReader's.
 func (r *Reactor) AddWriter(d Writer) error {
+	fd := d.FD()
+	if err := r.watchable(fd); err != nil {
+		return err
+	}
+	return r.fds.set(fd, r.fds.slot(fd).reader, d)
+}
+
+func (r *Reactor) watchable(fd int) error {
 	if r.ending {
 		return ErrStopped
 	}
-	s := r.fds.slot(d.FD())
-	return r.fds.set(d.FD(), s.reader, d)
+	if fd < 0 {
+		return syscall.EBADF
+	}
+	return nil
 }
 
 // RemoveReader undoes AddReader. It does nothing for one that is not in the set.
 func (r *Reactor) RemoveReader(d Reader) {
-	if s := r.fds.slot(d.FD()); s.reader == d {
+	if s := r.fds.lookup(d.FD()); s != nil && s.reader == d {
 		_ = r.fds.set(d.FD(), nil, s.writer) // watching less does not fail but for a closed descriptor, which is unwatched
 	}
 }
 
 // RemoveWriter undoes AddWriter. It does nothing for one that is not in the set.
 func (r *Reactor) RemoveWriter(d Writer) {
-	if s := r.fds.slot(d.FD()); s.writer == d {
+	if s := r.fds.lookup(d.FD()); s != nil && s.writer == d {
 		_ = r.fds.set(d.FD(), s.reader, nil)
 	}
 }
 
 // RemoveAll takes everything out of both sets, ports and connections too, and returns what was in them. Nobody is told:
-// this is for whoever takes the descriptors over.
+// this is for whoever takes the descriptors over. A connection comes back when its Transport is next used.
 func (r *Reactor) RemoveAll() []Descriptor {
 	var all []Descriptor
 	for fd := range r.fds.slots {
@@ -158,13 +171,18 @@ func (t *fdset) slot(fd int) *slot {
 	return &t.slots[fd]
 }
 
-// find returns the slot that an event is for, or nil if it was for an earlier owner.
-func (t *fdset) find(ev Event) *slot {
-	if int(ev.FD) >= len(t.slots) {
+// lookup returns the slot of fd, or nil if there never was one.
+func (t *fdset) lookup(fd int) *slot {
+	if uint(fd) >= uint(len(t.slots)) {
 		return nil
 	}
-	s := &t.slots[ev.FD]
-	if s.gen != ev.Gen {
+	return &t.slots[fd]
+}
+
+// find returns the slot that an event is for, or nil if it was for an earlier owner.
+func (t *fdset) find(ev Event) *slot {
+	s := t.lookup(int(ev.FD))
+	if s == nil || s.gen != ev.Gen {
 		return nil
 	}
 	return s
@@ -203,10 +221,10 @@ func (t *fdset) claim(fd int, c *transport) {
 // until release, for its descriptor is closed within the tick and close(2) would do it for free.
 func (t *fdset) expel(who Descriptor) bool {
 	fd := who.FD()
-	if fd < 0 || fd >= len(t.slots) {
+	s := t.lookup(fd)
+	if s == nil {
 		return false
 	}
-	s := &t.slots[fd]
 	if c, ok := who.(*transport); ok {
 		if s.conn != c {
 			return false

@@ -218,6 +218,12 @@ func TestAddReaderError(t *testing.T) {
 	defer f.Close()
 	d := &pipeEnd{fd: int(f.Fd()), lost: make(chan error, 1)}
 	l.do(func() {
+		closed := &pipeEnd{fd: -1}
+		if err := errors.Join(l.AddReader(closed), l.AddWriter(closed)); !errors.Is(err, syscall.EBADF) {
+			t.Errorf("a closed descriptor: %v", err)
+		}
+		l.RemoveReader(closed)
+		l.RemoveWriter(closed)
 		if err := l.AddReader(d); l.config.Poller == "epoll" && !errors.Is(err, syscall.EPERM) {
 			t.Errorf("AddReader: %v", err)
 		}

@@ -22,8 +22,8 @@ func (r *Reactor) tick() error {
 	r.fresh = false
 	r.timers.newTick()
 	r.work()
-	if found > 0 && r.threads.busy() {
-		runtime.Gosched() // or a busy loop starves the work that it waits for
+	if r.threads.busy() {
+		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
 	}
 	return nil
 }

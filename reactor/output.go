@@ -22,6 +22,10 @@ const (
 
 	// availableMin is the room that AvailableBuffer offers at least, so that an answer of ordinary size fits.
 	availableMin = 4 << 10
+
+	// outputKeep is the largest buffer that goes back to the pool: one slow reader of a large answer should not leave its
+	// memory to a thousand small ones.
+	outputKeep = 256 << 10
 )
 
 // outputs is the pool of the connections' own buffers.
@@ -196,7 +200,9 @@ func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 // release gives the connection's own buffer back.
 func (t *transport) release() {
 	if t.out != nil {
-		outputs.Put(t.out)
+		if cap(t.out.B) <= outputKeep {
+			outputs.Put(t.out)
+		}
 		t.out = nil
 	}
 	t.sent, t.progress = 0, 0

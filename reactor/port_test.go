@@ -216,7 +216,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		const n = 10
 		var fds [n]int
 		for i := range fds {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ func exhaust(t *testing.T) (restore func()) {
 	}
 	unix.Close(fd)
 	low := old
-	low.Cur = uint64(fd)
+	set(&low.Cur, fd)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +270,9 @@ func exhaust(t *testing.T) (restore func()) {
 		}
 	}
 }
+
+// set assigns to a number whose type is not the same everywhere.
+func set[T int64 | uint64](to *T, n int) { *to = T(n) }
 
 // When there is not even a reserve, or no memory, the port rests instead of spinning, and comes back.
 func TestExhaustedPortRests(t *testing.T) {
@@ -375,6 +378,54 @@ func TestPanicWhileAccepting(t *testing.T) {
 		dial(t, p)
 		receive(t, last.made, "the third connection")
 		if len(l.reported()) != 2 {
+			t.Errorf("reported %v", l.reported())
+		}
+	})
+}
+
+// A port closed inside another connection's callback hands over what is queued; nobody's bytes or panics go astray.
+func TestStopListeningInCallback(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		n := 0
+		var port *Port
+		port = l.listen(func(netip.AddrPort) Protocol {
+			n++
+			rec := newRecorder()
+			switch n {
+			case 1:
+				rec.onData = func([]byte) {
+					rec.Write([]byte("mine "))
+					port.StopListening()
+					rec.Write([]byte("and mine"))
+				}
+			case 2:
+				rec.onMade = func() { rec.Write([]byte("theirs")) }
+			case 3:
+				rec.onMade = func() { panic("a newcomer's") }
+			}
+			return rec
+		}, nil)
+		first := dial(t, port)
+		eventually(t, "the first connection", func() (made bool) {
+			l.do(func() { made = n == 1 })
+			return made
+		})
+		var second, third *net.TCPConn
+		l.do(func() { // the events are of one tick; epoll has them in this order
+			send(t, first, "x")
+			second, third = dial(t, port), dial(t, port)
+		})
+		if got := readN(t, first, 13); got != "mine and mine" {
+			t.Errorf("the first got %q", got)
+		}
+		if got := readN(t, second, 6); got != "theirs" {
+			t.Errorf("the second got %q", got)
+		}
+		if _, err := third.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the third got %v", err)
+		}
+		if len(l.reported()) != 1 {
 			t.Errorf("reported %v", l.reported())
 		}
 	})

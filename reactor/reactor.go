@@ -173,6 +173,8 @@ func (r *Reactor) refusal() error {
 func (r *Reactor) end() {
 	r.stopping.Store(true)
 	r.ending = true
+	r.current = nil
+	r.out.drop() // a Goexit may have left them
 	r.timers.clear()
 	r.sweeps.next = never
 	for p := range r.ports {

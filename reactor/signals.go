@@ -19,13 +19,13 @@ type signals struct {
 	stopped  bool
 }
 
-// HandleSignal calls f on the loop for each of the signals that arrives, from now until the reactor ends. With none
-// named it is all of them. It may be called from any goroutine.
+// HandleSignal calls f on the loop for each of the named signals that arrives, from now until the reactor ends. It may be
+// called from any goroutine.
 func (r *Reactor) HandleSignal(f func(os.Signal), sigs ...os.Signal) {
 	s := &r.signals
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped {
+	if s.stopped || len(sigs) == 0 { // to signal.Notify no name means all, and Go sends itself signals all the time
 		return
 	}
 	c := make(chan os.Signal, signalBacklog)

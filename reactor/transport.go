@@ -9,6 +9,7 @@ package reactor
 
 import (
 	"net/netip"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -61,15 +62,12 @@ var (
 // adopt makes a connection of a descriptor that was just accepted. It is in the table before anybody is called, so that
 // whatever goes wrong then has one way out.
 func (p *Port) adopt(fd int, remote netip.AddrPort) {
-	r := p.r
-	t := &transport{r: r, port: p, fd: int32(fd), remote: remote}
-	r.fds.claim(fd, t)
-	before := r.current
-	r.current = t
+	t := &transport{r: p.r, port: p, fd: int32(fd), remote: remote}
+	p.r.fds.claim(fd, t)
+	defer t.contain()
 	if reason := t.open(); reason != nil {
-		r.lose(t, reason)
+		p.r.lose(t, reason)
 	}
-	r.current = before
 }
 
 // open introduces the connection to its protocol.
@@ -79,11 +77,18 @@ func (t *transport) open() error {
 		return ErrConnectionDone
 	}
 	t.proto = proto
-	t.r.out.owner = t
 	proto.ConnectionMade(t)
-	t.push()
-	t.r.out.owner = nil
 	return t.settle()
+}
+
+// contain is deferred: it keeps a panic from whoever called. StopListening may be called in another connection's
+// callback, and a newcomer's panic must not cost that one.
+func (t *transport) contain() {
+	if v := recover(); v != nil {
+		err := &PanicError{Value: v, Stack: debug.Stack()}
+		t.r.report(err)
+		t.r.lose(t, err)
+	}
 }
 
 // DoRead reads once and hands over what there is. If there is more, the poller will say so: asking the socket until it is

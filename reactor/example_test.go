@@ -1,0 +1,160 @@
+package reactor_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"microhttp/reactor"
+)
+
+// echo sends back what it receives.
+type echo struct{ t reactor.Transport }
+
+func (e *echo) ConnectionMade(t reactor.Transport)   { e.t = t }
+func (e *echo) DataReceived(p []byte)                { e.t.Write(p) }
+func (e *echo) ConnectionLost(reason error)          { fmt.Println("server:", reason); e.t.Reactor().Stop() }
+func newEcho(remote netip.AddrPort) reactor.Protocol { return &echo{} }
+
+func Example() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	port, err := r.ListenTCP("localhost:0", reactor.FactoryFunc(newEcho), nil)
+	if err != nil {
+		panic(err)
+	}
+	go func() { // a client
+		conn, err := net.Dial("tcp", port.Addr().String())
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "hello")
+		p := make([]byte, 5)
+		io.ReadFull(conn, p)
+		fmt.Printf("client: %s\n", p)
+	}()
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// client: hello
+	// server: reactor: connection done
+}
+
+func ExampleReactor_CallInThread() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	r.CallLater(0, func() {
+		err := r.CallInThread(func() {
+			sum := 0 // this may take its time, or block
+			for i := range 10 {
+				sum += i
+			}
+			r.CallFromThread(func() { // back on the loop
+				fmt.Println(sum)
+				r.Stop()
+			})
+		})
+		if err != nil {
+			panic(err)
+		}
+	})
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: 45
+}
+
+func ExampleDelayedCall_Reset() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	idle := r.CallLater(20*time.Millisecond, func() {
+		fmt.Println("idle")
+		r.Stop()
+	})
+	busy := 0
+	var work func()
+	work = func() {
+		if busy++; busy < 3 {
+			idle.Reset(20 * time.Millisecond) // each sign of life puts it off
+			r.CallLater(time.Millisecond, work)
+			return
+		}
+		fmt.Println("busy", busy)
+	}
+	r.CallLater(0, work)
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// busy 3
+	// idle
+}
+
+// A source is a producer: it writes for as long as it is not told to pause.
+type source struct {
+	t      reactor.Transport
+	left   int
+	paused bool
+}
+
+func (s *source) ConnectionMade(t reactor.Transport) {
+	s.t = t
+	t.RegisterProducer(s)
+	s.produce()
+}
+
+func (s *source) PauseProducing()  { s.paused = true }
+func (s *source) ResumeProducing() { s.paused = false; s.produce() }
+
+// produce writes one piece and comes back for the next: the loop flushes in between, and then says when to pause.
+func (s *source) produce() {
+	switch piece := make([]byte, 64<<10); {
+	case s.paused:
+	case s.left == 0:
+		s.t.LoseConnection()
+	default:
+		s.left--
+		s.t.Write(piece)
+		s.t.Reactor().CallLater(0, s.produce)
+	}
+}
+
+func (s *source) DataReceived([]byte)  {}
+func (s *source) ConnectionLost(error) {}
+
+func ExampleProducer() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	port, err := r.ListenTCP("localhost:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol {
+		return &source{left: 200}
+	}), nil)
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		conn, err := net.Dial("tcp", port.Addr().String())
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		n, err := io.Copy(io.Discard, conn)
+		fmt.Println(n, err)
+		r.Stop()
+	}()
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: 13107200 <nil>
+}
