@@ -34,8 +34,7 @@ func BlockingFunc(f func(w *Response, r *Request)) Handler { return Blocking(Han
 func (x *exchange) serveOffLoop(h Handler) {
 	x.run(h.Serve)
 	if s := x.res.stream; s != nil && !x.aborted {
-		s.Close() // which hands back
-		return
+		s.Close()
 	}
 	x.handBack()
 }

@@ -198,7 +198,7 @@ func (c *conn) serve(x *exchange) {
 	case x.aborted:
 		c.own(x) // and drop it: who knows who still refers to it
 		c.cur = nil
-		x.finish(ErrAbortHandler)
+		x.finish(ErrPanic)
 		c.abort()
 	default:
 		c.answer(x)
@@ -235,7 +235,7 @@ func (c *conn) complete(x *exchange) {
 	}
 	c.cur = nil
 	if x.aborted {
-		x.finish(ErrAbortHandler)
+		x.finish(ErrPanic)
 		c.abort()
 		return
 	}
@@ -280,7 +280,7 @@ func (c *conn) settle() {
 		c.setTimeout(phaseBody)
 	case c.in != nil || c.cur != nil:
 		c.setTimeout(phaseHead)
-	case c.phase != phaseNew || c.w.closing:
+	default:
 		c.setTimeout(phaseIdle)
 	}
 	if pause := busy && c.in != nil && len(c.in.B) >= maxPipelined; pause != c.paused {
@@ -305,7 +305,7 @@ func (c *conn) setTimeout(ph phase) {
 	}
 	c.phase = ph
 	d := c.w.srv.conf.timeouts[ph]
-	if c.w.closing && ph <= phaseIdle {
+	if c.w.closing && (ph <= phaseIdle || ph == phaseDrain) {
 		d = shutdownGrace
 	}
 	c.t.SetTimeout(d)

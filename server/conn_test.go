@@ -331,3 +331,34 @@ func TestPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 		t.Errorf("%d requests, %d served, %d answers", requests, len(served), answers)
 	}
 }
+
+// Which timeout runs after which bytes.
+func TestWhichTimeoutRuns(t *testing.T) {
+	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	head, body, idle := 10*time.Second, 30*time.Second, 75*time.Second
+	for _, c := range []struct {
+		pieces []string
+		want   time.Duration
+	}{
+		{nil, head},
+		{[]string{get}, idle},
+		{[]string{get, get}, idle},
+		{[]string{"G"}, head},
+		{[]string{"G", get[1:]}, idle},
+		{[]string{get + "G"}, head},
+		{[]string{get, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"}, body},
+		{[]string{"GET /later HTTP/1.1\r\nHost: a\r\n\r\n"}, 0},
+	} {
+		p, m := inMemory(t, func(w *Response, r *Request) {
+			if r.Path() == "/later" {
+				w.Later()
+			}
+		})
+		for _, piece := range c.pieces {
+			p.DataReceived([]byte(piece))
+		}
+		if m.timeout != c.want {
+			t.Errorf("after %q: %v, want %v", c.pieces, m.timeout, c.want)
+		}
+	}
+}

@@ -17,6 +17,11 @@ var (
 	// holds what no field value may hold, or that the field is the server's own
 	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
 	ErrField = errors.New("server: invalid header field")
+	// ErrCommitted says that the status and the fields of a response cannot change
+	// any more: a Stream was taken.
+	ErrCommitted = errors.New("server: the head of the response is committed")
+	// ErrPanic says, in Response.Err, that the handler panicked.
+	ErrPanic = errors.New("server: the handler panicked")
 	// ErrStreamClosed says that a Stream was written to after its Close.
 	ErrStreamClosed = errors.New("server: stream closed")
 	// ErrContentLength says that a Stream was given more or fewer bytes than the

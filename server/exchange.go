@@ -119,7 +119,9 @@ func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
 // mended gives OnPanic the chance to fill the response anew. Where it does not, the
 // connection is to be aborted.
 func (x *exchange) mended(v any, stack []byte) (ok bool) {
+	x.res.err = ErrPanic
 	if isAbort(v) {
+		x.res.err = ErrAbortHandler
 		return false
 	}
 	if x.res.onPanic == nil {
@@ -133,7 +135,11 @@ func (x *exchange) mended(v any, stack []byte) (ok bool) {
 		}
 	}()
 	x.res.onPanic(&x.res, &x.req, v, stack)
-	return x.res.stream == nil // otherwise its head may be on the wire already
+	if x.res.stream != nil {
+		return false // its head may be on the wire already
+	}
+	x.res.err = nil
+	return true
 }
 
 func isAbort(v any) bool {

@@ -401,3 +401,30 @@ func TestStreamMisuse(t *testing.T) {
 		t.Error("the peer cannot tell that the answer is short")
 	}
 }
+
+// What is done to a response after its Stream was taken does not reach the wire.
+func TestStreamCommits(t *testing.T) {
+	late := func(w *Response, r *Request) {
+		w.SetHeader("X-Early", "1")
+		s := w.Stream()
+		w.SetStatus(404)
+		if err := w.SetHeader("X-Late", "1"); !errors.Is(err, ErrCommitted) {
+			t.Errorf("SetHeader: %v, want ErrCommitted", err)
+		}
+		w.DelHeader("X-Early")
+		s.WriteString("x")
+		w.Error(500)
+		w.Reset()
+		s.Close()
+		if _, err := s.WriteString("y"); !errors.Is(err, ErrStreamClosed) {
+			t.Errorf("WriteString: %v, want ErrStreamClosed", err)
+		}
+		r.Header("Host") // still ours
+	}
+	for name, h := range map[string]Handler{"on the loop": HandlerFunc(late), "off the loop": BlockingFunc(late)} {
+		_, addr := start(t, h.Serve)
+		p := dial(t, addr)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		want(t, name, undated(p.rest()), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nX-Early: 1\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+	}
+}

@@ -45,12 +45,14 @@ const (
 const maxKeptBody = 64 << 10
 
 // SetStatus sets the status of the answer, 200 to 599; the default is 200. It
-// panics on any other number.
+// panics on any other number. Once a Stream was taken it does nothing.
 func (w *Response) SetStatus(code int) {
 	if code < minStatus || code > maxStatus {
 		panic(fmt.Sprintf("server: invalid status %d: an answer's is %d to %d", code, minStatus, maxStatus))
 	}
-	w.status = code
+	if w.stream == nil {
+		w.status = code
+	}
 }
 
 // Status returns the status as set so far.
@@ -64,7 +66,8 @@ func (w *Response) Status() int { return w.status }
 // Three fields are special. Content-Length declares the length of a Stream's body,
 // or of the body that a HEAD request asks about; for other answers the server
 // counts. Connection: close closes the connection after the answer.
-// Transfer-Encoding is refused: it is the server's own.
+// Transfer-Encoding is refused: it is the server's own. Once a Stream was taken, all
+// are refused with ErrCommitted.
 func (w *Response) SetHeader(name, value string) error {
 	return w.putHeader(name, value, true)
 }
@@ -76,6 +79,9 @@ func (w *Response) AddHeader(name, value string) error {
 }
 
 func (w *Response) putHeader(name, value string, replace bool) error {
+	if w.stream != nil {
+		return ErrCommitted
+	}
 	if !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) {
 		return w.refuse(name)
 	}
@@ -134,8 +140,11 @@ func (w *Response) ownField(name, value string) (own bool, err error) {
 	return false, nil
 }
 
-// DelHeader removes all lines of a field.
+// DelHeader removes all lines of a field, unless a Stream was taken.
 func (w *Response) DelHeader(name string) {
+	if w.stream != nil {
+		return
+	}
 	kept, at := w.lines[:0], uint32(0)
 	for _, l := range w.lines {
 		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
@@ -208,8 +217,12 @@ func (w *Response) content() []byte {
 }
 
 // Error makes this an answer of the given status whose body is its reason phrase,
-// in place of what was written and of the fields that described it.
+// in place of what was written and of the fields that described it. Once a Stream was
+// taken it does nothing.
 func (w *Response) Error(code int) {
+	if w.stream != nil {
+		return
+	}
 	w.SetStatus(code)
 	w.body, w.given, w.declared = w.body[:0], nil, -1
 	w.DelHeader("Content-Encoding")
@@ -225,8 +238,8 @@ func (w *Response) Error(code int) {
 // It is final in OnDone.
 func (w *Response) BytesSent() int64 { return w.sent }
 
-// Err returns, in OnDone, why the answer did not go out whole (ErrPeerGone,
-// ErrServerClosed, ErrContentLength), or nil.
+// Err returns, in OnDone, why the answer did not go out whole (ErrPeerGone, ErrPanic,
+// ErrAbortHandler, ErrContentLength), or nil.
 func (w *Response) Err() error { return w.err }
 
 // OnDone adds a function that is called on the loop, once, when the response is
@@ -239,15 +252,18 @@ func (w *Response) OnDone(f func(w *Response, r *Request)) {
 
 // OnPanic sets a function that is called when the handler of this response panics,
 // on or off the loop, in the goroutine that panicked and before anything is sent.
-// It may fill w anew, unless a Stream was taken. Without it the panic is logged
+// It may fill w anew; if a Stream was taken, the connection is aborted. Without it the panic is logged
 // and the connection is aborted, as in net/http.
 func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte)) {
 	w.onPanic = f
 }
 
 // Reset makes the response as a handler gets it: status 200, no fields, no body.
-// Functions of OnDone and OnPanic stay.
+// Functions of OnDone and OnPanic stay. Once a Stream was taken it does nothing.
 func (w *Response) Reset() {
+	if w.stream != nil {
+		return
+	}
 	w.status, w.declared, w.flags = 200, -1, 0
 	w.fields, w.lines = w.fields[:0], w.lines[:0]
 	w.body, w.given = w.body[:0], nil

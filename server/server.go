@@ -29,9 +29,9 @@ type HandlerFunc func(w *Response, r *Request)
 func (f HandlerFunc) Serve(w *Response, r *Request) { f(w, r) }
 
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
-// the defaults named below, which are safe in production. For durations and
-// numbers, zero means the default and a negative value means no limit. Fields must
-// not be changed once Listen, ListenAndServe or Factory was called.
+// the defaults named below, which are safe in production. Zero means the default; a
+// negative duration or MaxBodyBytes means no limit. Fields must not be changed once
+// Listen, ListenAndServe or Factory was called.
 type Server struct {
 	// Addr is the TCP address to listen on, "host:port"; "" is ":http".
 	Addr string
@@ -52,8 +52,9 @@ type Server struct {
 	// it 413. Default 8 MiB.
 	MaxBodyBytes int64
 
-	// ReadHeaderTimeout is the time for a whole head, from its first byte, and
-	// for the first byte of a new connection. Beyond it 408. Default 10 s.
+	// ReadHeaderTimeout is the time for a whole head, from its first byte, or from
+	// the start of a new connection. Beyond it 408; a new connection that has sent
+	// nothing is closed without a word. Default 10 s.
 	ReadHeaderTimeout time.Duration
 	// BodyTimeout is the time for a whole body, from the end of its head. Beyond
 	// it 408. Default 30 s.
@@ -120,10 +121,13 @@ func (s *Server) init() {
 			},
 			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
 			loops:       s.Loops,
-			blocking:    orDefault(s.MaxBlocking, 512),
+			blocking:    s.MaxBlocking,
 		}
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)
+		}
+		if s.conf.blocking <= 0 {
+			s.conf.blocking = 512
 		}
 		s.limits = parser.Limits{
 			Head:       s.MaxHeaderBytes,
@@ -141,7 +145,7 @@ func (s *Server) init() {
 }
 
 // orDefault is v, or def when v is zero, or nothing (0) when v is negative.
-func orDefault[T int | int64 | time.Duration](v, def T) T {
+func orDefault(v, def time.Duration) time.Duration {
 	switch {
 	case v == 0:
 		return def

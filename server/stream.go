@@ -250,12 +250,9 @@ func (s *Stream) Close() error {
 	}
 	if s.x.offLoop {
 		if err == nil {
-			s.post(nil, true)
+			err = s.post(nil, true)
 		}
-		if e := s.x.handBack(); err == nil {
-			err = e
-		}
-		return err
+		return err // the end of the handler hands back
 	}
 	c := s.x.req.conn
 	if c.state >= leaving {

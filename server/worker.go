@@ -28,8 +28,9 @@ type worker struct {
 // are answered at once, the others those whose bodies arrive in pieces.
 const maxSpares = 64
 
-// shutdownGrace is how long an idle connection stays readable after Shutdown: time
-// for a request that was already under way when the peer could not know.
+// shutdownGrace is how long a connection stays readable after Shutdown when it is idle
+// or has had its last answer: time for a request that was already under way when the
+// peer could not know, and for the peer to close.
 const shutdownGrace = 250 * time.Millisecond
 
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
@@ -102,6 +103,9 @@ func (w *worker) beginShutdown() {
 	w.closing = true
 	w.port.StopListening()
 	for c := w.conns.next; c != &w.conns; c = c.next {
+		if c.state == draining {
+			c.t.SetTimeout(shutdownGrace)
+		}
 		c.settle()
 	}
 	w.checkDrained()
