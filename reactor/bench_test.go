@@ -37,14 +37,14 @@ func BenchmarkTick(b *testing.B) {
 		events = append(events, Event{FD: int32(fd), Gen: slot.gen, Ready: Readable})
 	}
 	copy(r.events, events)
+	r.stage.Store(stageRunning)
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n += connections {
 		r.found, r.next, r.fresh = connections, 0, false
 		r.work()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/connections, "ns/request")
-	r.loseAll(ErrShutdown)
-	r.Close()
+	r.end()
 }
 
 // An answerer answers.

@@ -54,10 +54,7 @@ func (c *calls) rouse(p Poller) {
 
 // fallAsleep says that the loop is about to sleep; false says that it must not.
 func (c *calls) fallAsleep() bool {
-	if c.pending.Load() {
-		return false
-	}
-	c.asleep.Store(true)
+	c.asleep.Store(true) // before the question, or a call between the two would find nobody to wake
 	if c.pending.Load() {
 		c.awake()
 		return false

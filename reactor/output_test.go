@@ -78,6 +78,42 @@ func TestPartialWrites(t *testing.T) {
 	})
 }
 
+// What was sent makes room for what is added.
+func TestBufferMakesRoom(t *testing.T) {
+	s := &faultySystem{}
+	taken := 0
+	s.write = func(fd int, p []byte) (int, syscall.Errno) {
+		switch {
+		case taken < 0: // all
+			return s.kernel.Write(fd, p)
+		case taken == 0:
+			n, errno := s.kernel.Write(fd, p[:len(p)*3/4])
+			taken += n
+			return n, errno
+		}
+		return 0, syscall.EAGAIN
+	}
+	l := start(t, Config{System: s})
+	conn, rec := l.connect(nil, nil)
+	want := pattern(64 << 10)
+	l.do(func() { rec.Write(want[:32<<10]) })
+	l.do(func() {
+		if n := rec.Buffered(); n != 8<<10 {
+			t.Errorf("%d bytes are left, want a quarter of 32 KiB", n)
+		}
+		before := cap(rec.Transport.(*transport).out.B)
+		rec.Write(want[32<<10 : 48<<10])
+		rec.Write(append(rec.AvailableBuffer(), want[48<<10:]...))
+		if n := cap(rec.Transport.(*transport).out.B); n > before*2 {
+			t.Errorf("the buffer grew from %d to %d for 40 KiB", before, n)
+		}
+		taken = -1
+	})
+	if got := readN(t, conn, len(want)); got != string(want) {
+		t.Error("the bytes differ")
+	}
+}
+
 // A batch of small answers is one write.
 func TestAnswersAreGathered(t *testing.T) {
 	s := &faultySystem{}
@@ -304,6 +340,27 @@ func TestWaterMarks(t *testing.T) {
 	})
 }
 
+// Once the connection is ending, a producer is not asked for more.
+func TestProducerIsNotAskedAtTheEnd(t *testing.T) {
+	l := start(t, Config{})
+	conn, rec := l.connect(nil, nil)
+	f := &feeder{p: rec, left: 1, t: t}
+	l.do(func() { rec.RegisterProducer(f); rec.Write(make([]byte, 16<<20)) })
+	l.do(func() {
+		if f.pauses != 1 {
+			t.Errorf("paused %d times", f.pauses)
+		}
+		rec.LoseConnection()
+	})
+	if n, err := io.Copy(io.Discard, conn); n != 16<<20 || err != nil {
+		t.Errorf("peer got %d bytes, %v", n, err)
+	}
+	rec.reason(l)
+	if !f.paused {
+		t.Error("asked to go on")
+	}
+}
+
 // Output that makes no progress ends the connection; output that does, however slowly, does not.
 func TestWriteTimeout(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
@@ -329,6 +386,22 @@ func TestWriteTimeout(t *testing.T) {
 			t.Errorf("lost with %v", err)
 		}
 	})
+}
+
+// A socket that is said to be writable and takes nothing makes no progress.
+func TestWriteTimeoutOfSpuriousWritability(t *testing.T) {
+	clock := newFakeClock()
+	s := clock.system()
+	s.write = func(int, []byte) (int, syscall.Errno) { return 0, syscall.EAGAIN }
+	l := start(t, Config{System: s})
+	_, rec := l.connect(&TCPOptions{WriteTimeout: time.Minute}, nil)
+	l.do(func() { rec.Write([]byte("x")) })
+	for range 3 {
+		clock.advance(l, 30*time.Second)
+	}
+	if err := rec.reason(l); err != ErrTimeout {
+		t.Errorf("lost with %v", err)
+	}
 }
 
 // progressed reports whether the socket has taken something since the clock last moved.

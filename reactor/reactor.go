@@ -51,8 +51,8 @@ const (
 )
 
 // A Reactor is an event loop: it owns descriptors, timers, and the calls that other goroutines post to it. Only Stop,
-// CallFromThread and CallInThread may be called from any goroutine; all else belongs to the goroutine that is in Run,
-// or to whoever prepares the reactor before Run.
+// CallFromThread, CallInThread, HandleSignal and StopOnSignal may be called from any goroutine; all else belongs to the
+// goroutine that is in Run, or to whoever prepares the reactor before Run.
 type Reactor struct {
 	config   Config
 	sys      System

@@ -36,7 +36,9 @@ func TestSetTimeout(t *testing.T) {
 		l.do(func() { rec.SetTimeout(time.Minute) })
 		expect(0, 59*time.Second)
 		expect(1, time.Second+time.Duration(sweepInterval))
-		expect(1, time.Hour) // once
+		_, other := l.connect(nil, nil)
+		l.do(func() { other.SetTimeout(30 * time.Minute) })
+		expect(1, time.Hour) // once, although others make the loop look
 
 		l.do(func() { rec.SetTimeout(time.Minute); rec.SetTimeout(0) })
 		expect(1, time.Hour)

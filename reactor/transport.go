@@ -103,8 +103,6 @@ func (t *transport) DoRead() error {
 	case n > 0:
 		r.out.owner = t
 		t.proto.DataReceived(r.in[:n])
-		t.push()
-		r.out.owner = nil
 	case errno == 0:
 		h, ok := t.proto.(HalfCloser)
 		if !ok {
@@ -113,13 +111,13 @@ func (t *transport) DoRead() error {
 		t.flags |= eof
 		r.out.owner = t
 		h.ReadConnectionLost()
-		t.push()
-		r.out.owner = nil
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 		return nil
 	default:
 		return lost(errno)
 	}
+	t.push()
+	r.out.owner = nil
 	return t.settle()
 }
 
