@@ -1,0 +1,142 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"microhttp/reactor"
+	"microhttp/server"
+)
+
+// serve runs a server for an example and returns its address and how to end it.
+func serve(h server.Handler) (url string, end func()) {
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h}
+	addr, err := s.Listen()
+	if err != nil {
+		panic(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+	return "http://" + addr.String(), func() {
+		s.Shutdown(context.Background())
+		<-ended
+	}
+}
+
+// get prints what a GET brings.
+func get(url string) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		panic(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	fmt.Printf("%d %s\n", res.StatusCode, body)
+}
+
+func ExampleServer() {
+	s := &server.Server{
+		Addr: "127.0.0.1:0",
+		Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) {
+			w.SetHeader("Content-Type", "text/plain")
+			w.WriteString("Hello, " + r.QueryValue("name") + "!")
+		}),
+	}
+	addr, err := s.Listen()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+	get("http://" + addr.String() + "/?name=World")
+	s.Shutdown(context.Background())
+	fmt.Println(<-ended)
+	// Output:
+	// 200 Hello, World!
+	// server: closed
+}
+
+func ExampleBlocking() {
+	url, end := serve(server.BlockingFunc(func(w *server.Response, r *server.Request) {
+		select {
+		case <-time.After(time.Millisecond): // or a database, a file, another server
+			w.WriteString("worth the wait")
+		case <-r.Context().Done(): // nobody waits any more
+		}
+	}))
+	defer end()
+	get(url)
+	// Output: 200 worth the wait
+}
+
+func ExampleResponse_Later() {
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		answer := w.Later()
+		r.Reactor().CallLater(time.Millisecond, func() {
+			answer.Answer(func(w *server.Response) { w.WriteString("from a timer") })
+		})
+		go answer.Answer(func(w *server.Response) { w.WriteString("from a goroutine") })
+	}))
+	defer end()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res.Body.Close()
+	fmt.Println("one of them answered:", res.Status)
+	// Output: one of them answered: 200 OK
+}
+
+// On the loop a stream is filled until it is full, and again when it has drained.
+func ExampleResponse_Stream() {
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		s, n := w.Stream(), 0
+		more := func() {
+			for ; n < 3 && !s.Full(); n++ {
+				fmt.Fprintf(s, "line %d\n", n)
+			}
+			if n == 3 {
+				s.Close()
+			}
+		}
+		s.OnDrain(more)
+		more()
+	}))
+	defer end()
+	get(url)
+	// Output:
+	// 200 line 0
+	// line 1
+	// line 2
+}
+
+// HTTP as one service among others on a reactor of your own.
+func ExampleServer_Factory() {
+	loop, err := reactor.New(reactor.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := &server.Server{Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) { w.WriteString("hosted") })}
+	port, err := loop.ListenTCP("127.0.0.1:0", s.Factory(loop), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func(addr netip.AddrPort) {
+		get("http://" + addr.String())
+		loop.Stop()
+	}(port.Addr())
+	fmt.Println(loop.Run())
+	// Output:
+	// 200 hosted
+	// <nil>
+}

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// ask serves one request in memory and returns what h made of it.
+func ask(t *testing.T, request string, h func(r *Request) string) string {
+	t.Helper()
+	got := "the handler was not called"
+	p, m := inMemory(t, func(w *Response, r *Request) { got = h(r) })
+	p.DataReceived([]byte(request))
+	if !strings.HasPrefix(m.out.String(), "HTTP/1.1 200 ") {
+		t.Fatalf("%q was answered with %q", request, m.out.String())
+	}
+	return got
+}
+
+func TestRequestLine(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"GET / HTTP/1.1", "GET / / ''  a 1"},
+		{"GET /a%20b?x=1 HTTP/1.1", "GET /a%20b?x=1 /a b '/a%20b' x=1 a 1"},
+		{"GET http://b:8/p?q HTTP/1.1", "GET http://b:8/p?q /p '/p' q b:8 1"},
+		{"GET http://b HTTP/1.1", "GET http://b / '/'  b 1"},
+		{"OPTIONS * HTTP/1.1", "OPTIONS * * '*'  a 1"},
+		{"BREW /pot HTTP/1.0", "BREW /pot /pot '/pot'  a 0"},
+		{"PATCH /? HTTP/1.9", "PATCH /? / '/'  a 1"},
+	} {
+		got := ask(t, c.line+"\r\nHost: a\r\n\r\n", func(r *Request) string {
+			return fmt.Sprintf("%s %s %s '%s' %s %s %d", r.Method(), r.Target(), r.Path(), r.PeekEscapedPath(), r.RawQuery(), r.Host(), r.ProtoMinor())
+		})
+		want(t, c.line, got, strings.Replace(c.want, "''", "'/'", 1))
+	}
+}
+
+func TestQuery(t *testing.T) {
+	for query, expected := range map[string]string{
+		"":               "",
+		"a=1&b=2&a=3":    "a=1 b=2 a=3",
+		"a&=b&&c=":       "a= =b c=",
+		"a+b=c+d%2Be%26": "a b=c d+e&",
+		"%E2%82%AC=%41":  "€=A",
+		"v=%0D%0A":       "v=\r\n",
+		"filter[a]=1":    "filter[a]=1",
+	} {
+		got := ask(t, "GET /?"+query+" HTTP/1.1\r\nHost: a\r\n\r\n", func(r *Request) string {
+			var all []string
+			for n, v := range r.Query() {
+				all = append(all, n+"="+v)
+			}
+			if first := r.QueryValue("a"); strings.HasPrefix(query, "a=1") && first != "1" {
+				t.Errorf("QueryValue: %q", first)
+			}
+			return strings.Join(all, " ")
+		})
+		want(t, query, got, expected)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=\"2\";c = 3 ; ;nameless;d=x=y\r\nCookie: a=4\r\n\r\n"
+	got := ask(t, request, func(r *Request) string {
+		var all []string
+		for n, v := range r.Cookies() {
+			all = append(all, n+"="+v)
+		}
+		a, ok := r.Cookie("a")
+		_, none := r.Cookie("A")
+		return fmt.Sprint(strings.Join(all, "|"), " ", a, ok, none)
+	})
+	want(t, "cookies", got, `a=1|b="2"|c=3|=nameless|d=x=y|a=4 1true false`)
+}
+
+func TestFields(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost: a\r\nx-One:  1 \r\nX-ONE: 2\r\nEmpty:\r\n\r\n"
+	got := ask(t, request, func(r *Request) string {
+		var all []string
+		for n, v := range r.Headers() {
+			all = append(all, n+":"+v)
+		}
+		return fmt.Sprintf("%s %s %q %q %v", strings.Join(all, "|"), r.Header("X-one"), r.Header("none"), r.PeekHeader("empty"), r.PeekHeader("none") == nil)
+	})
+	want(t, "fields", got, `Host:a|x-One:1|X-ONE:2|Empty: 1 "" "" true`)
+}
+
+func TestTrailers(t *testing.T) {
+	const request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nSum: 9\r\nHost: evil\r\n\r\n"
+	got := ask(t, request, func(r *Request) string {
+		return fmt.Sprintf("%s %s %s %q", r.PeekBody(), r.Trailer("sum"), r.Host(), r.Header("Sum"))
+	})
+	want(t, "trailers", got, `hi 9 a ""`)
+}
+
+func TestPathValues(t *testing.T) {
+	const path = "/u/a%2Fb/c"
+	got := ask(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n", func(r *Request) string {
+		r.SetMatch("/u/{x}/{y}", []string{"x", "y"}, []Span{{Off: 3, Len: 5}, {Off: 9, Len: 1}})
+		return r.Pattern() + " " + r.PathValue("x") + " " + r.PathValue("y") + " " + r.PathValue("z")
+	})
+	want(t, "path values", got, "/u/{x}/{y} a/b c ")
+}
+
+// What a handler keeps stays as it was, whatever the buffers are used for later.
+func TestWhatIsReturnedIsKept(t *testing.T) {
+	var kept []string
+	var bodies [][]byte
+	p, _ := inMemory(t, func(w *Response, r *Request) {
+		kept = append(kept, r.Path(), r.Header("X"), r.Host(), r.Method())
+		bodies = append(bodies, r.Body())
+	})
+	for i := range 20 {
+		request := fmt.Sprintf("POST /%[1]d HTTP/1.1\r\nHost: h%[1]d\r\nX: %[2]s\r\nContent-Length: 4\r\n\r\n%04[1]d", i, strings.Repeat("x", 100*i)+fmt.Sprint(i))
+		cut := (i * 37) % len(request)
+		for _, piece := range []string{request[:cut], request[cut:]} {
+			lent := []byte(piece)
+			p.DataReceived(lent)
+			clear(lent)
+		}
+	}
+	for i := range 20 {
+		x := strings.Repeat("x", 100*i) + fmt.Sprint(i)
+		if got, expected := kept[4*i:4*i+4], []string{fmt.Sprintf("/%d", i), x, fmt.Sprintf("h%d", i), "POST"}; !slices.Equal(got, expected) {
+			t.Errorf("request %d became %q", i, got)
+		}
+		want(t, "body", string(bodies[i]), fmt.Sprintf("%04d", i))
+	}
+}

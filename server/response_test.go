@@ -1,0 +1,139 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// answerTo serves one request in memory and returns the bytes of the answer.
+func answerTo(t *testing.T, request string, h HandlerFunc) string {
+	t.Helper()
+	p, m := inMemory(t, h)
+	p.DataReceived([]byte(request))
+	return undated(m.out.String())
+}
+
+const plainGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+func TestNoHandlerMakesAMalformedAnswer(t *testing.T) {
+	for _, c := range []struct{ name, value string }{
+		{"X", "a\r\nEvil: yes"},
+		{"X", "a\nb"},
+		{"X", "a\rb"},
+		{"X", "a\x00b"},
+		{"X", "a\x7fb"},
+		{"X", " a"},
+		{"X", "a\t"},
+		{"", "a"},
+		{"A B", "a"},
+		{"A:", "a"},
+		{"Ä", "a"},
+		{"X\r\nEvil", "a"},
+		{"Transfer-Encoding", "chunked"},
+		{"transfer-encoding", "gzip"},
+		{"Content-Length", "-1"},
+		{"Content-Length", "1, 2"},
+		{"Content-Length", "99999999999999999999"},
+	} {
+		got := answerTo(t, plainGet, func(w *Response, r *Request) {
+			for _, set := range []func(string, string) error{w.SetHeader, w.AddHeader} {
+				if err := set(c.name, c.value); !errors.Is(err, ErrField) {
+					t.Errorf("%q: %q: %v, want ErrField", c.name, c.value, err)
+				}
+			}
+		})
+		want(t, c.name, got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
+}
+
+func TestFieldsOfTheAnswer(t *testing.T) {
+	got := answerTo(t, plainGet, func(w *Response, r *Request) {
+		w.SetHeader("A", "1")
+		w.AddHeader("B", "2")
+		w.AddHeader("b", "3")
+		w.SetHeader("a", "obs \xe4 text")
+		w.AddHeader("C", "")
+		w.SetHeader("Connection", "Keep-Alive")
+		w.SetHeader("Content-Length", "99") // the server counts
+		want(t, "Header", w.Header("B")+w.Header("none"), "2")
+		w.WriteString("x")
+	})
+	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nB: 2\r\nb: 3\r\na: obs \xe4 text\r\nC: \r\n\r\nx")
+
+	got = answerTo(t, plainGet, func(w *Response, r *Request) {
+		w.AddHeader("B", "2")
+		w.AddHeader("C", "3")
+		w.AddHeader("b", "4")
+		w.DelHeader("B")
+		w.SetHeader("Date", "never")
+		w.SetHeader("Connection", "close")
+	})
+	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nC: 3\r\n"+"\r\n") // its own Date line was removed by undated
+}
+
+func TestFramingFollowsStatusAndMethod(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		status int
+		length string // declared by the handler
+		body   string
+		want   string
+	}{
+		{"GET", 200, "", "abc", "200 OK\r\nContent-Length: 3\r\n\r\nabc"},
+		{"GET", 599, "", "abc", "599 \r\nContent-Length: 3\r\n\r\nabc"},
+		{"GET", 204, "", "abc", "204 No Content\r\n\r\n"},
+		{"GET", 205, "", "abc", "205 Reset Content\r\nContent-Length: 0\r\n\r\n"},
+		{"GET", 304, "", "abc", "304 Not Modified\r\n\r\n"},
+		{"GET", 304, "7", "", "304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
+		{"HEAD", 200, "", "abc", "200 OK\r\nContent-Length: 3\r\n\r\n"},
+		{"HEAD", 200, "7", "", "200 OK\r\nContent-Length: 7\r\n\r\n"},
+		{"HEAD", 204, "", "", "204 No Content\r\n\r\n"},
+	} {
+		got := answerTo(t, c.method+" / HTTP/1.1\r\nHost: a\r\n\r\n", func(w *Response, r *Request) {
+			w.SetStatus(c.status)
+			if c.length != "" {
+				w.SetHeader("Content-Length", c.length)
+			}
+			w.WriteString(c.body)
+		})
+		want(t, fmt.Sprint(c.method, c.status), got, "HTTP/1.1 "+c.want)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	large := strings.Repeat("0123456789", 10_000)
+	for name, h := range map[string]HandlerFunc{
+		"Write":               func(w *Response, r *Request) { w.Write([]byte(large)) },
+		"SetBody":             func(w *Response, r *Request) { w.WriteString("x"); w.SetBody([]byte(large)) },
+		"SetBody, then Write": func(w *Response, r *Request) { w.SetBody([]byte(large[:9])); w.WriteString(large[9:]) },
+		"Reset": func(w *Response, r *Request) {
+			w.SetStatus(500)
+			w.SetHeader("A", "b")
+			w.Error(400)
+			w.Reset()
+			w.WriteString(large)
+		},
+	} {
+		want(t, name, answerTo(t, plainGet, h), "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"+large)
+	}
+	want(t, "Error", answerTo(t, plainGet, func(w *Response, r *Request) {
+		w.SetHeader("ETag", `"x"`)
+		w.WriteString("half")
+		w.Error(503)
+	}), "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 20\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nService Unavailable\n")
+}
+
+func TestInvalidStatusPanics(t *testing.T) {
+	for _, status := range []int{0, 99, 100, 199, 600} {
+		answerTo(t, plainGet, func(w *Response, r *Request) {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("SetStatus(%d) did not panic", status)
+				}
+			}()
+			w.SetStatus(status)
+		})
+	}
+}
