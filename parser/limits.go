@@ -10,7 +10,7 @@ const (
 	DefaultHead = 32 << 10
 	// DefaultFieldLines bounds the number of field lines. Browsers send about 20, a chain of proxies adds some.
 	DefaultFieldLines = 128
-	// DefaultTarget bounds the request target. RFC 9112 section 3 asks for 8000 bytes at least.
+	// DefaultTarget bounds the request target. RFC 9112 section 3 asks for request lines of 8000 bytes at least.
 	DefaultTarget = 8 << 10
 	// DefaultBody bounds a body. What an API takes in one piece is smaller; uploads ask for more by name.
 	DefaultBody = 8 << 20

@@ -98,18 +98,12 @@ var fieldNames = [...]string{
 // String gives the field's name in its usual spelling, or "" for FieldOther.
 func (f FieldID) String() string { return fieldNames[f] }
 
-// fieldID finds the number of a field name, without regard to ASCII case. Most names on the wire are none of these, and
-// the length that stands in the table tells so without a look at the names.
+// fieldID finds the number of a field name, which is not empty, without regard to ASCII case. Nearly all names come in
+// their usual spelling, so that is compared first.
 func fieldID(name []byte) FieldID {
-	if len(name) == 0 {
-		return FieldOther
-	}
-	e := fieldTable[fieldHash(len(name), name[0], name[len(name)-1])]
-	if int(e.length) != len(name) {
-		return FieldOther
-	}
-	if known := fieldNames[e.id]; string(name) == known || EqualFold(name, known) {
-		return e.id
+	known := &fieldTable[fieldHash(len(name), name[0], name[len(name)-1])]
+	if len(known.name) == len(name) && (string(name) == known.name || EqualFold(name, known.name)) {
+		return known.id
 	}
 	return FieldOther
 }
@@ -127,17 +121,18 @@ const (
 	hashLast  = 16
 )
 
-var fieldTable = func() (t [hashSlots]struct {
-	id     FieldID
-	length uint8
-},
-) {
+type knownField struct {
+	name string
+	id   FieldID
+}
+
+var fieldTable = func() (t [hashSlots]knownField) {
 	for id, name := range fieldNames[1:] {
 		slot := &t[fieldHash(len(name), name[0], name[len(name)-1])]
 		if slot.id != FieldOther {
-			panic("parser: field names collide: " + name + ", " + slot.id.String())
+			panic("parser: field names collide: " + name + ", " + slot.name)
 		}
-		slot.id, slot.length = FieldID(id+1), uint8(len(name))
+		*slot = knownField{name, FieldID(id + 1)}
 	}
 	return t
 }()

@@ -110,23 +110,17 @@ func (p *Parser) Idle() bool { return p.part == partHead && p.at <= atBlankLF }
 
 // head reads empty lines, the request line and the field lines with the empty line that ends them.
 func (p *Parser) head(b []byte, h *Head) (Event, int, error) {
-	i := int(p.pos)
+	i, err := int(p.pos), (*Error)(nil)
 	if p.at <= atBlankLF {
 		h.reset()
-		if p.at == atStart && len(b) > 0 && b[0] != '\r' {
-			p.at = atMethod
-		} else if skipped, err := p.blankLines(b); err == errMore {
-			return NeedMore, skipped, nil
+		if i, err = p.blankLines(b); err == errMore {
+			return NeedMore, i, nil
 		} else if err != nil {
 			return p.fail(err)
-		} else {
-			i = skipped
 		}
-		h.Start = uint32(i)
-		h.Method.Off = uint32(i)
+		h.Start, h.Method.Off = uint32(i), uint32(i)
 	}
 	window := b[:min(len(b), int(h.Start)+p.Limits.head())]
-	var err *Error
 	if p.at < atLine {
 		i, err = p.requestLine(window, i, h)
 	}
@@ -209,8 +203,8 @@ func (p *Parser) trailer(b []byte, base int, h *Head) (Event, int, error) {
 }
 
 // begin goes to the first place of a part.
-func (p *Parser) begin(part part, at at) {
-	p.part, p.at, p.pos, p.count = part, at, 0, 0
+func (p *Parser) begin(next part, place at) {
+	p.part, p.at, p.pos, p.count = next, place, 0, 0
 }
 
 // fail refuses the peer for good.

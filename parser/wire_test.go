@@ -130,10 +130,10 @@ func TestCookies(t *testing.T) {
 }
 
 func TestFieldID(t *testing.T) {
-	for id, name := range fieldNames {
+	for i, name := range fieldNames[1:] {
 		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
-			if got := fieldID([]byte(spelled)); got != FieldID(id) {
-				t.Errorf("%q is %d, want %d", spelled, got, id)
+			if got := fieldID([]byte(spelled)); got != FieldID(i+1) {
+				t.Errorf("%q is %d, want %d", spelled, got, i+1)
 			}
 		}
 	}
