@@ -182,10 +182,13 @@ func (c *conn) hold(x *exchange) {
 func (c *conn) serve(x *exchange) {
 	x.req.received = c.w.loop.Now()
 	broken := false
-	if x.req.head.MethodID == parser.MethodConnect {
+	switch h := &x.req.head; {
+	case h.MethodID == parser.MethodConnect:
 		x.res.Error(501) // an origin server tunnels nothing (RFC 9110, 9.3.6)
 		x.res.flags |= closeAfter
-	} else {
+	case h.HTTPS:
+		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
+	default:
 		broken = x.serve(c.w.srv.serve)
 	}
 	switch {

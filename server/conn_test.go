@@ -223,6 +223,7 @@ func TestRefusals(t *testing.T) {
 		{413, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n"},
 		{414, "GET /" + strings.Repeat("a", 101)},
 		{417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"},
+		{421, "GET https://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"},
 		{431, "GET / HTTP/1.1\r\nHost: a\r\nA: " + strings.Repeat("a", 1000)},
 		{431, "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", 10) + "\r\n"},
 		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"},

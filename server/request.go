@@ -83,7 +83,7 @@ func (r *Request) PeekTarget() []byte { return r.head.Target.In(r.raw) }
 var slash, asterisk = []byte("/"), []byte("*")
 
 // Path returns the path of the target with its escapes decoded; "*" for the
-// asterisk form, "/" for an absolute form without a path.
+// asterisk form, "/" for an absolute form without a path ("*" if it is of OPTIONS).
 func (r *Request) Path() string {
 	if r.head.PathEscaped {
 		return string(parser.Unescape(nil, r.head.Path.In(r.raw)))
@@ -94,14 +94,13 @@ func (r *Request) Path() string {
 	return r.str(r.head.Path)
 }
 
-// PeekEscapedPath returns the path of the target as it came, lent; "*" for the
-// asterisk form, "/" for an absolute form without a path.
+// PeekEscapedPath is Path as it came, escaped and lent.
 func (r *Request) PeekEscapedPath() []byte {
 	if r.head.Path.Len > 0 {
 		return r.head.Path.In(r.raw)
 	}
-	if r.head.Form == parser.AsteriskForm {
-		return asterisk
+	if r.head.MethodID == parser.MethodOptions {
+		return asterisk // the asterisk form, or what it was for a proxy (RFC 9112, 3.2.4)
 	}
 	return slash
 }
