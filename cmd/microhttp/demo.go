@@ -28,7 +28,8 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return misuse(stderr, "microhttp demo", err)
 	}
-	out := zerolog.SyncWriter(stderr) // shared by the loops' log and us
+	out := newLogWriter(stderr) // shared by the loops' log and us
+	defer out.Close()
 	if err := serve(o.newServer(out), &o, out); err != nil {
 		fmt.Fprintf(out, "microhttp demo: %v\n", err)
 		return exitFailed
