@@ -217,35 +217,27 @@ func (t *fdset) claim(fd int, c *transport) {
 	*s = slot{conn: c, gen: s.gen + 1}
 }
 
-// expel takes who out of the table, and reports whether it was there. The poller goes on watching for a connection
-// until release, for its descriptor is closed within the tick and close(2) would do it for free.
-func (t *fdset) expel(who Descriptor) bool {
+// expel takes who out of the table: no event finds it any more. The poller goes on watching for a connection until
+// release, for its descriptor is closed within the tick and close(2) would do it for free.
+func (t *fdset) expel(who Descriptor) {
 	fd := who.FD()
 	s := t.lookup(fd)
 	if s == nil {
-		return false
+		return
 	}
 	if c, ok := who.(*transport); ok {
-		if s.conn != c {
-			return false
-		}
 		*s = slot{gen: s.gen + 1, have: s.have}
 		c.flags |= gone
-		return true
-	}
-	reads, writes := s.reader != nil && Descriptor(s.reader) == who, s.writer != nil && Descriptor(s.writer) == who
-	if !reads && !writes {
-		return false
+		return
 	}
 	reader, writer := s.reader, s.writer
-	if reads {
+	if reader != nil && Descriptor(reader) == who {
 		reader = nil
 	}
-	if writes {
+	if writer != nil && Descriptor(writer) == who {
 		writer = nil
 	}
-	_ = t.set(fd, reader, writer)
-	return true
+	_ = t.set(fd, reader, writer) // watching less does not fail but for a closed descriptor, which is unwatched
 }
 
 // release says that fd, expelled before, is closed next.

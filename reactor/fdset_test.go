@@ -134,6 +134,7 @@ func TestDescriptorLost(t *testing.T) {
 	}{
 		{"error", func() error { return boom }, boom},
 		{"panic", func() error { panic(boom) }, boom},
+		{"error of one that has removed itself", nil, boom},
 		{"shutdown", func() error { return nil }, ErrShutdown},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -141,6 +142,9 @@ func TestDescriptorLost(t *testing.T) {
 				l := start(t, c)
 				r, w := newPipe(t)
 				r.read = tc.read
+				if tc.read == nil {
+					r.read = func() error { l.RemoveReader(r); return boom }
+				}
 				l.do(func() {
 					if err := l.AddReader(r); err != nil {
 						t.Error(err)

@@ -297,6 +297,7 @@ type faultySystem struct {
 	write  func(fd int, p []byte) (int, syscall.Errno)
 	now    func() time.Time
 	wait   func(p Poller, events []Event, until time.Time) (int, error)
+	update func(fd int, old, now Interest) error // asked first
 
 	polls, waits, wakes, updates, writes, reserves atomic.Int64
 }
@@ -365,5 +366,10 @@ func (p *faultyPoller) Wake() {
 
 func (p *faultyPoller) Update(fd int, gen uint32, old, now Interest) error {
 	p.s.updates.Add(1)
+	if p.s.update != nil {
+		if err := p.s.update(fd, old, now); err != nil {
+			return err
+		}
+	}
 	return p.Poller.Update(fd, gen, old, now)
 }

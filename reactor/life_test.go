@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -349,13 +350,13 @@ func TestPanicCostsOneConnection(t *testing.T) {
 			})
 		}
 		l.do(func() {
-			for _, c := range conns {
-				send(t, c, "hello")
+			for i, c := range conns {
+				send(t, c, fmt.Sprint("hello", i))
 			}
 		})
 		for i, rec := range recs {
 			if i%3 != 1 {
-				if got := readN(t, conns[i], 5); got != "hello" {
+				if got := readN(t, conns[i], 6); got != fmt.Sprint("hello", i) {
 					t.Errorf("connection %d got %q", i, got)
 				}
 				continue

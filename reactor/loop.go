@@ -125,9 +125,8 @@ func (r *Reactor) dispatch() {
 
 // lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.
 func (r *Reactor) lose(who Descriptor, reason error) {
-	if r.fds.expel(who) {
-		r.ended.add(ending{who, reason})
-	}
+	r.fds.expel(who)
+	r.ended.add(ending{who, reason})
 }
 
 // loseAll ends everything that is watched, and the connections that are not watched for anything just now.

@@ -61,7 +61,6 @@ func (p *pollPoller) Update(fd int, gen uint32, _, now Interest) error {
 		p.watched = append(p.watched, unix.PollFd{Fd: int32(fd)})
 		p.gens = append(p.gens, gen)
 	}
-	p.gens[i] = gen
 	p.watched[i].Events = 0
 	if now&Readable != 0 {
 		p.watched[i].Events |= unix.POLLIN
