@@ -158,10 +158,20 @@ func (x *exchange) finish(err error) {
 	if x.res.err == nil {
 		x.res.err = err
 	}
-	for _, f := range x.res.onDone {
-		f(&x.res, &x.req)
+	for i := range x.res.onDone {
+		x.tell(x.res.onDone[i])
 	}
 	if x.detached || x.req.ctx != nil {
 		x.req.end()
 	}
+}
+
+// tell calls a function of OnDone. Its panic costs nobody: the answer has been given.
+func (x *exchange) tell(f func(w *Response, r *Request)) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.logPanic(v, debug.Stack())
+		}
+	}()
+	f(&x.res, &x.req)
 }

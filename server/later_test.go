@@ -218,6 +218,24 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// A panic in OnDone is logged; the connection goes on, and nothing of the request is
+// left for the next one.
+func TestPanicInOnDone(t *testing.T) {
+	var log syncBuffer
+	logger := zerolog.New(&log)
+	_, addr := start(t, func(w *Response, r *Request) {
+		w.AddHeader("X", r.Path())
+		w.WriteString(r.Path())
+		if r.Path() == "/panic" {
+			w.OnDone(func(*Response, *Request) { panic("done") })
+		}
+	}, func(s *Server) { s.Logger = &logger })
+	p := dial(t, addr)
+	want(t, "body", p.get("/panic"), "/panic")
+	want(t, "the next body", p.get("/next"), "/next")
+	wantContains(t, "log", log.String(), `"panic":"done"`)
+}
+
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
