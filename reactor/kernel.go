@@ -93,7 +93,8 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 	}
 	for _, s := range []step{
 		{"setsockopt", true, option(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)},
-		{"setsockopt", true, option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}, // accepted sockets inherit it
+		{"setsockopt", true, option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}, // accepted sockets inherit it, and the next
+		{"setsockopt", true, func() error { return keepAlive(fd) }},
 		{"setsockopt", addr.Addr().Is6(), option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)},
 		{"setsockopt", o.Sibling, func() error { return share(fd) }},
 		{"bind", true, func() error { return unix.Bind(fd, sa) }},

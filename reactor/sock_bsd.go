@@ -61,3 +61,8 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 }
 
 func sysClose(fd int) syscall.Errno { return errnoOf(unix.Close(fd)) }
+
+// keepAlive asks for TCP's own keep-alive, at the system's pace.
+func keepAlive(fd int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+}

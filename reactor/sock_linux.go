@@ -27,6 +27,28 @@ func (k kernel) Share(_ int, addr netip.AddrPort, o ListenOptions) (int, error) 
 	return k.Listen(addr, o)
 }
 
+// TCP's own keep-alive finds a peer that has vanished without a word while nothing is owed to it by time: after a minute of
+// silence it is asked each 15 seconds, and after a second minute without an answer the connection is lost.
+const (
+	keepAliveIdle     = 60 // seconds
+	keepAliveInterval = 15 // seconds
+	keepAliveCount    = 4
+)
+
+func keepAlive(fd int) error {
+	for _, o := range [...]struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveInterval},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveCount},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func reusePort(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
