@@ -2,7 +2,8 @@ package reactor
 
 // Output. The loop has one buffer, lent to the connection whose read is being handled: its answers, however many, leave
 // in one write when the callback returns. Everything else, output made elsewhere and what a socket did not take, is kept
-// in a buffer of the connection, taken from a pool and given back as soon as it is empty.
+// in a buffer of the connection, taken from a pool and given back as soon as it is empty. Large pieces are sent at once,
+// from where they lie.
 //
 // The order of the bytes is kept by one rule: a connection that has a buffer of its own writes into that.
 
@@ -53,6 +54,14 @@ func (t *transport) Write(p []byte) {
 	if t.gathers() {
 		t.gather(p)
 		return
+	}
+	if len(p) >= directSize {
+		t.sendQueued()
+		if t.out == nil {
+			t.send(p)
+			t.touch()
+			return
+		}
 	}
 	t.keep(p)
 	t.touch()

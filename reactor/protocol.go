@@ -66,7 +66,8 @@ type Producer interface {
 // nothing: loss is told once, through ConnectionLost, and never by an error here.
 type Transport interface {
 	// Write queues p, or sends it at once. It copies what it cannot send, so p is free on return. It never blocks.
-	// What is written inside DataReceived goes out when that returns; all else at the end of the tick.
+	// What is written inside DataReceived goes out when that returns; all else at the end of the tick. A piece of 16 KiB or
+	// more is not copied but sent at once, behind what is queued.
 	Write(p []byte)
 
 	// AvailableBuffer returns an empty slice with room behind it, as bufio.Writer.AvailableBuffer does: append to it
