@@ -32,7 +32,9 @@ func Blocking(h Handler) Handler {
 func BlockingFunc(f func(w *Response, r *Request)) Handler { return Blocking(HandlerFunc(f)) }
 
 func (x *exchange) serveOffLoop(h Handler) {
-	x.run(h.Serve)
+	if !x.gone.Load() { // it may have waited for its goroutine longer than its peer did
+		x.run(h.Serve)
+	}
 	if s := x.res.stream; s != nil && !x.aborted {
 		s.Close()
 	}

@@ -267,18 +267,17 @@ func (s *Server) ListenAndServe() error {
 	return s.Run()
 }
 
-// Shutdown ends the server gracefully, from any goroutine: listeners accept what
-// is queued and close; requests in progress are answered, with Connection: close;
-// an idle connection stays readable for a short grace, and a request that comes
-// then is still answered. When ctx ends first, the connections that are left are
-// aborted and the error of ctx is returned. Shutdown returns when all loops have
-// ended. A second call waits for the first.
+// Shutdown ends the server gracefully, from any goroutine: listeners accept what is
+// queued and close; requests in progress are answered, with Connection: close; an idle
+// connection stays readable for a short grace, and a request that comes then is still
+// answered. When ctx ends first, the connections that are left are aborted and the
+// error of ctx is returned; a Blocking handler that goes on regardless then holds up
+// Run, but not Shutdown.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	if !s.begin() {
 		return nil
 	}
-	var err error
 	for _, w := range s.workers {
 		w.loop.CallFromThread(w.beginShutdown)
 	}
@@ -287,16 +286,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-w.drained:
 		case <-s.over:
 		case <-ctx.Done():
-			err = ctx.Err()
+			s.stopNow()
+			return ctx.Err()
 		}
 	}
-	s.stopLoops()
-	return err
+	for _, w := range s.workers {
+		w.loop.Stop()
+	}
+	select {
+	case <-s.over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close ends the server at once, from any goroutine: connections are aborted, and
-// answers that were still awaited get ErrServerClosed. It returns when all loops
-// have ended.
+// answers that were still awaited get ErrServerClosed. A Blocking handler that goes on
+// regardless holds up Run, but not Close.
 func (s *Server) Close() error {
 	s.init()
 	s.mu.Lock()
@@ -305,9 +312,23 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	if s.begin() {
-		s.stopLoops()
+		s.stopNow()
 	}
 	return nil
+}
+
+// stopPatience is how long an end that is not graceful waits for the loops: they abort
+// their connections at once, but a Blocking handler may not look at its context.
+const stopPatience = time.Second
+
+func (s *Server) stopNow() {
+	for _, w := range s.workers {
+		w.loop.CallFromThread(w.abortAll)
+	}
+	select {
+	case <-s.over:
+	case <-time.After(stopPatience):
+	}
 }
 
 // begin moves the server to closing and reports whether there is anything running

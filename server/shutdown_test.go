@@ -79,6 +79,27 @@ func TestShutdownDeadline(t *testing.T) {
 	}
 }
 
+// A Blocking handler that does not look at its context holds up Run alone.
+func TestShutdownDoesNotWaitForeverForAHandler(t *testing.T) {
+	release, began := make(chan struct{}), make(chan struct{})
+	s, addr := start(t, BlockingFunc(func(w *Response, r *Request) {
+		close(began)
+		<-release
+	}).Serve)
+	p := dial(t, addr)
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-began
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v, want DeadlineExceeded", err)
+	}
+	if _, err := io.ReadAll(p); err == nil {
+		t.Error("the connection ended orderly, want a reset")
+	}
+	close(release) // or Run would not end, which start checks
+}
+
 func TestClose(t *testing.T) {
 	s, addr := start(t, hello)
 	p := dial(t, addr)

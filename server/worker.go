@@ -111,6 +111,14 @@ func (w *worker) beginShutdown() {
 	w.checkDrained()
 }
 
+// abortAll is the loop's part of an end that is not graceful.
+func (w *worker) abortAll() {
+	for c := w.conns.next; c != &w.conns; c = c.next {
+		c.abort()
+	}
+	w.loop.Stop()
+}
+
 func (w *worker) checkDrained() {
 	if !w.closing || w.open > 0 {
 		return

@@ -71,13 +71,7 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 		return err
 	case <-signals:
 	}
-	if err := drain(s, o.grace, signals, out); err != nil {
-		return err
-	}
-	if err := <-ended; !errors.Is(err, server.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return drain(s, o.grace, signals, out)
 }
 
 // drain waits for the answers under way. Whoever cannot wait for that either sends a
