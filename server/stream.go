@@ -23,14 +23,14 @@ type Stream struct {
 	left    int64 // of the declared length; -1 without one
 	closed  bool
 	onDrain func()
-	burst   int // bytes written on the loop since it last went round
+	burst   int  // bytes written on the loop since it last went round
+	posted  bool // again is on its way; off the loop, fetch is
 
-	// Off the loop, bytes wait here until the loop fetches them.
+	// Off the loop, bytes wait here until the loop fetches them, under mu as posted is.
 	mu     sync.Mutex
 	room   sync.Cond
 	buf    []byte
 	spare  []byte
-	posted bool
 	choked bool
 	err    error
 }
@@ -129,10 +129,11 @@ func (s *Stream) Write(p []byte) (int, error) {
 	} else {
 		s.writeLarge(p)
 	}
-	if s.burst < streamBurst && s.burst+len(p) >= streamBurst {
+	s.burst += len(p)
+	if s.Full() && !c.choked && !s.posted {
+		s.posted = true
 		c.w.loop.CallFromThread(s.again)
 	}
-	s.burst += len(p)
 	return len(p), nil
 }
 
@@ -180,24 +181,28 @@ func (s *Stream) Full() bool {
 	if s.x.offLoop {
 		return false
 	}
-	return s.x.req.conn.choked || s.burst >= streamBurst
+	c := s.x.req.conn
+	return c.choked || s.burst >= streamBurst || c.t.Buffered() > highWater
 }
 
 // OnDrain sets the function that is called on the loop each time the stream has
 // been Full and no longer is. It has no use off the loop.
 func (s *Stream) OnDrain(f func()) { s.onDrain = f }
 
-// again lets a stream that has had its burst go on, when it is its turn.
+// again lets a stream that was Full go on, unless it is the peer who is behind: then
+// choke will.
 func (s *Stream) again() {
 	c := s.x.req.conn
-	if c.state >= leaving {
+	s.posted = false
+	s.burst = 0
+	if c.state >= leaving || c.choked {
 		return
 	}
-	if c.t.Buffered() > highWater && !c.choked {
+	if c.t.Buffered() > highWater {
+		s.posted = true
 		c.w.loop.CallFromThread(s.again) // the flush will show whether the peer reads
 		return
 	}
-	s.burst = 0
 	s.drain()
 }
 
@@ -221,7 +226,7 @@ func (s *Stream) choke(choked bool) {
 		s.mu.Unlock()
 		return
 	}
-	if !choked && s.burst < streamBurst {
+	if !choked && !s.posted {
 		s.drain()
 	}
 }
