@@ -164,6 +164,9 @@ func (x *exchange) finish(err error) {
 	if x.detached || x.req.ctx != nil {
 		x.req.end()
 	}
+	if x.req.conn.w.srv.DetectLateUse {
+		x.req.late.Store(true)
+	}
 }
 
 // tell calls a function of OnDone. Its panic costs nobody: the answer has been given.

@@ -8,6 +8,7 @@ type Pending struct{ x *exchange }
 // answers: the handler must not touch w any more. Whoever never answers holds the
 // connection until the peer ends it.
 func (w *Response) Later() *Pending {
+	w.x.req.lent()
 	if w.x.offLoop {
 		panic("server: Later in a Blocking handler, which may simply take its time")
 	}

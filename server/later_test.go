@@ -446,3 +446,54 @@ func TestStreamCommits(t *testing.T) {
 		want(t, name, undated(p.rest()), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nX-Early: 1\r\n\r\n1\r\nx\r\n0\r\n\r\n")
 	}
 }
+
+// With DetectLateUse every use of what was lent panics once the response is done, and
+// the response itself is not harmed.
+func TestDetectLateUse(t *testing.T) {
+	type lent struct {
+		w *Response
+		r *Request
+	}
+	kept := make(chan lent, 1)
+	for name, h := range map[string]Handler{
+		"on the loop":  HandlerFunc(func(w *Response, r *Request) { w.WriteString("ok"); kept <- lent{w, r} }),
+		"off the loop": BlockingFunc(func(w *Response, r *Request) { w.WriteString("ok"); kept <- lent{w, r} }),
+	} {
+		_, addr := start(t, h.Serve, func(s *Server) { s.DetectLateUse = true })
+		p := dial(t, addr)
+		for range 2 {
+			want(t, name, p.get("/x"), "ok")
+			l := <-kept
+			await(t, "the end of the response", l.r.late.Load)
+			for what, use := range map[string]func(){
+				"Method":      func() { l.r.Method() },
+				"Path":        func() { l.r.Path() },
+				"Header":      func() { l.r.Header("Host") },
+				"Headers":     func() { l.r.Headers() },
+				"PeekBody":    func() { l.r.PeekBody() },
+				"Body":        func() { l.r.Body() },
+				"PathValue":   func() { l.r.SetMatch("", []string{"a"}, []Span{{}}); l.r.PathValue("a") },
+				"RemoteAddr":  func() { l.r.RemoteAddr() },
+				"Write":       func() { l.w.Write(nil) },
+				"WriteString": func() { l.w.WriteString("") },
+				"SetStatus":   func() { l.w.SetStatus(200) },
+				"SetHeader":   func() { l.w.SetHeader("A", "b") },
+				"DelHeader":   func() { l.w.DelHeader("A") },
+				"SetBody":     func() { l.w.SetBody(nil) },
+				"Later":       func() { l.w.Later() },
+				"Stream":      func() { l.w.Stream() },
+				"OnDone":      func() { l.w.OnDone(nil) },
+			} {
+				if !panics(use) {
+					t.Errorf("%s: late use of %s went unnoticed", name, what)
+				}
+			}
+		}
+	}
+}
+
+func panics(f func()) (did bool) {
+	defer func() { did = recover() != nil }()
+	f()
+	return false
+}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -43,6 +44,7 @@ type Request struct {
 	spare   [4]parser.Span // room for values, so that few parameters allocate nothing
 
 	received time.Time
+	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
 
 	ctxMu  sync.Mutex
 	ctx    context.Context
@@ -50,8 +52,17 @@ type Request struct {
 	ended  bool
 }
 
+// lent is called by whatever shows or changes what is lent, and holds those to the
+// lifetime law whom the server was told to watch.
+func (r *Request) lent() {
+	if r.late.Load() {
+		panic("server: a Request or Response was used after its response was done")
+	}
+}
+
 // str is the string of a span of the head.
 func (r *Request) str(s parser.Span) string {
+	r.lent()
 	if s.Len == 0 {
 		return ""
 	}
@@ -67,6 +78,7 @@ func (r *Request) str(s parser.Span) string {
 // Method returns the method, in the case it came in (RFC 9110, 9.1). For those of
 // RFC 9110 and PATCH it is a constant.
 func (r *Request) Method() string {
+	r.lent()
 	if id := r.head.MethodID; id != parser.MethodOther {
 		return id.String()
 	}
@@ -77,7 +89,10 @@ func (r *Request) Method() string {
 func (r *Request) Target() string { return r.str(r.head.Target) }
 
 // PeekTarget is Target, lent.
-func (r *Request) PeekTarget() []byte { return r.head.Target.In(r.raw) }
+func (r *Request) PeekTarget() []byte {
+	r.lent()
+	return r.head.Target.In(r.raw)
+}
 
 // slash and asterisk are the paths of targets that spell none.
 var slash, asterisk = []byte("/"), []byte("*")
@@ -85,6 +100,7 @@ var slash, asterisk = []byte("/"), []byte("*")
 // Path returns the path of the target with its escapes decoded; "*" for the
 // asterisk form, "/" for an absolute form without a path ("*" if it is of OPTIONS).
 func (r *Request) Path() string {
+	r.lent()
 	if r.head.PathEscaped {
 		return string(parser.Unescape(nil, r.head.Path.In(r.raw)))
 	}
@@ -96,6 +112,7 @@ func (r *Request) Path() string {
 
 // PeekEscapedPath is Path as it came, escaped and lent.
 func (r *Request) PeekEscapedPath() []byte {
+	r.lent()
 	if r.head.Path.Len > 0 {
 		return r.head.Path.In(r.raw)
 	}
@@ -156,6 +173,7 @@ func (r *Request) Host() string { return r.str(r.head.Authority) }
 // Header returns the value of the first field with that name, or "". Names
 // compare without regard to ASCII case.
 func (r *Request) Header(name string) string {
+	r.lent()
 	for i := range r.head.Fields {
 		f := &r.head.Fields[i]
 		if int(f.Name.Len) == len(name) && parser.EqualFold(f.Name.In(r.raw), name) {
@@ -167,6 +185,7 @@ func (r *Request) Header(name string) string {
 
 // PeekHeader is Header, lent; nil when there is no such field.
 func (r *Request) PeekHeader(name string) []byte {
+	r.lent()
 	v, _ := r.head.Get(r.raw, name)
 	return v
 }
@@ -174,6 +193,7 @@ func (r *Request) PeekHeader(name string) []byte {
 // Headers iterates over all fields, in order, names as they came. Lines with one
 // name are not combined.
 func (r *Request) Headers() iter.Seq2[string, string] {
+	r.lent()
 	return func(yield func(string, string) bool) {
 		for i := range r.head.Fields {
 			if !yield(r.str(r.head.Fields[i].Name), r.str(r.head.Fields[i].Value)) {
@@ -186,6 +206,7 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 // Cookies iterates over the cookies of all Cookie fields, in order, as RFC 6265bis
 // has a server see them: names and values uninterpreted, quotes kept.
 func (r *Request) Cookies() iter.Seq2[string, string] {
+	r.lent()
 	return func(yield func(string, string) bool) {
 		for i := range r.head.Fields {
 			if r.head.Fields[i].Known != parser.FieldCookie {
@@ -214,6 +235,7 @@ func (r *Request) Cookie(name string) (string, bool) {
 // Body returns the body, decoded from chunks, and hands it over: it is yours, and
 // PeekBody goes on to show it. nil when there is none.
 func (r *Request) Body() []byte {
+	r.lent()
 	switch {
 	case r.kept || len(r.body) == 0:
 	case r.bodyBuf != nil:
@@ -227,11 +249,15 @@ func (r *Request) Body() []byte {
 }
 
 // PeekBody is Body, lent: it copies nothing.
-func (r *Request) PeekBody() []byte { return r.body }
+func (r *Request) PeekBody() []byte {
+	r.lent()
+	return r.body
+}
 
 // Trailer returns the value of the first trailer field with that name, or "".
 // Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
 func (r *Request) Trailer(name string) string {
+	r.lent()
 	for _, f := range r.head.Trailers {
 		if parser.EqualFold(f.Name.In(r.trailer), name) {
 			return string(f.Value.In(r.trailer))
@@ -287,6 +313,7 @@ func (r *Request) PathValue(name string) string {
 }
 
 func (r *Request) pathValue(v parser.Span) string {
+	r.lent()
 	if r.head.Path.Len == 0 {
 		return "" // the path is not of the head, and too short to have values
 	}
@@ -298,14 +325,20 @@ func (r *Request) pathValue(v parser.Span) string {
 }
 
 // RemoteAddr returns the address of the peer of the connection.
-func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.t.RemoteAddr() }
+func (r *Request) RemoteAddr() netip.AddrPort {
+	r.lent()
+	return r.conn.t.RemoteAddr()
+}
 
 // Received returns the time of the tick in which the request became complete.
 func (r *Request) Received() time.Time { return r.received }
 
 // Reactor returns the loop that the connection lives on: its timers, and its
 // CallFromThread, which leads back to it from other goroutines.
-func (r *Request) Reactor() *reactor.Reactor { return r.conn.w.loop }
+func (r *Request) Reactor() *reactor.Reactor {
+	r.lent()
+	return r.conn.w.loop
+}
 
 // Context returns a context that ends when the response is done, when the peer is
 // gone or has half-closed, and when the server is closed.

@@ -47,6 +47,7 @@ const maxKeptBody = 64 << 10
 // SetStatus sets the status of the answer, 200 to 599; the default is 200. It
 // panics on any other number. Once a Stream was taken it does nothing.
 func (w *Response) SetStatus(code int) {
+	w.x.req.lent()
 	if code < minStatus || code > maxStatus {
 		panic(fmt.Sprintf("server: invalid status %d: an answer's is %d to %d", code, minStatus, maxStatus))
 	}
@@ -79,6 +80,7 @@ func (w *Response) AddHeader(name, value string) error {
 }
 
 func (w *Response) putHeader(name, value string, replace bool) error {
+	w.x.req.lent()
 	if w.stream != nil {
 		return ErrCommitted
 	}
@@ -142,6 +144,7 @@ func (w *Response) ownField(name, value string) (own bool, err error) {
 
 // DelHeader removes all lines of a field, unless a Stream was taken.
 func (w *Response) DelHeader(name string) {
+	w.x.req.lent()
 	if w.stream != nil {
 		return
 	}
@@ -168,6 +171,7 @@ func (w *Response) Header(name string) string { return string(w.PeekHeader(name)
 // PeekHeader is Header, lent until the next change of a field; nil when the field
 // is not set.
 func (w *Response) PeekHeader(name string) []byte {
+	w.x.req.lent()
 	for _, l := range w.lines {
 		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
 			return w.fields[l.colon+2 : l.end-2]
@@ -179,6 +183,7 @@ func (w *Response) PeekHeader(name string) []byte {
 // Write appends a copy of p to the body; it never fails. Once a Stream was taken it
 // is the Stream's Write.
 func (w *Response) Write(p []byte) (int, error) {
+	w.x.req.lent()
 	if w.stream != nil {
 		return w.stream.Write(p)
 	}
@@ -189,6 +194,7 @@ func (w *Response) Write(p []byte) (int, error) {
 
 // WriteString is Write for a string.
 func (w *Response) WriteString(s string) (int, error) {
+	w.x.req.lent()
 	if w.stream != nil {
 		return w.stream.WriteString(s)
 	}
@@ -206,7 +212,10 @@ func (w *Response) unshare() {
 
 // SetBody makes p the body, in place of what was written, without copying it: p is
 // lent to the server and must not change until the response is done.
-func (w *Response) SetBody(p []byte) { w.given = p }
+func (w *Response) SetBody(p []byte) {
+	w.x.req.lent()
+	w.given = p
+}
 
 // content is the body, whichever way it was made.
 func (w *Response) content() []byte {
@@ -247,6 +256,7 @@ func (w *Response) Err() error { return w.err }
 // lost. Functions are called in the order they were added. A function that captures
 // nothing of the request costs no allocation: it gets both.
 func (w *Response) OnDone(f func(w *Response, r *Request)) {
+	w.x.req.lent()
 	w.onDone = append(w.onDone, f)
 }
 
@@ -255,6 +265,7 @@ func (w *Response) OnDone(f func(w *Response, r *Request)) {
 // It may fill w anew; if a Stream was taken, the connection is aborted. Without it the panic is logged
 // and the connection is aborted, as in net/http.
 func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte)) {
+	w.x.req.lent()
 	w.onPanic = f
 }
 

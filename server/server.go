@@ -70,6 +70,11 @@ type Server struct {
 	// all loops. Default 512. Sixteen times as many requests may wait; beyond that 503.
 	MaxBlocking int
 
+	// DetectLateUse makes the use of a Request or Response after its response is
+	// done panic, where it would otherwise show the next request, or nothing. It
+	// costs an allocation for each request: switch it on in tests.
+	DetectLateUse bool
+
 	// Logger is told of refused requests (info), of misuse (warn) and of panics
 	// (error). nil logs warnings and worse to standard error. To be silent, use
 	// zerolog.Nop.

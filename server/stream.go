@@ -50,6 +50,7 @@ const (
 // content. What was written to w before is the first of it. Call it once, in the
 // handler.
 func (w *Response) Stream() *Stream {
+	w.x.req.lent()
 	x := w.x
 	if w.stream != nil {
 		return w.stream

@@ -63,6 +63,12 @@ func (w *worker) keep(x *exchange) {
 
 // release returns an exchange that nobody refers to any more.
 func (w *worker) release(x *exchange) {
+	if x.req.late.Load() { // it stays as it is, to catch who still refers to it
+		if x == w.spare {
+			w.keep(x)
+		}
+		return
+	}
 	x.recycle()
 	if x != w.spare && w.spares < maxSpares {
 		x.next, w.spare = w.spare, x
