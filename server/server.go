@@ -357,13 +357,6 @@ func (s *Server) begin() bool {
 	return true
 }
 
-func (s *Server) stopLoops() {
-	for _, w := range s.workers {
-		w.loop.Stop()
-	}
-	<-s.over
-}
-
 // Factory returns a factory of this server's protocol for a reactor of yours, so
 // that HTTP is one service among others on it. The server neither runs nor stops
 // that reactor, and Shutdown does not wait for its connections: stop the port
