@@ -19,7 +19,7 @@ const maxBytes = 64 << 20
 
 // piece is what /bytes is made of, over and over. It is written as one: large enough for a
 // write to pay, and a whole number of its rows.
-var piece = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n"), 512)
+var piece = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n"), 2048)
 
 // streamBytes answers with n bytes and never holds them: it writes while the peer keeps
 // up and goes on when the peer has caught up.
