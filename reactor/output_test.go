@@ -96,13 +96,18 @@ func TestBufferMakesRoom(t *testing.T) {
 	l := start(t, Config{System: s})
 	conn, rec := l.connect(nil, nil)
 	want := pattern(64 << 10)
-	l.do(func() { rec.Write(want[:32<<10]) })
+	l.do(func() {
+		for i := range 4 { // small enough to be gathered
+			rec.Write(want[i*8<<10 : (i+1)*8<<10])
+		}
+	})
 	l.do(func() {
 		if n := rec.Buffered(); n != 8<<10 {
 			t.Errorf("%d bytes are left, want a quarter of 32 KiB", n)
 		}
 		before := cap(rec.Transport.(*transport).out.B)
-		rec.Write(want[32<<10 : 48<<10])
+		rec.Write(want[32<<10 : 40<<10])
+		rec.Write(want[40<<10 : 48<<10])
 		rec.Write(append(rec.AvailableBuffer(), want[48<<10:]...))
 		if n := cap(rec.Transport.(*transport).out.B); n > before*2 {
 			t.Errorf("the buffer grew from %d to %d for 40 KiB", before, n)

@@ -223,7 +223,6 @@ func TestRefusals(t *testing.T) {
 		{413, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n"},
 		{414, "GET /" + strings.Repeat("a", 101)},
 		{417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"},
-		{421, "GET https://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"},
 		{431, "GET / HTTP/1.1\r\nHost: a\r\nA: " + strings.Repeat("a", 1000)},
 		{431, "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", 10) + "\r\n"},
 		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"},
@@ -243,6 +242,17 @@ func TestRefusals(t *testing.T) {
 		p.CloseWrite()
 		want(t, "after the refusal", p.rest(), "")
 	}
+}
+
+// What is for somebody else is not served, but the connection is none the worse.
+func TestMisdirected(t *testing.T) {
+	_, addr := start(t, echo)
+	p := dial(t, addr)
+	p.send("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+	if res, _ := p.answer("GET"); res.StatusCode != 421 {
+		t.Errorf("status %d, want 421", res.StatusCode)
+	}
+	p.get("/")
 }
 
 // A refusal must reach a peer that goes on sending what was refused.
