@@ -105,8 +105,10 @@ func (h *Head) Values(b []byte, name string) func(yield func(value []byte) bool)
 func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 
 // reset empties h for the next message and keeps the room of its slices. Field by field, because storing a whole Head
-// costs a quarter of the time that a short head takes; what a request line always sets is left out.
+// costs a quarter of the time that a short head takes; what a request line always sets is left out. The method is not,
+// since whoever answers a request line that is refused asks whether it was HEAD.
 func (h *Head) reset() {
+	h.MethodID = MethodOther
 	h.Authority, h.Path, h.Query, h.Body = Span{}, Span{}, Span{}, Span{}
 	h.HTTPS, h.HasQuery, h.PathEscaped = false, false, false
 	h.Fields, h.Trailers = h.Fields[:0], h.Trailers[:0]
