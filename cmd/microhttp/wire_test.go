@@ -1,0 +1,339 @@
+package main
+
+// Conformance and smuggling, seen from outside: the cases under testdata/wire are sent to the
+// demo over a socket, and what comes back is held against them. They are sent whole, cut at random
+// places, and (of cases that are variants of each other, the first) byte by byte, since a server
+// that reads a message rightly in one piece and wrongly in two can be smuggled past. Besides what a case asks for, every answer
+// must obey the laws of readAnswer.
+//
+// "Nothing is answered" cannot be waited for. It is shown instead: by the end of the connection,
+// or by a probe, a request of our own whose answer must be the next one to come.
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var wireSeed = flag.Uint64("wire.seed", 0, "cut the cases of testdata/wire as the run with this seed did")
+
+const (
+	// leastWireCases guards against a loader that finds nothing and therefore passes.
+	leastWireCases = 3500
+	// mostCuts is the number of pieces, less one, that a message is randomly sent in.
+	mostCuts = 5
+	// wireClients play cases side by side, since some wait for the demo's clock. More would keep the
+	// loop that they wait for from its processor.
+	wireClients = 2
+	// longestDrip is the longest message that is sent byte by byte: a system call for each.
+	longestDrip = 400
+)
+
+func TestWire(t *testing.T) {
+	addr := startDemo(t)
+	cases := loadWireCases(t)
+	if len(cases) < leastWireCases {
+		t.Fatalf("%d cases, want at least %d", len(cases), leastWireCases)
+	}
+	seed := *wireSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Run("whole", func(t *testing.T) {
+		runWireCases(t, addr, cases, func(int, int) []int { return nil })
+	})
+	t.Run("cut", func(t *testing.T) {
+		t.Logf("-wire.seed=%d", seed)
+		runWireCases(t, addr, cases, func(id, n int) []int {
+			return randomCuts(rand.New(rand.NewPCG(seed, uint64(id))), n)
+		})
+	})
+	t.Run("dripped", func(t *testing.T) {
+		runWireCases(t, addr, cases, func(id, n int) []int {
+			if n > longestDrip || !cases[id].first {
+				return nil
+			}
+			return everyCut(n)
+		})
+	})
+}
+
+// runWireCases runs the cases, their messages cut as cut says for a case's number and a
+// message's length.
+func runWireCases(t *testing.T, addr string, cases []wireCase, cut func(id, n int) []int) {
+	var clients sync.WaitGroup
+	var next atomic.Int64
+	for range wireClients {
+		clients.Go(func() {
+			for id := next.Add(1) - 1; id < int64(len(cases)); id = next.Add(1) - 1 {
+				c := &cases[id]
+				err := c.run(addr, func(n int) []int {
+					if c.together {
+						return nil
+					}
+					return cut(int(id), n)
+				})
+				if err != nil {
+					t.Errorf("%s\n\tsent %s\n\t%v", c.name, c.excerpt(), err)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+func randomCuts(r *rand.Rand, n int) []int {
+	if n < 2 {
+		return nil
+	}
+	cuts := make([]int, 1+r.IntN(mostCuts))
+	for i := range cuts {
+		cuts[i] = 1 + r.IntN(n-1)
+	}
+	slices.Sort(cuts)
+	return slices.Compact(cuts)
+}
+
+func everyCut(n int) []int {
+	cuts := make([]int, max(n-1, 0))
+	for i := range cuts {
+		cuts[i] = i + 1
+	}
+	return cuts
+}
+
+// run plays the client's part of a case on a connection of its own.
+func (c *wireCase) run(addr string, cut func(n int) []int) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	client := wireClient{TCPConn: conn.(*net.TCPConn), in: bufio.NewReader(conn), left: make(chan struct{})}
+	defer client.leave()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	for i := range c.stages {
+		s := &c.stages[i]
+		client.send(s, cut(len(s.message)))
+		if err := client.receive(s.answers); err != nil {
+			return err
+		}
+	}
+	if c.persists {
+		return client.probe()
+	}
+	return client.end(c.stages[len(c.stages)-1].halfClose)
+}
+
+// wireClient is the client's end of a case's connection.
+type wireClient struct {
+	*net.TCPConn
+	in   *bufio.Reader
+	sent chan struct{} // closed when what is being sent is on its way
+	left chan struct{} // closed when nothing more is to be sent
+	last answer        // the latest that was received
+}
+
+// send sends a stage in pieces, while its answers may already be read: a server that refuses
+// a large body does so in the middle of it.
+func (c *wireClient) send(s *stage, cuts []int) {
+	if c.sent != nil {
+		<-c.sent
+	}
+	sent := make(chan struct{})
+	c.sent = sent
+	go func() {
+		defer close(sent)
+		arrived := watchArrival(c.TCPConn, c.left)
+		from := 0
+		for _, to := range append(cuts, len(s.message)) {
+			if _, err := c.Write(s.message[from:to]); err != nil {
+				return // the server has closed already: what it said is read and judged
+			}
+			if to < len(s.message) {
+				arrived()
+			}
+			from = to
+		}
+		if s.halfClose {
+			_ = c.CloseWrite()
+		}
+	}()
+}
+
+func (c *wireClient) receive(wants []want) error {
+	for i := range wants {
+		w := &wants[i]
+		got, err := readAnswer(c.in, w.toHEAD)
+		if err != nil {
+			return fmt.Errorf("answer %d, of %s: %w", i+1, w, err)
+		}
+		if c.last.closes() {
+			return fmt.Errorf("answer %d comes behind one that says close: %v", i+1, got)
+		}
+		if err := w.check(&got); err != nil {
+			return fmt.Errorf("answer %d: %w: %v", i+1, err, got)
+		}
+		c.last = got
+	}
+	return nil
+}
+
+// probe shows that the connection persists, and that nothing is left on it that the server
+// would take for a request or a part of one.
+func (c *wireClient) probe() error {
+	if c.last.closes() {
+		return fmt.Errorf("the connection should persist: %v", c.last)
+	}
+	<-c.sent
+	const request = "GET /echo HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(c, request); err != nil {
+		return fmt.Errorf("the connection should persist: %w", err)
+	}
+	got, err := readAnswer(c.in, false)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the connection should persist: %w", err)
+	case got.status != 200 || string(got.body) != "Host: probe\nConnection: close\n":
+		return fmt.Errorf("not the answer to the request that followed: %v", got)
+	}
+	c.last = got
+	return c.end(false)
+}
+
+// end shows that the connection ends, that nothing else was said, and that the last answer
+// announced it, unless the client ended its own side first.
+func (c *wireClient) end(halfClosed bool) error {
+	switch rest, err := io.ReadAll(c.in); {
+	case len(rest) > 0:
+		return fmt.Errorf("the connection should say nothing more, and says %.300q", rest)
+	case err != nil:
+		return fmt.Errorf("the connection should end: %w", err)
+	case !halfClosed && !c.last.closes():
+		return fmt.Errorf("the last answer does not say that the connection ends: %v", c.last)
+	}
+	return nil
+}
+
+func (c *wireClient) leave() {
+	close(c.left)
+	c.Close()
+	if c.sent != nil {
+		<-c.sent
+	}
+}
+
+// Two answers to one resource, to GET and to HEAD, have the same fields (RFC 9110 section 9.3.2).
+func TestHEADHasTheFieldsOfGET(t *testing.T) {
+	addr := startDemo(t)
+	for _, target := range []string{
+		"/", "/plaintext", "/json", "/users/7", "/users/a/posts/b", "/echo", "/cookie", "/reflect?v=x", "/reflect",
+		"/bytes/0", "/bytes/100", "/bytes/100000", "/bytes/x", "/sleep/0", "/sleep/x", "/nowhere",
+		"/status/200", "/status/201", "/status/206", "/status/301", "/status/304", "/status/401", "/status/404",
+		"/status/405", "/status/416", "/status/426", "/status/500", "/status/503", "/status/299", "/status/x",
+		"/events",
+	} {
+		heads := [2]string{}
+		for i, method := range []string{"GET", "HEAD"} {
+			a, err := ask(addr, method+" "+target+" HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", method == "HEAD")
+			if err != nil {
+				t.Fatalf("%s %s: %v", method, target, err)
+			}
+			a.fields = slices.DeleteFunc(a.fields, func(f field) bool { return f.name == "Date" })
+			heads[i] = fmt.Sprint(a.status, a.fields)
+		}
+		if heads[0] != heads[1] {
+			t.Errorf("%s:\nGET  %s\nHEAD %s", target, heads[0], heads[1])
+		}
+	}
+}
+
+// Whatever status an answer has, its head and its framing agree: readAnswer's laws, for each.
+func TestEveryStatusIsFramed(t *testing.T) {
+	addr := startDemo(t)
+	for code := 200; code <= 599; code++ {
+		for _, version := range []string{"1.0", "1.1"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				request := method + " /status/" + strconv.Itoa(code) + " HTTP/" + version + "\r\nHost: a\r\nConnection: close\r\n\r\n"
+				a, err := ask(addr, request, method == "HEAD")
+				if err != nil || a.status != code {
+					t.Errorf("%q: %v %v", request, a, err)
+				}
+			}
+		}
+	}
+}
+
+// ask sends one request, which must end the connection, and reads the one answer to it.
+func ask(addr, request string, toHEAD bool) (answer, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return answer{}, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, request); err != nil {
+		return answer{}, err
+	}
+	in := bufio.NewReader(conn)
+	a, err := readAnswer(in, toHEAD)
+	if err != nil {
+		return answer{}, err
+	}
+	if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+		return a, errors.Join(err, fmt.Errorf("%q follows", rest))
+	}
+	return a, nil
+}
+
+// The reader of answers would be no judge if it let everything pass.
+func TestReadAnswerRefuses(t *testing.T) {
+	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+	for _, text := range []string{
+		"",
+		"HTTP/1.1 200 OK\r\n",
+		"HTTP/1.0 200 OK\r\n" + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 200\r\n" + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\n" + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: Sunday, 06-Nov-94 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 0\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 01\r\n\r\nx",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 0\r\nX : y\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 0\r\nX: \x00\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 0\r\nX: a\rb\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n" + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 405 Method Not Allowed\r\n" + date + "Content-Length: 0\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n",
+	} {
+		if a, err := readAnswer(bufio.NewReader(bytes.NewReader([]byte(text))), false); err == nil {
+			t.Errorf("%q passes: %v", text, a)
+		}
+	}
+	for _, text := range []string{
+		"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nhi",
+		"HTTP/1.1 299 \r\n" + date + "Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n" + date + "\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + date + "Connection: close\r\n\r\nto the end",
+	} {
+		if _, err := readAnswer(bufio.NewReader(bytes.NewReader([]byte(text))), false); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
