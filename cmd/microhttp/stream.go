@@ -92,19 +92,22 @@ func events(w *server.Response, r *server.Request) {
 const maxSleep = 60 * time.Second
 
 // sleep answers after so many milliseconds. It blocks, and may: it has a goroutine of its
-// own, and is told when nobody waits for the answer any more.
+// own. It is told when nobody may wait for the answer any more, and says how far it came: a
+// peer that has half-closed behind its request can still read (RFC 9112, 9.6).
 func sleep(w *server.Response, r *server.Request) {
 	ms, ok := wholeNumber(w, r, "ms", 0, int(maxSleep/time.Millisecond))
 	if !ok {
 		return
 	}
+	begin := time.Now()
 	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer timer.Stop()
+	slept := ms
 	select {
 	case <-timer.C:
-		setText(w)
-		_, _ = fmt.Fprintf(w, "slept %d ms\n", ms)
 	case <-r.Context().Done():
-		w.Error(503) // for a peer that has half-closed and still reads
+		slept = min(ms, int(time.Since(begin)/time.Millisecond))
 	}
+	setText(w)
+	_, _ = fmt.Fprintf(w, "slept %d ms\n", slept)
 }
