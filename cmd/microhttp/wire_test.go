@@ -42,7 +42,7 @@ const (
 
 func TestWire(t *testing.T) {
 	addr := startDemo(t)
-	cases := loadWireCases(t)
+	cases := loadWireCases(t, wireFolder)
 	if len(cases) < leastWireCases {
 		t.Fatalf("%d cases, want at least %d", len(cases), leastWireCases)
 	}
@@ -67,6 +67,20 @@ func TestWire(t *testing.T) {
 			return everyCut(n)
 		})
 	})
+}
+
+// Whatever a peer is silent in the middle of, it does not wait for ever, and neither does the server.
+func TestWireSlow(t *testing.T) {
+	t.Parallel()
+	const short = "150ms"
+	addr := startDemo(t, "-read-header-timeout", short, "-body-timeout", short, "-idle-timeout", short)
+	cases := loadWireCases(t, slowFolder)
+	for i := range cases { // each waits for the clock: all at once
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			runWireCases(t, addr, cases[i:i+1], func(int, int) []int { return nil })
+		})
+	}
 }
 
 // runWireCases runs the cases, their messages cut as cut says for a case's number and a
@@ -132,7 +146,7 @@ func (c *wireCase) run(addr string, cut func(n int) []int) error {
 	if c.persists {
 		return client.probe()
 	}
-	return client.end(c.stages[len(c.stages)-1].halfClose)
+	return client.end(c.silent || c.stages[len(c.stages)-1].halfClose)
 }
 
 // wireClient is the client's end of a case's connection.
@@ -212,14 +226,14 @@ func (c *wireClient) probe() error {
 }
 
 // end shows that the connection ends, that nothing else was said, and that the last answer
-// announced it, unless the client ended its own side first.
-func (c *wireClient) end(halfClosed bool) error {
+// announced it, if it must: not to a client that has ended its own side, or has gone idle.
+func (c *wireClient) end(unannounced bool) error {
 	switch rest, err := io.ReadAll(c.in); {
 	case len(rest) > 0:
 		return fmt.Errorf("the connection should say nothing more, and says %.300q", rest)
 	case err != nil:
 		return fmt.Errorf("the connection should end: %w", err)
-	case !halfClosed && !c.last.closes():
+	case !unannounced && !c.last.closes():
 		return fmt.Errorf("the last answer does not say that the connection ends: %v", c.last)
 	}
 	return nil

@@ -13,13 +13,17 @@ import (
 	"testing"
 )
 
-const wireFolder = "../../testdata/wire"
+const (
+	wireFolder = "../../testdata/wire"
+	slowFolder = wireFolder + "/slow"
+)
 
 // wireCase is what a client does on one connection, and what it must get.
 type wireCase struct {
 	name     string // file, title and variant
 	stages   []stage
 	persists bool // else the connection ends behind the last answer
+	silent   bool // the connection ends though no answer says so
 	together bool // a stage is never cut: its bytes must arrive at once
 	first    bool // of the variants
 }
@@ -68,9 +72,9 @@ func (c *wireCase) excerpt() string {
 	return strings.Join(pieces, ", then ")
 }
 
-// loadWireCases reads all files of cases.
-func loadWireCases(t testing.TB) (cases []wireCase) {
-	files, err := filepath.Glob(filepath.Join(wireFolder, "*.txt"))
+// loadWireCases reads the files of cases in a folder.
+func loadWireCases(t testing.TB, folder string) (cases []wireCase) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases:", err)
 	}
@@ -153,6 +157,8 @@ func (p *wireParser) parse(file, block string) wireCase {
 			p.last().halfClose = true
 		case line == "together":
 			p.c.together = true
+		case line == "silent":
+			p.c.silent = true
 		case line == "persists", line == "closes":
 			p.c.persists = line == "persists"
 			ended = true
