@@ -97,11 +97,11 @@ func (r *Reactor) ListenTCP(addr string, f Factory, o *TCPOptions) (*Port, error
 
 // bind opens the listening socket. A machine without IPv6 has no dual stack.
 func (p *Port) bind(where netip.AddrPort) (int, error) {
-	fd, err := p.r.sys.Listen(where, p.listenOptions())
+	fd, err := p.r.sys.Listen(Address{IP: where}, p.listenOptions())
 	if p.dualStack && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
 		p.dualStack = false
 		where = netip.AddrPortFrom(netip.IPv4Unspecified(), where.Port())
-		fd, err = p.r.sys.Listen(where, p.listenOptions())
+		fd, err = p.r.sys.Listen(Address{IP: where}, p.listenOptions())
 	}
 	return fd, err
 }
@@ -139,7 +139,7 @@ func (p *Port) Share(r2 *Reactor, f Factory) (*Port, error) {
 	o := p2.listenOptions()
 	o.Sibling = true
 	var err error
-	if p2.fd, err = r2.sys.Share(p.fd, p.addr, o); err != nil {
+	if p2.fd, err = r2.sys.Share(p.fd, Address{IP: p.addr}, o); err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(p.addr), Err: err}
 	}
 	return p2, p2.start()

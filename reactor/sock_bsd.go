@@ -24,14 +24,14 @@ func openSocket(family int) (int, error) {
 	return fd, unix.SetNonblock(fd, true)
 }
 
-func (kernel) Listen(addr netip.AddrPort, o ListenOptions) (int, error) {
-	return socket(addr, func(fd int) error {
-		return listen(fd, addr, o, func(int) error { return nil })
+func (kernel) Listen(at Address, o ListenOptions) (int, error) {
+	return socket(at.IP, func(fd int) error {
+		return listen(fd, at.IP, o, func(int) error { return nil })
 	})
 }
 
 // Share makes a second descriptor of the one socket: here SO_REUSEPORT would send all connections to the last one bound.
-func (kernel) Share(fd int, _ netip.AddrPort, _ ListenOptions) (int, error) {
+func (kernel) Share(fd int, _ Address, _ ListenOptions) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 }
 

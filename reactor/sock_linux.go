@@ -17,14 +17,14 @@ func openSocket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 }
 
-func (kernel) Listen(addr netip.AddrPort, o ListenOptions) (int, error) {
-	return socket(addr, func(fd int) error { return listen(fd, addr, o, reusePort) })
+func (kernel) Listen(at Address, o ListenOptions) (int, error) {
+	return socket(at.IP, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
 }
 
 // Share opens another socket on the same port; the kernel spreads connections over all of them. The first one was bound
 // without SO_REUSEPORT, so that a second process does not get in unnoticed.
-func (k kernel) Share(_ int, addr netip.AddrPort, o ListenOptions) (int, error) {
-	return k.Listen(addr, o)
+func (k kernel) Share(_ int, at Address, o ListenOptions) (int, error) {
+	return k.Listen(at, o)
 }
 
 // TCP's own keep-alive finds a peer that has vanished without a word while nothing is owed to it by time: after a minute of

@@ -8,6 +8,7 @@ package reactor
 // and a type switch where a comparison is enough.
 
 import (
+	"io"
 	"net/netip"
 	"syscall"
 	"time"
@@ -49,13 +50,62 @@ type Poller interface {
 	Close() error
 }
 
+// An Address is where a stream socket listens, or connects to: an IP address with a port, or, when Path is not empty, the
+// path of a Unix socket ("@name" in Linux's abstract namespace).
+type Address struct {
+	IP   netip.AddrPort
+	Path string
+}
+
 // ListenOptions is how a System makes a listening socket.
 type ListenOptions struct {
 	Backlog   int  // of listen(2)
 	Shared    bool // siblings may join it later
 	Sibling   bool // joins a Shared socket that listens on the same address
+	ReusePort bool // other processes may listen on the same address, and share what arrives
 	DualStack bool // the address is the IPv6 wildcard and stands for IPv4 too
 }
+
+// A File is what SendFile reads from; an *os.File is one. The kernel reads by its descriptor, a simulation by ReadAt.
+type File interface {
+	io.ReaderAt
+	Fd() uintptr
+}
+
+// DatagramOptions is how a System makes a datagram socket.
+type DatagramOptions struct {
+	DualStack               bool // the address is the IPv6 wildcard and stands for IPv4 too
+	Shared                  bool // others may bind the same address: for multicast, where each of them gets everything
+	ReadBuffer, WriteBuffer int  // bytes that the kernel buffers; 0 is its default
+}
+
+// A Datagram is one message of a batch. To be received, Bytes is the room for it, and becomes what has arrived; Addr is
+// who sent it, or to whom it goes: the zero AddrPort on a connected socket.
+type Datagram struct {
+	Bytes     []byte
+	Addr      netip.AddrPort
+	Truncated bool // it was longer than the room
+}
+
+// MulticastOptions is what a datagram socket is told of multicast, in one call for each thing.
+type MulticastOptions struct {
+	Do        MulticastVerb
+	Group     netip.Addr // to join or leave
+	Interface int        // its index; 0 lets the kernel choose
+	Value     int        // the TTL, or 1 and 0 for loopback
+}
+
+// MulticastVerb is what MulticastOptions asks for.
+type MulticastVerb uint8
+
+// The things that can be asked of multicast.
+const (
+	JoinGroup MulticastVerb = iota
+	LeaveGroup
+	SetInterface // of what is sent
+	SetTTL       // of what is sent; hops in IPv6
+	SetLoopback  // whether what is sent comes back to sockets of this machine
+)
 
 // A System is all that a reactor needs from below. Config.System replaces it; nil is the kernel. Descriptors are small
 // non-negative numbers that the System hands out and may use again after Close. All methods are called on the loop's
@@ -68,17 +118,33 @@ type System interface {
 	Pollers() []string
 
 	// Listen makes a non-blocking listening socket whose accepted sockets have TCP_NODELAY set.
-	Listen(addr netip.AddrPort, o ListenOptions) (fd int, err error)
+	Listen(at Address, o ListenOptions) (fd int, err error)
 	// Share makes another descriptor that accepts from the same port as fd, which was made Shared.
-	Share(fd int, addr netip.AddrPort, o ListenOptions) (fd2 int, err error)
-	// Accept takes one connection; its descriptor is non-blocking and closed on exec.
+	Share(fd int, at Address, o ListenOptions) (fd2 int, err error)
+	// Accept takes one connection; its descriptor is non-blocking and closed on exec. A Unix socket's peer is the zero
+	// AddrPort.
 	Accept(fd int) (conn int, remote netip.AddrPort, errno syscall.Errno)
-	// LocalAddr is getsockname(2); the zero AddrPort when it fails.
+	// Connect begins to connect a new socket, bound to from unless that is the zero AddrPort. errno 0 is a connection
+	// made at once, and EINPROGRESS one that becomes writable when it is decided; ConnectError then says how. With any
+	// other errno there is no descriptor.
+	Connect(to Address, from netip.AddrPort) (fd int, errno syscall.Errno)
+	ConnectError(fd int) syscall.Errno
+	// Adopt readies a stream socket that somebody else has opened: non-blocking and closed on exec. It reports where the
+	// socket is bound, its peer if it is connected, and whether it listens.
+	Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, err error)
+	// LocalAddr is getsockname(2); the zero AddrPort when it fails and for Unix sockets.
 	LocalAddr(fd int) netip.AddrPort
 
-	// Read and Write are read(2) and write(2). n is 0 when errno is not.
+	// Read, Write and Writev are read(2), write(2) and writev(2). n is 0 when errno is not.
 	Read(fd int, p []byte) (n int, errno syscall.Errno)
 	Write(fd int, p []byte) (n int, errno syscall.Errno)
+	Writev(fd int, pieces [][]byte) (n int, errno syscall.Errno)
+	// SendFile sends at most n bytes of f from offset on, as sendfile(2) does; 0 without an errno is the end of f.
+	SendFile(fd int, f File, offset int64, n int) (sent int, errno syscall.Errno)
+	// SetNoDelay and SetKeepAlive are TCP's options of these names; idle 0 switches keep-alive off. They do nothing for
+	// Unix sockets.
+	SetNoDelay(fd int, on bool) syscall.Errno
+	SetKeepAlive(fd int, idle, interval time.Duration, count int) syscall.Errno
 	// CloseWrite sends what is queued in the kernel and then the end.
 	CloseWrite(fd int) syscall.Errno
 	// Reset makes the coming Close send a reset and drop what is queued in the kernel.
@@ -87,4 +153,14 @@ type System interface {
 	Close(fd int) syscall.Errno
 	// Reserve opens a descriptor of no use but to be closed when no other is left.
 	Reserve() (fd int, errno syscall.Errno)
+
+	// ListenDatagram makes a non-blocking UDP socket bound to at.
+	ListenDatagram(at netip.AddrPort, o DatagramOptions) (fd int, err error)
+	// ConnectDatagram fixes the peer of a UDP socket: only its datagrams arrive, and errors that it reports are told.
+	ConnectDatagram(fd int, to netip.AddrPort) syscall.Errno
+	// Receive and Send move as many datagrams of the batch as the socket gives or takes, at least one if errno is 0.
+	Receive(fd int, batch []Datagram) (n int, errno syscall.Errno)
+	Send(fd int, batch []Datagram) (n int, errno syscall.Errno)
+	// Multicast does one thing to a UDP socket.
+	Multicast(fd int, o MulticastOptions) error
 }

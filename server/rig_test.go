@@ -149,6 +149,8 @@ func undated(s string) string { return dateLine.ReplaceAllString(s, "") }
 // memory is a Transport that keeps what is written to it. The loop behind it does
 // not run: its posted calls are made by hand.
 type memory struct {
+	reactor.Transport // what no test of this package asks for; calling it panics
+
 	loop    *reactor.Reactor
 	out     bytes.Buffer
 	scratch []byte
