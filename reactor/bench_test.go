@@ -19,7 +19,7 @@ func BenchmarkTick(b *testing.B) {
 	}
 	l := prepare(b, Config{System: s})
 	r := l.Reactor
-	port := &Port{r: r, options: (*TCPOptions)(nil).withDefaults()}
+	options := TransportOptions{}.withDefaults()
 	const connections = 64
 	var events []Event
 	for range connections {
@@ -28,8 +28,7 @@ func BenchmarkTick(b *testing.B) {
 			b.Fatal(err)
 		}
 		p := &answerer{answer: answer}
-		port.factory = FactoryFunc(func(netip.AddrPort) Protocol { return p })
-		t := &transport{r: r, port: port, fd: int32(fd), proto: p}
+		t := &transport{r: r, options: &options, fd: int32(fd), proto: p}
 		p.Transport = t
 		r.fds.claim(fd, t)
 		slot := r.fds.slot(fd)

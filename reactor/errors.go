@@ -19,6 +19,13 @@ var (
 	ErrAborted = errors.New("reactor: connection aborted")
 	// ErrTimeout is an expired SetTimeout that nobody handled, or output that made no progress for WriteTimeout.
 	ErrTimeout = errors.New("reactor: timeout")
+	// ErrRefused is a connection that its Factory has refused by building no Protocol.
+	ErrRefused = errors.New("reactor: connection refused by its factory")
+	// ErrConnectFailed is a ConnectTCP or ConnectUnix that has come to nothing; the reason also wraps a *net.OpError with
+	// the syscall.Errno for each address that was tried, or the error of the resolver.
+	ErrConnectFailed = errors.New("reactor: connect failed")
+	// ErrCancelled is our own Connector.Cancel.
+	ErrCancelled = errors.New("reactor: connect cancelled")
 	// ErrShutdown is told to every connection and descriptor that is still there when the reactor stops.
 	ErrShutdown = errors.New("reactor: shut down")
 )
@@ -29,6 +36,8 @@ var (
 	ErrRunning = errors.New("reactor: already running")
 	// ErrStopped is returned by what needs a reactor that has not ended.
 	ErrStopped = errors.New("reactor: stopped")
+	// ErrConnectorBusy is returned by Connect of a Connector that is connecting or connected.
+	ErrConnectorBusy = errors.New("reactor: connector is busy")
 	// ErrPoolFull is returned by CallInThread when all goroutines are busy and the queue is full.
 	ErrPoolFull = errors.New("reactor: thread pool full")
 	// ErrAlreadyInstalled is returned by Install when there is a default reactor already.

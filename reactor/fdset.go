@@ -217,6 +217,12 @@ func (t *fdset) claim(fd int, c *transport) {
 	*s = slot{conn: c, gen: s.gen + 1}
 }
 
+// inherit gives c the descriptor that another Writer has watched until now. The poller notices nothing.
+func (t *fdset) inherit(c *transport) {
+	s := t.slot(int(c.fd))
+	*s = slot{writer: c, conn: c, gen: s.gen, have: s.have}
+}
+
 // expel takes who out of the table: no event finds it any more. The poller goes on watching for a connection until
 // release, for its descriptor is closed within the tick and close(2) would do it for free.
 func (t *fdset) expel(who Descriptor) {

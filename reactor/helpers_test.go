@@ -299,6 +299,11 @@ type faultySystem struct {
 	wait   func(p Poller, events []Event, until time.Time) (int, error)
 	update func(fd int, old, now Interest) error // asked first
 
+	connect      func(to Address, from netip.AddrPort) (int, syscall.Errno)
+	connectError func(fd int) syscall.Errno
+	localAddr    func(fd int) netip.AddrPort
+	writev       func(fd int, pieces [][]byte) (int, syscall.Errno)
+
 	polls, waits, wakes, updates, writes, reserves atomic.Int64
 }
 
@@ -334,6 +339,35 @@ func (s *faultySystem) Write(fd int, p []byte) (int, syscall.Errno) {
 		return s.write(fd, p)
 	}
 	return s.kernel.Write(fd, p)
+}
+
+func (s *faultySystem) Connect(to Address, from netip.AddrPort) (int, syscall.Errno) {
+	if s.connect != nil {
+		return s.connect(to, from)
+	}
+	return s.kernel.Connect(to, from)
+}
+
+func (s *faultySystem) ConnectError(fd int) syscall.Errno {
+	if s.connectError != nil {
+		return s.connectError(fd)
+	}
+	return s.kernel.ConnectError(fd)
+}
+
+func (s *faultySystem) LocalAddr(fd int) netip.AddrPort {
+	if s.localAddr != nil {
+		return s.localAddr(fd)
+	}
+	return s.kernel.LocalAddr(fd)
+}
+
+func (s *faultySystem) Writev(fd int, pieces [][]byte) (int, syscall.Errno) {
+	s.writes.Add(1)
+	if s.writev != nil {
+		return s.writev(fd, pieces)
+	}
+	return s.kernel.Writev(fd, pieces)
 }
 
 func (s *faultySystem) Reserve() (int, syscall.Errno) {

@@ -6,6 +6,7 @@ package reactor
 // and what must be fast in raw_linux.go.
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -94,7 +95,7 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 	for _, s := range []step{
 		{"setsockopt", true, option(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)},
 		{"setsockopt", true, option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}, // accepted sockets inherit it, and the next
-		{"setsockopt", true, func() error { return keepAlive(fd) }},
+		{"setsockopt", true, func() error { return keepAliveByDefault(fd) }},
 		{"setsockopt", addr.Addr().Is6(), option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)},
 		{"setsockopt", o.Sibling, func() error { return share(fd) }},
 		{"bind", true, func() error { return unix.Bind(fd, sa) }},
@@ -111,10 +112,13 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 	return nil
 }
 
-// socket opens a socket for addr and hands it to setUp; on failure it is closed again.
-func socket(addr netip.AddrPort, setUp func(fd int) error) (int, error) {
+// socket opens a stream socket for at and hands it to setUp; on failure it is closed again.
+func socket(at Address, setUp func(fd int) error) (int, error) {
 	family := unix.AF_INET
-	if addr.Addr().Is6() {
+	switch {
+	case at.Path != "":
+		family = unix.AF_UNIX
+	case at.IP.Addr().Is6():
 		family = unix.AF_INET6
 	}
 	fd, err := openSocket(family)
@@ -126,6 +130,14 @@ func socket(addr netip.AddrPort, setUp func(fd int) error) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// sockaddr is a as the kernel wants it.
+func (a Address) sockaddr() (unix.Sockaddr, error) {
+	if a.Path != "" {
+		return &unix.SockaddrUnix{Name: a.Path}, nil
+	}
+	return sockaddr(a.IP)
 }
 
 // sockaddr is addr as the kernel wants it.
@@ -172,12 +184,16 @@ func addrPort6(addr [16]byte, port uint16, zone uint32) netip.AddrPort {
 	return netip.AddrPortFrom(ip, port)
 }
 
-// errnoOf unpacks what the wrappers of package unix return.
+// errnoOf unpacks what the wrappers of package unix return, and package os makes of it.
 func errnoOf(err error) syscall.Errno {
 	if err == nil {
 		return 0
 	}
 	if errno, ok := err.(syscall.Errno); ok {
+		return errno
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
 		return errno
 	}
 	return syscall.EIO

@@ -279,7 +279,7 @@ func TestConnectionLostExactlyOnce(t *testing.T) {
 				return p
 			}
 			return &halfCloser{p, func() { check(); chaos(p) }}
-		}, &TCPOptions{WriteTimeout: time.Second})
+		}, &TCPOptions{TransportOptions: TransportOptions{WriteTimeout: time.Second}})
 		var wg sync.WaitGroup
 		for g := range 4 {
 			wg.Go(func() {

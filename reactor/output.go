@@ -21,6 +21,9 @@ const (
 	// directSize is from where on copying costs more than the system call that it may save.
 	directSize = 16 << 10
 
+	// piecesPerWrite is how many pieces one writev(2) sends.
+	piecesPerWrite = 64
+
 	// availableMin is the room that AvailableBuffer offers at least, so that an answer of ordinary size fits.
 	availableMin = 4 << 10
 
@@ -174,7 +177,7 @@ func (t *transport) write(p []byte) int {
 // hold notes that the socket is full: the poller will say when it is not.
 func (t *transport) hold(moved bool) {
 	t.flags |= full
-	if limit := t.port.options.WriteTimeout; limit > 0 && (moved || t.progress == 0) {
+	if limit := t.options.WriteTimeout; limit > 0 && (moved || t.progress == 0) {
 		t.progress = t.r.clock()
 		t.r.sweeps.by(later(t.progress, limit))
 	}

@@ -328,7 +328,7 @@ func TestWaterMarks(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
 		const pieces = 3000 // 24 MiB, more than any socket buffers
 		l := start(t, c)
-		conn, rec := l.connect(&TCPOptions{HighWater: 100 << 10, LowWater: 10 << 10}, nil)
+		conn, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{HighWater: 100 << 10, LowWater: 10 << 10}}, nil)
 		f := &feeder{p: rec, left: pieces, t: t}
 		l.do(func() { rec.RegisterProducer(f); f.feed() })
 		eventually(t, "the producer to be paused", func() (paused bool) {
@@ -372,7 +372,7 @@ func TestWriteTimeout(t *testing.T) {
 		clock := newFakeClock()
 		c.System = clock.system()
 		l := start(t, c)
-		conn, rec := l.connect(&TCPOptions{WriteTimeout: time.Minute}, nil)
+		conn, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{WriteTimeout: time.Minute}}, nil)
 		l.do(func() { rec.Write(make([]byte, 32<<20)) })
 		buf := make([]byte, 1<<20)
 		for range 3 {
@@ -399,7 +399,7 @@ func TestWriteTimeoutOfSpuriousWritability(t *testing.T) {
 	s := clock.system()
 	s.write = func(int, []byte) (int, syscall.Errno) { return 0, syscall.EAGAIN }
 	l := start(t, Config{System: s})
-	_, rec := l.connect(&TCPOptions{WriteTimeout: time.Minute}, nil)
+	_, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{WriteTimeout: time.Minute}}, nil)
 	l.do(func() { rec.Write([]byte("x")) })
 	for range 3 {
 		clock.advance(l, 30*time.Second)

@@ -21,39 +21,7 @@ const (
 	// acceptRest is how long a port looks away when the system has no room for another connection and no descriptor is
 	// left to shed with. Without it the loop would spin on a readable port.
 	acceptRest = 100 * time.Millisecond
-
-	defaultBacklog   = 4096     // the kernel clips it to somaxconn
-	defaultHighWater = 64 << 10 // about what a socket buffers by itself
-	defaultLowWater  = 16 << 10 // so that a producer resumes before the socket is idle
 )
-
-// TCPOptions are the options of ListenTCP. Nil and the zero value are the defaults, right for production.
-type TCPOptions struct {
-	// Backlog is how many connections may wait in the kernel to be accepted. Default 4096; the kernel clips it.
-	Backlog int
-
-	// Shared lets other reactors Share the port.
-	Shared bool
-
-	// WriteTimeout is how long a socket may take none of the output that waits for it. Then the connection is reset and
-	// lost with ErrTimeout. 0 waits for ever; set it, or a peer that does not read keeps its output in memory.
-	WriteTimeout time.Duration
-
-	// HighWater and LowWater are the marks, in unsent bytes, above which a Producer is paused and to which output must
-	// drain for it to resume. Default 64 KiB and 16 KiB.
-	HighWater, LowWater int
-}
-
-func (o *TCPOptions) withDefaults() TCPOptions {
-	var d TCPOptions
-	if o != nil {
-		d = *o
-	}
-	d.Backlog = orDefault(d.Backlog, defaultBacklog)
-	d.HighWater = orDefault(d.HighWater, defaultHighWater)
-	d.LowWater = min(orDefault(d.LowWater, defaultLowWater), d.HighWater)
-	return d
-}
 
 // A Port is a listening socket on a reactor.
 type Port struct {
@@ -113,6 +81,7 @@ func (p *Port) listenOptions() ListenOptions {
 // start has the loop watch the listening socket.
 func (p *Port) start() error {
 	p.addr = p.r.sys.LocalAddr(p.fd)
+	p.options.tune(p.r.sys, p.fd) // what is accepted inherits it
 	p.accepts = 1
 	p.r.ports[p] = struct{}{}
 	if err := p.r.AddReader(p); err != nil {

@@ -29,6 +29,21 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 	return int(n), 0
 }
 
+// sysWritev sends at most piecesPerWrite pieces; so the list for the kernel fits on the stack.
+func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
+	var list [piecesPerWrite]unix.Iovec
+	k := min(len(pieces), len(list))
+	for i, p := range pieces[:k] {
+		list[i].Base = unsafe.SliceData(p)
+		list[i].SetLen(len(p))
+	}
+	n, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&list)), uintptr(k))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
 func sysAccept(fd int, sa *unix.RawSockaddrInet6) (int, syscall.Errno) {
 	size := uint32(unsafe.Sizeof(*sa))
 	conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(sa)),

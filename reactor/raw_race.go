@@ -22,6 +22,11 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 	return max(n, 0), errnoOf(err)
 }
 
+func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
+	n, err := unix.Writev(fd, pieces)
+	return max(n, 0), errnoOf(err)
+}
+
 func sysAccept(fd int, sa *unix.RawSockaddrInet6) (int, syscall.Errno) {
 	conn, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	fillSockaddr(sa, from)

@@ -61,14 +61,15 @@ type Reactor struct {
 	stopping atomic.Bool
 	ending   bool // the loop is over and everything is being taken down: nothing new is accepted
 
-	fds     fdset
-	events  []Event
-	found   int        // how many of events the last wait filled
-	next    int        // the event to serve next
-	step    int        // the step of the tick that is being done
-	current Descriptor // whose callback runs: it pays for a panic
-	ports   map[*Port]struct{}
-	reserve int // a descriptor to give up when there is no other; -1 when that has happened
+	fds      fdset
+	events   []Event
+	found    int        // how many of events the last wait filled
+	next     int        // the event to serve next
+	step     int        // the step of the tick that is being done
+	current  Descriptor // whose callback runs: it pays for a panic
+	ports    map[*Port]struct{}
+	attempts map[*attempt]struct{} // connections that are being opened
+	reserve  int                   // a descriptor to give up when there is no other; -1 when that has happened
 
 	in      []byte // what a read fills and DataReceived is lent
 	out     gathered
@@ -96,7 +97,7 @@ type ending struct {
 
 // New makes a reactor. It holds a few descriptors from now on: Run frees them when it returns, Close if it never runs.
 func New(c Config) (*Reactor, error) {
-	r := &Reactor{config: c, sys: c.System, ports: map[*Port]struct{}{}}
+	r := &Reactor{config: c, sys: c.System, ports: map[*Port]struct{}{}, attempts: map[*attempt]struct{}{}}
 	if r.sys == nil {
 		r.sys = kernel{}
 	}
@@ -117,7 +118,7 @@ func New(c Config) (*Reactor, error) {
 	return r, nil
 }
 
-func orDefault(n, byDefault int) int {
+func orDefault[T int | time.Duration](n, byDefault T) T {
 	if n <= 0 {
 		return byDefault
 	}
@@ -179,6 +180,9 @@ func (r *Reactor) end() {
 	r.sweeps.next = never
 	for p := range r.ports {
 		p.close()
+	}
+	for a := range r.attempts {
+		a.end(ErrShutdown)
 	}
 	r.loseAll(ErrShutdown)
 	r.work()

@@ -6,6 +6,7 @@ package reactor
 
 import (
 	"net/netip"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +14,18 @@ import (
 
 var pollers = []pollerKind{{"poll", newPollPoller}}
 
+// keepAliveTimes are TCP's options for the idle time, the interval and the count; package unix does not name all of them. A
+// system that is not listed keeps its own pace.
+var keepAliveTimes = map[string][]int{
+	"darwin":  {0x10, 0x101, 0x102},
+	"freebsd": {0x100, 0x200, 0x400},
+	"netbsd":  {3, 5, 6},
+}[runtime.GOOS]
+
 func openSocket(family int) (int, error) {
 	syscall.ForkLock.RLock() // no child may be forked before the descriptor is closed on exec
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -25,7 +34,7 @@ func openSocket(family int) (int, error) {
 }
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
-	return socket(at.IP, func(fd int) error {
+	return socket(at, func(fd int) error {
 		return listen(fd, at.IP, o, func(int) error { return nil })
 	})
 }
@@ -34,6 +43,9 @@ func (kernel) Listen(at Address, o ListenOptions) (int, error) {
 func (kernel) Share(fd int, _ Address, _ ListenOptions) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 }
+
+// choosePortLate does nothing: the port is chosen by bind(2).
+func choosePortLate(int) {}
 
 func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	syscall.ForkLock.RLock()
@@ -60,9 +72,19 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 	return max(n, 0), errnoOf(err)
 }
 
-func sysClose(fd int) syscall.Errno { return errnoOf(unix.Close(fd)) }
-
-// keepAlive asks for TCP's own keep-alive, at the system's pace.
-func keepAlive(fd int) error {
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
+	sent := 0
+	for _, p := range pieces[:min(len(pieces), piecesPerWrite)] { // package unix has no writev(2) on all of them
+		n, errno := sysWrite(fd, p)
+		sent += n
+		if errno != 0 && sent == 0 {
+			return 0, errno
+		}
+		if n < len(p) {
+			break
+		}
+	}
+	return sent, 0
 }
+
+func sysClose(fd int) syscall.Errno { return errnoOf(unix.Close(fd)) }

@@ -14,11 +14,11 @@ import (
 var pollers = []pollerKind{{"epoll", newEpoller}, {"poll", newPollPoller}}
 
 func openSocket(family int) (int, error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
-	return socket(at.IP, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
+	return socket(at, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
 }
 
 // Share opens another socket on the same port; the kernel spreads connections over all of them. The first one was bound
@@ -27,26 +27,12 @@ func (k kernel) Share(_ int, at Address, o ListenOptions) (int, error) {
 	return k.Listen(at, o)
 }
 
-// TCP's own keep-alive finds a peer that has vanished without a word while nothing is owed to it by time: after a minute of
-// silence it is asked each 15 seconds, and after a second minute without an answer the connection is lost.
-const (
-	keepAliveIdle     = 60 // seconds
-	keepAliveInterval = 15 // seconds
-	keepAliveCount    = 4
-)
+// keepAliveTimes are TCP's options for the idle time, the interval and the count.
+var keepAliveTimes = [...]int{unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT}
 
-func keepAlive(fd int) error {
-	for _, o := range [...]struct{ level, name, value int }{
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveInterval},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveCount},
-	} {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return err
-		}
-	}
-	return nil
+// choosePortLate has the kernel choose our port when it knows the peer, so that the same one may serve for many peers.
+func choosePortLate(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) // kernels before 4.2 choose early
 }
 
 func reusePort(fd int) error {

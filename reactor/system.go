@@ -9,6 +9,7 @@ package reactor
 
 import (
 	"io"
+	"net"
 	"net/netip"
 	"syscall"
 	"time"
@@ -125,8 +126,9 @@ type System interface {
 	// AddrPort.
 	Accept(fd int) (conn int, remote netip.AddrPort, errno syscall.Errno)
 	// Connect begins to connect a new socket, bound to from unless that is the zero AddrPort. errno 0 is a connection
-	// made at once, and EINPROGRESS one that becomes writable when it is decided; ConnectError then says how. With any
-	// other errno there is no descriptor.
+	// made at once, and EINPROGRESS one that becomes writable when it is decided; ConnectError then says how, or
+	// EINPROGRESS when it is not yet. With any other errno there is no descriptor. A new TCP socket has TCP_NODELAY and
+	// keep-alive set as an accepted one.
 	Connect(to Address, from netip.AddrPort) (fd int, errno syscall.Errno)
 	ConnectError(fd int) syscall.Errno
 	// Adopt readies a stream socket that somebody else has opened: non-blocking and closed on exec. It reports where the
@@ -163,4 +165,19 @@ type System interface {
 	Send(fd int, batch []Datagram) (n int, errno syscall.Errno)
 	// Multicast does one thing to a UDP socket.
 	Multicast(fd int, o MulticastOptions) error
+}
+
+func (a Address) String() string {
+	if a.Path != "" {
+		return a.Path
+	}
+	return a.IP.String()
+}
+
+// netAddr is a as package net has it, for its errors.
+func (a Address) netAddr() net.Addr {
+	if a.Path != "" {
+		return &net.UnixAddr{Name: a.Path, Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(a.IP)
 }

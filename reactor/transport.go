@@ -18,17 +18,31 @@ import (
 
 type transport struct {
 	r        *Reactor
-	port     *Port
+	options  *TransportOptions
 	proto    Protocol
 	out      *bytebufferpool.ByteBuffer // accepted output that is not in the loop's buffer; nil if there is none
 	sent     int                        // how much of out the socket has taken
-	fate     error                      // set when the connection must end at once, whatever is queued
 	producer Producer
+	cold     *cold // what few connections have; nil for the others
 	deadline int64 // of SetTimeout; 0 is none
 	progress int64 // when the socket last took output, while it holds some back; 0 if it does not
 	remote   netip.AddrPort
 	fd       int32
 	flags    flags
+}
+
+// cold is what most connections never need, kept apart so that an idle one stays small.
+type cold struct {
+	fate      error      // set when the connection must end at once, whatever is queued
+	connector *Connector // the client's side: who has opened the connection
+}
+
+// rare returns the cold part, made when it is first needed.
+func (t *transport) rare() *cold {
+	if t.cold == nil {
+		t.cold = &cold{}
+	}
+	return t.cold
 }
 
 // flags is what a connection wants and where it is.
@@ -62,19 +76,19 @@ var (
 // adopt makes a connection of a descriptor that was just accepted. It is in the table before anybody is called, so that
 // whatever goes wrong then has one way out.
 func (p *Port) adopt(fd int, remote netip.AddrPort) {
-	t := &transport{r: p.r, port: p, fd: int32(fd), remote: remote}
+	t := &transport{r: p.r, options: &p.options.TransportOptions, fd: int32(fd), remote: remote}
 	p.r.fds.claim(fd, t)
 	defer t.contain()
-	if reason := t.open(); reason != nil {
+	if reason := t.open(p.factory); reason != nil {
 		p.r.lose(t, reason)
 	}
 }
 
 // open introduces the connection to its protocol.
-func (t *transport) open() error {
-	proto := t.port.factory.BuildProtocol(t.remote)
+func (t *transport) open(f Factory) error {
+	proto := f.BuildProtocol(t.remote)
 	if proto == nil {
-		return ErrConnectionDone
+		return ErrRefused
 	}
 	t.proto = proto
 	proto.ConnectionMade(t)
@@ -140,7 +154,7 @@ func (t *transport) settleTouched() error {
 func (t *transport) settle() error {
 	t.sendQueued()
 	if t.flags&doomed != 0 {
-		return t.fate
+		return t.cold.fate
 	}
 	if t.out == nil {
 		if t.flags&losing != 0 {
@@ -167,10 +181,10 @@ func (t *transport) tellProducer() {
 	unsent := t.Buffered()
 	switch {
 	case t.flags&mute != 0:
-	case t.flags&slowed == 0 && unsent > t.port.options.HighWater:
+	case t.flags&slowed == 0 && unsent > t.options.HighWater:
 		t.flags |= slowed
 		t.producer.PauseProducing()
-	case t.flags&slowed != 0 && unsent <= t.port.options.LowWater:
+	case t.flags&slowed != 0 && unsent <= t.options.LowWater:
 		t.flags &^= slowed
 		t.producer.ResumeProducing()
 	}
@@ -209,6 +223,10 @@ func (t *transport) ConnectionLost(reason error) {
 	t.fd = -1
 	t.release()
 	t.producer = nil
+	if t.cold != nil && t.cold.connector != nil {
+		t.cold.connector.lost(t, reason)
+		return
+	}
 	if t.proto != nil {
 		t.proto.ConnectionLost(reason)
 	}
@@ -235,7 +253,7 @@ func (t *transport) touch() {
 func (t *transport) doom(reason error) {
 	if t.flags&(doomed|gone) == 0 {
 		t.flags |= doomed
-		t.fate = reason
+		t.rare().fate = reason
 		t.touch()
 	}
 }

@@ -208,7 +208,10 @@ func (s *Server) bind() error {
 		var port *reactor.Port
 		if i == 0 {
 			port, err = loop.ListenTCP(addr, w, &reactor.TCPOptions{
-				Shared: s.conf.loops > 1, WriteTimeout: s.conf.sendTimeout, HighWater: highWater, LowWater: lowWater,
+				Shared: s.conf.loops > 1,
+				TransportOptions: reactor.TransportOptions{
+					WriteTimeout: s.conf.sendTimeout, HighWater: highWater, LowWater: lowWater,
+				},
 			})
 		} else {
 			port, err = s.ports[0].Share(loop, w)

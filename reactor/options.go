@@ -1,0 +1,83 @@
+package reactor
+
+// What connections and ports can be told. Each option has a default that is right for production, and the zero value of
+// every struct here, like a nil pointer to it, is all of the defaults.
+
+import "time"
+
+const (
+	defaultBacklog   = 4096     // the kernel clips it to somaxconn
+	defaultHighWater = 64 << 10 // about what a socket buffers by itself
+	defaultLowWater  = 16 << 10 // so that a producer resumes before the socket is idle
+
+	// TCP's own keep-alive finds a peer that has vanished without a word while nothing is owed to it by time: after a
+	// minute of silence it is asked each 15 seconds, and after a second minute without an answer the connection is lost.
+	defaultKeepAliveIdle     = 60 * time.Second
+	defaultKeepAliveInterval = 15 * time.Second
+	defaultKeepAliveCount    = 4
+)
+
+// TransportOptions are the options of a connection, whoever has opened it.
+type TransportOptions struct {
+	// WriteTimeout is how long a socket may take none of the output that waits for it. Then the connection is reset and
+	// lost with ErrTimeout. 0 waits for ever; set it, or a peer that does not read keeps its output in memory.
+	WriteTimeout time.Duration
+
+	// HighWater and LowWater are the marks, in unsent bytes, above which a Producer is paused and to which output must
+	// drain for it to resume. Default 64 KiB and 16 KiB.
+	HighWater, LowWater int
+
+	// Nagle leaves Nagle's algorithm on, which holds small writes back while earlier ones are under way. By default it is
+	// off (TCP_NODELAY), because a loop gathers its output itself.
+	Nagle bool
+
+	// KeepAlive is after how much silence TCP asks whether the peer is still there (default a minute; negative: never),
+	// KeepAliveInterval the time between such questions (default 15 s), and KeepAliveCount how many go unanswered before
+	// the connection is lost with ETIMEDOUT (default 4). Systems count whole seconds.
+	KeepAlive, KeepAliveInterval time.Duration
+	KeepAliveCount               int
+}
+
+func (o TransportOptions) withDefaults() TransportOptions {
+	o.HighWater = orDefault(o.HighWater, defaultHighWater)
+	o.LowWater = min(orDefault(o.LowWater, defaultLowWater), o.HighWater)
+	if o.KeepAlive == 0 {
+		o.KeepAlive = defaultKeepAliveIdle
+	}
+	o.KeepAliveInterval = orDefault(o.KeepAliveInterval, defaultKeepAliveInterval)
+	o.KeepAliveCount = orDefault(o.KeepAliveCount, defaultKeepAliveCount)
+	return o
+}
+
+// tune tells a socket what differs from how the System makes them. A socket that refuses works all the same.
+func (o *TransportOptions) tune(sys System, fd int) {
+	if o.Nagle {
+		sys.SetNoDelay(fd, false)
+	}
+	if o.KeepAlive != defaultKeepAliveIdle || o.KeepAliveInterval != defaultKeepAliveInterval ||
+		o.KeepAliveCount != defaultKeepAliveCount {
+		sys.SetKeepAlive(fd, max(o.KeepAlive, 0), o.KeepAliveInterval, o.KeepAliveCount)
+	}
+}
+
+// TCPOptions are the options of ListenTCP. Nil and the zero value are the defaults, right for production.
+type TCPOptions struct {
+	// TransportOptions are those of the connections that the port accepts.
+	TransportOptions
+
+	// Backlog is how many connections may wait in the kernel to be accepted. Default 4096; the kernel clips it.
+	Backlog int
+
+	// Shared lets other reactors Share the port.
+	Shared bool
+}
+
+func (o *TCPOptions) withDefaults() TCPOptions {
+	var d TCPOptions
+	if o != nil {
+		d = *o
+	}
+	d.TransportOptions = d.TransportOptions.withDefaults()
+	d.Backlog = orDefault(d.Backlog, defaultBacklog)
+	return d
+}
