@@ -112,8 +112,8 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 	return nil
 }
 
-// socket opens a stream socket for at and hands it to setUp; on failure it is closed again.
-func socket(at Address, setUp func(fd int) error) (int, error) {
+// socket opens a socket of that kind for at and hands it to setUp; on failure it is closed again.
+func socket(kind int, at Address, setUp func(fd int) error) (int, error) {
 	family := unix.AF_INET
 	switch {
 	case at.Path != "":
@@ -121,7 +121,7 @@ func socket(at Address, setUp func(fd int) error) (int, error) {
 	case at.IP.Addr().Is6():
 		family = unix.AF_INET6
 	}
-	fd, err := openSocket(family)
+	fd, err := openSocket(family, kind)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}

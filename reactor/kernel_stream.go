@@ -15,7 +15,7 @@ import (
 
 func (kernel) Connect(to Address, from netip.AddrPort) (int, syscall.Errno) {
 	errno := syscall.Errno(0)
-	fd, err := socket(to, func(fd int) error {
+	fd, err := socket(unix.SOCK_STREAM, to, func(fd int) error {
 		err := bindFrom(fd, to, from)
 		if err != nil {
 			return err

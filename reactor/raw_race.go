@@ -49,10 +49,10 @@ func fillSockaddr(sa *unix.RawSockaddrInet6, from unix.Sockaddr) {
 	switch from := from.(type) {
 	case *unix.SockaddrInet4:
 		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		*sa4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: hostOrder(uint16(from.Port)), Addr: from.Addr}
+		*sa4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: netOrder(uint16(from.Port)), Addr: from.Addr}
 	case *unix.SockaddrInet6:
 		*sa = unix.RawSockaddrInet6{
-			Family: unix.AF_INET6, Port: hostOrder(uint16(from.Port)), Addr: from.Addr, Scope_id: from.ZoneId,
+			Family: unix.AF_INET6, Port: netOrder(uint16(from.Port)), Addr: from.Addr, Scope_id: from.ZoneId,
 		}
 	}
 }

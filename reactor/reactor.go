@@ -71,10 +71,11 @@ type Reactor struct {
 	attempts map[*attempt]struct{} // connections that are being opened
 	reserve  int                   // a descriptor to give up when there is no other; -1 when that has happened
 
-	in      []byte // what a read fills and DataReceived is lent
-	out     gathered
-	touched batch[*transport] // connections to settle at the end of the tick
-	ended   batch[ending]     // connections to bury at the end of the tick
+	in        []byte     // what a read fills and DataReceived is lent
+	datagrams *datagrams // the same for UDP; nil until there is a port
+	out       gathered
+	touched   batch[settler] // whose output goes out at the end of the tick
+	ended     batch[ending]  // connections to bury at the end of the tick
 
 	epoch  time.Time // the zero of all int64 times
 	now    time.Time // the tick's clock, and the same as nanoseconds since epoch
@@ -87,6 +88,13 @@ type Reactor struct {
 	threads pool
 	signals signals
 	workers sync.WaitGroup // goroutines that end before Run does
+}
+
+// A settler is a descriptor that has something to send, or to be told, at the end of the tick.
+type settler interface {
+	Descriptor
+	// settleTouched returns the reason that the descriptor ends, if it does.
+	settleTouched() error
 }
 
 // An ending is a descriptor that has left the loop and is yet to be told why.

@@ -22,10 +22,10 @@ var keepAliveTimes = map[string][]int{
 	"netbsd":  {3, 5, 6},
 }[runtime.GOOS]
 
-func openSocket(family int) (int, error) {
+func openSocket(family, kind int) (int, error) {
 	syscall.ForkLock.RLock() // no child may be forked before the descriptor is closed on exec
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(family, kind, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -34,7 +34,7 @@ func openSocket(family int) (int, error) {
 }
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
-	return socket(at, func(fd int) error {
+	return socket(unix.SOCK_STREAM, at, func(fd int) error {
 		return listen(fd, at.IP, o, func(int) error { return nil })
 	})
 }

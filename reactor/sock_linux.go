@@ -13,12 +13,12 @@ import (
 
 var pollers = []pollerKind{{"epoll", newEpoller}, {"poll", newPollPoller}}
 
-func openSocket(family int) (int, error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+func openSocket(family, kind int) (int, error) {
+	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
-	return socket(at, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
+	return socket(unix.SOCK_STREAM, at, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
 }
 
 // Share opens another socket on the same port; the kernel spreads connections over all of them. The first one was bound
@@ -45,18 +45,23 @@ func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	if errno != 0 {
 		return -1, netip.AddrPort{}, errno
 	}
-	switch sa.Family {
-	case unix.AF_INET:
-		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
-		return conn, netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), hostOrder(sa4.Port)), 0
-	case unix.AF_INET6:
-		return conn, addrPort6(sa.Addr, hostOrder(sa.Port), sa.Scope_id), 0
-	}
-	return conn, netip.AddrPort{}, 0
+	return conn, rawAddrPort(&sa), 0
 }
 
-// hostOrder turns a port around on a little-endian machine.
-func hostOrder(port uint16) uint16 {
+// rawAddrPort is an address that the kernel has written; the zero AddrPort if it is none of the Internet's.
+func rawAddrPort(sa *unix.RawSockaddrInet6) netip.AddrPort {
+	switch sa.Family {
+	case unix.AF_INET:
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), netOrder(sa4.Port))
+	case unix.AF_INET6:
+		return addrPort6(sa.Addr, netOrder(sa.Port), sa.Scope_id)
+	}
+	return netip.AddrPort{}
+}
+
+// netOrder turns a port around on a little-endian machine, from the network's order and to it.
+func netOrder(port uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], port)
 	return binary.BigEndian.Uint16(b[:])
