@@ -89,7 +89,7 @@ func (c *DelayedCall) Reset(d time.Duration) error {
 func (c *DelayedCall) Delay(d time.Duration) error {
 	if c.state == callPending {
 		if d < 0 {
-			c.move(c.when + int64(d))
+			c.move(max(c.when+int64(d), 0)) // a time before the reactor's is of no use, and could overflow later
 		} else {
 			c.move(later(c.when, d))
 		}

@@ -302,3 +302,25 @@ func TestNow(t *testing.T) {
 		t.Error("the clock stands still")
 	}
 }
+
+// A call put off after it was brought forward, beyond the reactor's beginning, comes when it was put off to.
+func TestDelayBackAndForth(t *testing.T) {
+	l := prepare(t, Config{})
+	for _, back := range []time.Duration{-time.Hour, math.MinInt64} {
+		c := l.CallLater(0, func() {})
+		for range 2 {
+			if err := c.Delay(back); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Delay(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if d := c.Time().Sub(l.Now()); d > time.Hour {
+			t.Errorf("put off by an hour, it is due in %v", d)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
