@@ -130,5 +130,9 @@ func (p *pool) alive() bool {
 	return p.started > 0
 }
 
+// ThreadCalls returns how many calls of CallInThread were accepted and are not yet done. It may be called from any
+// goroutine.
+func (r *Reactor) ThreadCalls() int { return int(r.threads.outstanding.Load()) }
+
 // busy reports whether accepted calls are not yet done.
 func (p *pool) busy() bool { return p.outstanding.Load() > 0 }
