@@ -58,6 +58,14 @@ func (t *transport) Write(p []byte) {
 		t.gather(p)
 		return
 	}
+	if t.out != nil && behind(t.out.B, p) { // it lies in our buffer, which must not go back to the pool before it is sent
+		t.keep(p)
+		if len(p) >= directSize {
+			t.sendQueued()
+		}
+		t.touch()
+		return
+	}
 	if len(p) >= directSize {
 		t.sendQueued()
 		if t.out == nil {

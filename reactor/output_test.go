@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // However output is written and however little of it the socket takes at a time, the peer gets the same bytes.
@@ -242,6 +244,36 @@ func TestAvailableBufferOutgrown(t *testing.T) {
 	if got := readN(t, conn, len(want)); got != want {
 		t.Error("the bytes differ")
 	}
+}
+
+// A large piece appended to AvailableBuffer is sent before anybody else gets that buffer.
+func TestAvailableBufferIsNotPooledEarly(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		const size = 2 * directSize
+		s := &faultySystem{}
+		s.write = func(fd int, p []byte) (int, syscall.Errno) {
+			other := outputs.Get() // as another loop may at any time
+			for b := other.B[:cap(other.B)]; len(b) > 0; b = b[1:] {
+				b[0] = '!'
+			}
+			defer outputs.Put(other)
+			return s.kernel.Write(fd, p)
+		}
+		c.System = s
+		l := start(t, c)
+		conn, rec := l.connect(nil, nil)
+		l.do(func() {
+			outputs.Put(&bytebufferpool.ByteBuffer{B: make([]byte, 0, 2*size)})
+			b := rec.AvailableBuffer()
+			for range size {
+				b = append(b, 'x')
+			}
+			rec.Write(b)
+		})
+		if got := readN(t, conn, size); got != strings.Repeat("x", size) {
+			t.Errorf("the peer got what another connection has written")
+		}
+	})
 }
 
 // A slow reader holds output in memory, and gives it all back once it has read.
