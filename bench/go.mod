@@ -37,4 +37,7 @@ require (
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/protobuf v1.34.1 // indirect
+	microhttp v0.0.0
 )
+
+replace microhttp => ../

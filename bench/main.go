@@ -6,6 +6,7 @@
 // measures the program as users run it: a process of its own, not a library linked into the tool.
 //
 //	go run . plaintext      CPU time per request
+//	go run . echo           CPU time per message of an echo server on the reactor alone
 //	go run . idle           memory of an idle keep-alive connection
 //	go run . syscalls       system calls per request, and at rest
 //	go run . abuse          do descriptors come back after a storm of broken clients?
@@ -33,6 +34,7 @@ type subcommand struct {
 
 var subcommands = []subcommand{
 	{"plaintext", "CPU time per request, as a ratio to a minimal C epoll server", plaintext},
+	{"echo", "CPU time per echoed message of the reactor alone, as a ratio to a minimal C epoll server", echo},
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
@@ -80,7 +82,7 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  go run . %-10s %s\n", s.name, s.about)
 	}
 	fmt.Fprint(w, "\nEach has -h. The servers:\n\n")
-	for _, s := range servers {
+	for _, s := range httpServers {
 		fmt.Fprintf(w, "  %-10s %s\n", s.name, s.about)
 	}
 	fmt.Fprint(w, "\nIt needs Linux, Go, gcc and taskset; wrk for plaintext and syscalls; strace for syscalls.\n")

@@ -12,7 +12,8 @@ import (
 
 // options are the shared flags of one run.
 type options struct {
-	names     string // comma separated
+	servers   []server // to choose from
+	names     string   // comma separated
 	also      builds
 	serverCPU int
 	clientCPU int
@@ -37,6 +38,9 @@ func (b *builds) Set(s string) error {
 
 // newFlags makes a flag set whose help begins with about, and registers the shared flags in it.
 func newFlags(name, about, servers string, o *options) *flag.FlagSet {
+	if o.servers == nil {
+		o.servers = httpServers
+	}
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.StringVar(&o.names, "servers", servers, "the servers to measure, `comma separated`")
 	f.Var(&o.also, "also", "measure another build of microhttp as well: `NAME=PATH` of the program; may be repeated")
@@ -73,9 +77,9 @@ func (o *options) selected() ([]server, error) {
 		if name == "" {
 			continue
 		}
-		s, ok := findServer(name)
+		s, ok := findServer(o.servers, name)
 		if !ok {
-			return nil, fmt.Errorf("no server is named %q; there are %s", name, serverNames())
+			return nil, fmt.Errorf("no server is named %q; there are %s", name, serverNames(o.servers))
 		}
 		out = append(out, s)
 	}
@@ -83,7 +87,7 @@ func (o *options) selected() ([]server, error) {
 		out = append(out, prebuilt(b.name, b.path))
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("no server to measure; there are %s", serverNames())
+		return nil, fmt.Errorf("no server to measure; there are %s", serverNames(o.servers))
 	}
 	return out, nil
 }

@@ -123,14 +123,18 @@ func (c contestant) start(ctx context.Context, cpu int) (*running, error) {
 		return nil, err
 	}
 	r := &running{process: p, addr: command.addr}
-	if err := r.awaitAnswer(ctx); err != nil {
+	check := c.ask
+	if check == nil {
+		check = ask
+	}
+	if err := r.awaitAnswer(ctx, check); err != nil {
 		r.end()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *running) awaitAnswer(ctx context.Context) (err error) {
+func (r *running) awaitAnswer(ctx context.Context, ask func(addr string) (int, error)) (err error) {
 	if r.addr == "" {
 		if r.addr, err = r.saw(ctx, addrPattern); err != nil {
 			return err

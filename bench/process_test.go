@@ -46,7 +46,7 @@ func TestCancelEndsAChild(t *testing.T) {
 }
 
 func TestAChildThatFailsSaysWhy(t *testing.T) {
-	c := contestant{"broken", always([]string{"sh", "-c", "echo the disk is full >&2; exit 3"})}
+	c := contestant{name: "broken", launch: always([]string{"sh", "-c", "echo the disk is full >&2; exit 3"})}
 	_, err := c.start(t.Context(), -1)
 	if err == nil || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("got %v, want the child's own words", err)
@@ -163,7 +163,7 @@ func TestCEpollCountsSplitHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := contestant{yardstickName, launch}.start(t.Context(), -1)
+	s, err := contestant{name: yardstickName, launch: launch}.start(t.Context(), -1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type server struct {
 	name    string
 	about   string
 	prepare func(ctx context.Context, w *workshop) (launcher, error)
+	ask     func(addr string) (answer int, err error) // checks that it answers; nil asks for the plaintext
 }
 
 type launcher func() (command, error)
@@ -38,17 +39,18 @@ type command struct {
 	addr string
 }
 
-var servers = []server{
-	{yardstickName, "the yardstick: a minimal C server, no parsing (cepoll/cepoll.c)", buildCEpoll},
-	{"microhttp", "this repository's program, one loop", buildMicrohttp},
-	{"net/http", "the standard library", buildPeer("nethttp")},
-	{"fasthttp", "github.com/valyala/fasthttp", buildPeer("fasthttp")},
-	{"nginx", "the nginx that is installed, one process, `return 200`", buildNginx},
-	{"fiber", "github.com/gofiber/fiber/v3", buildPeer("fiber")},
-	{"hertz", "github.com/cloudwego/hertz on netpoll", buildPeer("hertz")},
+// httpServers answer GET /plaintext.
+var httpServers = []server{
+	{name: yardstickName, about: "the yardstick: a minimal C server, no parsing (cepoll/cepoll.c)", prepare: buildCEpoll},
+	{name: "microhttp", about: "this repository's program, one loop", prepare: buildMicrohttp},
+	{name: "net/http", about: "the standard library", prepare: buildPeer("nethttp")},
+	{name: "fasthttp", about: "github.com/valyala/fasthttp", prepare: buildPeer("fasthttp")},
+	{name: "nginx", about: "the nginx that is installed, one process, `return 200`", prepare: buildNginx},
+	{name: "fiber", about: "github.com/gofiber/fiber/v3", prepare: buildPeer("fiber")},
+	{name: "hertz", about: "github.com/cloudwego/hertz on netpoll", prepare: buildPeer("hertz")},
 }
 
-func findServer(name string) (server, bool) {
+func findServer(servers []server, name string) (server, bool) {
 	for _, s := range servers {
 		if s.name == name {
 			return s, true
@@ -57,7 +59,7 @@ func findServer(name string) (server, bool) {
 	return server{}, false
 }
 
-func serverNames() string {
+func serverNames(servers []server) string {
 	var names []string
 	for _, s := range servers {
 		names = append(names, s.name)
@@ -79,7 +81,7 @@ func buildMicrohttp(ctx context.Context, w *workshop) (launcher, error) {
 
 // prebuilt is a microhttp that somebody else built: the other side of a comparison.
 func prebuilt(name, path string) server {
-	return server{name, path, func(context.Context, *workshop) (launcher, error) {
+	return server{name: name, about: path, prepare: func(context.Context, *workshop) (launcher, error) {
 		full, err := filepath.Abs(path)
 		if err != nil {
 			return nil, err
@@ -212,6 +214,7 @@ func (w *workshop) build(ctx context.Context, dir string, argv ...string) error 
 type contestant struct {
 	name   string
 	launch launcher
+	ask    func(addr string) (int, error)
 }
 
 func (w *workshop) prepare(ctx context.Context, list []server) ([]contestant, error) {
@@ -222,7 +225,7 @@ func (w *workshop) prepare(ctx context.Context, list []server) ([]contestant, er
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		out = append(out, contestant{s.name, launch})
+		out = append(out, contestant{s.name, launch, s.ask})
 	}
 	return out, nil
 }
