@@ -121,17 +121,3 @@ func BenchmarkSweep(b *testing.B) {
 	l.fds.slots = nil
 	l.Close()
 }
-
-func BenchmarkPostpone(b *testing.B) {
-	l := prepare(b, Config{})
-	for range 1000 {
-		l.CallLater(time.Hour, func() {})
-	}
-	c := l.CallLater(time.Hour, func() {})
-	for b.Loop() {
-		if c.Delay(time.Second) != nil {
-			b.Fatal("called")
-		}
-	}
-	l.Close()
-}

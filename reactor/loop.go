@@ -22,6 +22,9 @@ func (r *Reactor) tick() error {
 	r.fresh = false
 	r.timers.newTick()
 	r.work()
+	if len(r.timers.resets) > 0 {
+		r.timers.endTick(r.reading() - r.mono)
+	}
 	if r.threads.busy() {
 		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
 	}

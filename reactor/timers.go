@@ -3,25 +3,33 @@ package reactor
 // Timers are a heap that is lazy about postponing: a call that is put off keeps its place, and is moved only when that
 // place comes up. A timeout that is pushed back a thousand times and never expires so costs a thousand stores and one
 // move. All times are nanoseconds since the reactor was made.
+//
+// A call is never early, by any clock. CallLater reads the clock. Reset does not: that would cost more than all else that
+// it does. It counts from the tick's clock, and when the tick is over its calls are put off by as long as that took.
 
 import (
-	"container/heap"
 	"math"
+	"slices"
 	"time"
 )
 
-// never is a time that does not come.
-const never = math.MaxInt64
+const (
+	// never is a time that does not come.
+	never = math.MaxInt64
+
+	// timersKeep is for how many calls memory is kept when most of them are gone.
+	timersKeep = 4096
+)
 
 // A DelayedCall is a call that CallLater has promised. Its methods are for the loop, or before Run.
 type DelayedCall struct {
 	r     *Reactor
 	f     func()
 	when  int64  // when to call
-	key   int64  // the place in the heap: never later than when
 	seq   uint64 // the order of equals
-	index int
+	index int32  // the place in the heap
 	state callState
+	reset bool // in this tick: its end moves when
 }
 
 type callState uint8
@@ -39,21 +47,31 @@ var refusals = [...]error{callPending: nil, callDone: ErrAlreadyCalled, callCanc
 // were asked for. It is for the loop, or before Run: other goroutines come in through CallFromThread. On a reactor that
 // has stopped, the call is cancelled from the start.
 func (r *Reactor) CallLater(d time.Duration, f func()) *DelayedCall {
-	c := &DelayedCall{r: r, f: f, when: r.after(d), seq: r.timers.seq}
+	t := &r.timers
+	c := &DelayedCall{r: r, f: f, when: later(r.reading(), d), seq: t.seq}
 	if r.ending {
 		c.state, c.f = callCancelled, nil
 		return c
 	}
-	c.key = c.when
-	r.timers.seq++
-	heap.Push(&r.timers.heap, c)
+	t.seq++
+	t.heap.push(c, c.when)
 	return c
 }
 
-// after is d from now; from now and not from the tick's clock, which is a little old, and the call would be early.
-func (r *Reactor) after(d time.Duration) int64 {
-	now := int64(r.sys.Now().Sub(r.epoch))
-	return later(now, d)
+// DelayedCalls returns the calls that are still to be made, the next one first. It is Twisted's getDelayedCalls, for the
+// loop, or before Run.
+func (r *Reactor) DelayedCalls() []*DelayedCall {
+	all := make([]*DelayedCall, len(r.timers.heap))
+	for i, e := range r.timers.heap {
+		all[i] = e.call
+	}
+	slices.SortFunc(all, func(a, b *DelayedCall) int {
+		if a.when < b.when || a.when == b.when && a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	return all
 }
 
 // later is t+d without overflow.
@@ -73,14 +91,20 @@ func (c *DelayedCall) Cancel() error {
 		return refusals[c.state]
 	}
 	c.state, c.f = callCancelled, nil
-	heap.Remove(&c.r.timers.heap, c.index)
+	c.r.timers.heap.remove(int(c.index))
 	return nil
 }
 
-// Reset has the call made d from now instead. The errors are Cancel's.
+// Reset has the call made d from now instead, never earlier, and at most the rest of this tick later; it costs a few
+// nanoseconds and may be called for each sign of life. The errors are Cancel's.
 func (c *DelayedCall) Reset(d time.Duration) error {
 	if c.state == callPending {
-		c.move(c.r.after(d))
+		r := c.r
+		c.move(later(r.clock(), d))
+		if r.fresh && !c.reset { // else the clock was read just now
+			c.reset = true
+			r.timers.resets = append(r.timers.resets, c)
+		}
 	}
 	return refusals[c.state]
 }
@@ -97,12 +121,16 @@ func (c *DelayedCall) Delay(d time.Duration) error {
 	return refusals[c.state]
 }
 
-// move changes the time. Only an earlier one moves the call in the heap.
+// move changes the time. Only one earlier than the key in the heap moves the call there, and one that is put off is not
+// even looked for: among many, its entry is far away in memory.
 func (c *DelayedCall) move(when int64) {
+	postponed := when >= c.when
 	c.when = when
-	if when < c.key {
-		c.key = when
-		heap.Fix(&c.r.timers.heap, c.index)
+	if postponed {
+		return
+	}
+	if h := &c.r.timers.heap; when < (*h)[c.index].key {
+		h.up(int(c.index), timerEntry{when, c})
 	}
 }
 
@@ -113,12 +141,28 @@ func (c *DelayedCall) Active() bool { return c.state == callPending }
 func (c *DelayedCall) Time() time.Time { return c.r.epoch.Add(time.Duration(c.when)) }
 
 type timers struct {
-	heap  timerHeap
-	seq   uint64
-	limit uint64 // calls that were asked for in this tick wait for the next
+	heap   timerHeap
+	resets []*DelayedCall // in this tick
+	seq    uint64
+	limit  uint64 // calls that were asked for in this tick wait for the next
 }
 
 func (t *timers) newTick() { t.limit = t.seq }
+
+// endTick puts off what Reset has set by the tick's clock, which is by now so much behind.
+func (t *timers) endTick(behind int64) {
+	for _, c := range t.resets {
+		c.reset = false
+		if c.state == callPending {
+			c.when = later(c.when, time.Duration(behind))
+		}
+	}
+	clear(t.resets)
+	t.resets = t.resets[:0]
+	if cap(t.resets) > timersKeep {
+		t.resets = nil
+	}
+}
 
 // first is when the heap wants to be looked at.
 func (t *timers) first() int64 {
@@ -130,58 +174,28 @@ func (t *timers) first() int64 {
 
 // clear cancels everything.
 func (t *timers) clear() {
-	for _, c := range t.heap {
-		c.state, c.f = callCancelled, nil
+	for _, e := range t.heap {
+		e.call.state, e.call.f = callCancelled, nil
 	}
-	t.heap = nil
+	t.heap, t.resets = nil, nil
 }
 
 // runTimers makes the calls that are due. A call due at once that asks for another such call would never end, so calls
 // as young as this tick wait; they stand behind all older ones that are due.
 func (r *Reactor) runTimers() {
 	for t := &r.timers; len(t.heap) > 0; {
-		c := t.heap[0]
-		if c.key > r.clock() || c.seq >= t.limit {
+		e := t.heap[0]
+		c := e.call
+		if e.key > r.clock() || c.seq >= t.limit {
 			return
 		}
-		if c.key != c.when {
-			c.key = c.when
-			heap.Fix(&t.heap, 0)
+		if e.key != c.when {
+			t.heap.down(0, timerEntry{c.when, c})
 			continue
 		}
-		heap.Pop(&t.heap)
+		t.heap.remove(0)
 		f := c.f
 		c.state, c.f = callDone, nil
 		f()
 	}
-}
-
-// timerHeap is container/heap's view of the calls.
-type timerHeap []*DelayedCall
-
-func (h timerHeap) Len() int { return len(h) }
-
-func (h timerHeap) Less(i, j int) bool {
-	return h[i].key < h[j].key || h[i].key == h[j].key && h[i].seq < h[j].seq
-}
-
-func (h timerHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push is heap.Interface's.
-func (h *timerHeap) Push(x any) {
-	c := x.(*DelayedCall)
-	c.index = len(*h)
-	*h = append(*h, c)
-}
-
-// Pop is heap.Interface's.
-func (h *timerHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return last
 }

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -247,14 +248,14 @@ func TestPostponingIsLazy(t *testing.T) {
 	var c *DelayedCall
 	l.do(func() {
 		c = l.CallLater(time.Minute, func() { calls++ })
-		key := c.key
+		key := l.timers.heap[c.index].key
 		for range 1000 {
 			clock.since.Add(int64(time.Second))
 			if err := c.Reset(time.Minute); err != nil {
 				t.Error(err)
 			}
 		}
-		if c.key != key {
+		if l.timers.heap[c.index].key != key {
 			t.Error("the heap was touched")
 		}
 	})
@@ -322,5 +323,177 @@ func TestDelayBackAndForth(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Reset counts from a clock that may be old, and is not early for that: neither after a tick that has lasted long, nor by
+// the clock of whoever asked.
+func TestResetIsNeverEarly(t *testing.T) {
+	clock := newFakeClock()
+	l := start(t, Config{System: clock.system()})
+	var called bool
+	var c *DelayedCall
+	l.do(func() {
+		c = l.CallLater(time.Minute, func() { called = true })
+		for range 3 { // and is put off once, however often it is called
+			if err := c.Reset(time.Minute); err != nil {
+				t.Error(err)
+			}
+			clock.since.Add(int64(time.Hour)) // this very callback takes hours
+		}
+	})
+	l.do(func() {
+		if got, want := c.Time().Sub(clock.epoch), 3*time.Hour+time.Minute; got != want {
+			t.Errorf("due at %v, want %v", got, want)
+		}
+	})
+	clock.advance(l, 59*time.Second)
+	l.do(func() {
+		if called {
+			t.Error("early")
+		}
+	})
+	clock.advance(l, time.Second)
+	l.do(func() {
+		if !called {
+			t.Error("not called")
+		}
+	})
+
+	real := start(t, Config{})
+	const n = 100
+	done := make(chan time.Duration, n)
+	real.do(func() {
+		for i := range n {
+			var asked time.Time
+			d := time.Duration(i*37%50) * 100 * time.Microsecond
+			c := real.CallLater(time.Hour, func() { done <- time.Since(asked) - d })
+			asked = time.Now()
+			if err := c.Reset(d); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range n {
+		if late := receive(t, done, "a call"); late < 0 {
+			t.Errorf("%v early", -late)
+		}
+	}
+}
+
+// A call that was reset and made, or cancelled, in the same tick is left as it was.
+func TestResetThenDone(t *testing.T) {
+	clock := newFakeClock()
+	l := start(t, Config{System: clock.system()})
+	var c, cancelled *DelayedCall
+	var at time.Time
+	l.do(func() {
+		c, cancelled = l.CallLater(time.Hour, func() {}), l.CallLater(time.Hour, func() {})
+		l.CallFromThread(func() {
+			if err := errors.Join(c.Reset(0), cancelled.Reset(0), cancelled.Cancel()); err != nil {
+				t.Error(err)
+			}
+			at = l.Now()
+			clock.since.Add(int64(time.Second))
+		})
+	})
+	l.do(func() {})
+	l.do(func() {
+		if c.Active() || !c.Time().Equal(at) || !cancelled.Time().Equal(at) {
+			t.Errorf("active %v, due %v and %v, want %v", c.Active(), c.Time(), cancelled.Time(), at)
+		}
+	})
+}
+
+// DelayedCalls is what is pending, in the order in which it will be called.
+func TestDelayedCalls(t *testing.T) {
+	clock := newFakeClock()
+	l := start(t, Config{System: clock.system()})
+	l.do(func() {
+		if got := l.DelayedCalls(); len(got) != 0 {
+			t.Errorf("%d calls, want none", len(got))
+		}
+		var calls []*DelayedCall
+		for i := range 50 {
+			calls = append(calls, l.CallLater(time.Duration(i*31%50/2)*time.Second, func() {}))
+		}
+		if err := errors.Join(calls[7].Cancel(), calls[8].Delay(time.Minute), calls[9].Reset(0)); err != nil {
+			t.Error(err)
+		}
+		want := slices.Clone(calls)
+		want = slices.Delete(want, 7, 8)
+		slices.SortStableFunc(want, func(a, b *DelayedCall) int { return a.Time().Compare(b.Time()) })
+		if got := l.DelayedCalls(); !slices.Equal(got, want) {
+			t.Errorf("%d calls, want %d in another order", len(got), len(want))
+		}
+	})
+	clock.advance(l, time.Hour)
+	l.do(func() {
+		if got := l.DelayedCalls(); len(got) != 0 {
+			t.Errorf("%d calls are left", len(got))
+		}
+	})
+}
+
+// A call that is cancelled leaves nothing behind, and a crowd that has gone does not keep its place.
+func TestCancelledTimersDoNotPileUp(t *testing.T) {
+	l := prepare(t, Config{})
+	defer l.Close()
+	hour := l.CallLater(time.Hour, func() {})
+	for range 100_000 {
+		if err := l.CallLater(time.Minute, func() {}).Cancel(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := cap(l.timers.heap); n > 8 {
+		t.Errorf("room for %d calls is kept for one", n)
+	}
+	var calls []*DelayedCall
+	for range 100_000 {
+		calls = append(calls, l.CallLater(time.Minute, func() {}))
+	}
+	for _, c := range calls {
+		if err := c.Cancel(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := cap(l.timers.heap); n > 2*timersKeep {
+		t.Errorf("room for %d calls is kept for one", n)
+	}
+	if !hour.Active() || !slices.Equal(l.DelayedCalls(), []*DelayedCall{hour}) {
+		t.Error("the one that is left is not the one that was")
+	}
+}
+
+// Arming costs the DelayedCall, and all else nothing.
+func TestTimerAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	l := prepare(t, Config{})
+	defer l.Close()
+	l.stage.Store(stageRunning) // the test is the loop
+	defer l.stage.Store(stageNew)
+	f := func() {}
+	c := l.CallLater(time.Hour, f)
+	for _, tc := range []struct {
+		what string
+		do   func()
+		want float64
+	}{
+		{"CallLater and Cancel", func() { _ = l.CallLater(time.Minute, f).Cancel() }, 1},
+		{"CallLater and the call", func() {
+			l.CallLater(0, f)
+			l.timers.newTick()
+			l.fresh = false
+			l.runTimers()
+		}, 1},
+		{"Reset", func() { _ = c.Reset(time.Hour); l.timers.endTick(1) }, 0},
+		{"Delay", func() { _ = c.Delay(time.Second) }, 0},
+		{"Delay to an earlier time", func() { _ = c.Delay(-time.Second) }, 0},
+	} {
+		if n := testing.AllocsPerRun(200, tc.do); n != tc.want {
+			t.Errorf("%s: %v allocations, want %v", tc.what, n, tc.want)
+		}
 	}
 }
