@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// tick waits once and does what there is to do.
-func (r *Reactor) tick() error {
-	found, err := r.wait()
+// tick waits once, at most until latest, and does what there is to do.
+func (r *Reactor) tick(latest int64) error {
+	found, err := r.wait(min(r.deadline(), latest))
 	if err != nil {
 		return err
 	}
@@ -32,8 +32,7 @@ func (r *Reactor) tick() error {
 }
 
 // wait finds what is ready, sleeping only when there is nothing else to do.
-func (r *Reactor) wait() (int, error) {
-	until := r.deadline()
+func (r *Reactor) wait(until int64) (int, error) {
 	if r.touched.waiting() || r.ended.waiting() || until <= r.mono {
 		return r.poller.Poll(r.events)
 	}
@@ -85,6 +84,16 @@ func (r *Reactor) tryWork() (done bool) {
 		steps[r.step](r)
 	}
 	return true
+}
+
+// guarded calls f, which is for no connection, and catches its panic.
+func (r *Reactor) guarded(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked(&PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	f()
 }
 
 // panicked puts the loop in order after a callback that did not return.

@@ -34,6 +34,10 @@ type Config struct {
 	ThreadPoolSize int
 	ThreadQueue    int
 
+	// ShutdownTimeout is how long the holds of HoldShutdown may keep a reactor that was stopped from shutting down (default
+	// 10 s; negative: for ever).
+	ShutdownTimeout time.Duration
+
 	// ReportError is told of each panic (*PanicError) and of trouble that belongs to no connection, such as having run
 	// out of descriptors. It is called on the loop, except for a panic in CallInThread, which is posted to it. Nil
 	// prints through package log.
@@ -45,14 +49,14 @@ type Config struct {
 
 // The stages of a reactor's life.
 const (
-	stageNew int32 = iota
-	stageRunning
+	stageNew     int32 = iota // nobody is in it: not yet, or between two calls of Iterate
+	stageRunning              // somebody is in Run, Iterate or Close
 	stageEnded
 )
 
 // A Reactor is an event loop: it owns descriptors, timers, and the calls that other goroutines post to it. Only Stop,
-// CallFromThread, CallInThread, HandleSignal and StopOnSignal may be called from any goroutine; all else belongs to the
-// goroutine that is in Run, or to whoever prepares the reactor before Run.
+// Crash, CallFromThread, CallInThread, HandleSignal and StopOnSignal may be called from any goroutine; all else
+// belongs to the goroutine that is in Run or Iterate, or to whoever prepares the reactor before that.
 type Reactor struct {
 	config   Config
 	sys      System
@@ -60,7 +64,12 @@ type Reactor struct {
 	poller   Poller
 	stage    atomic.Int32
 	stopping atomic.Bool
-	ending   bool // the loop is over and everything is being taken down: nothing new is accepted
+	crashed  atomic.Bool // and without the events of a shutdown
+	started  bool        // the events of a start-up have begun
+	ending   bool        // the loop is over and everything is being taken down: nothing new is accepted
+	endStep  int         // how far that has come
+	broken   int         // and how often a callback has broken it off
+	triggers triggers
 
 	fds      fdset
 	events   []Event
@@ -123,6 +132,9 @@ func New(c Config) (*Reactor, error) {
 	r.threads.work.L = &r.threads.mu
 	r.threads.limit = orDefault(c.ThreadPoolSize, defaultThreads)
 	r.threads.queueLimit = orDefault(c.ThreadQueue, defaultThreadQueue)
+	if r.config.ShutdownTimeout == 0 {
+		r.config.ShutdownTimeout = defaultShutdownTimeout
+	}
 	r.openReserve()
 	return r, nil
 }
@@ -137,81 +149,180 @@ func orDefault[T int | time.Duration](n, byDefault T) T {
 // Run runs the loop on the calling goroutine until Stop. When it returns, every connection and descriptor has been
 // told ErrShutdown, every port is closed, the goroutines of CallInThread have finished what they had accepted, and no
 // descriptor or goroutine of this reactor is left. Timers that are not due are dropped. It returns ErrRunning or
-// ErrStopped when it cannot run, or the error of a poller that failed.
+// ErrStopped when it cannot run, or the error of a poller that failed. A reactor runs once; to run again, make another.
+//
+// A callback that ends the goroutine, by runtime.Goexit or a test's FailNow, ends the loop, and everything is freed all the
+// same.
 func (r *Reactor) Run() error {
-	if !r.stage.CompareAndSwap(stageNew, stageRunning) {
-		return r.refusal()
+	if err := r.enter(); err != nil {
+		return err
 	}
 	defer r.end()
+	if !r.stopping.Load() {
+		r.startUp()
+	}
 	for !r.stopping.Load() {
-		if err := r.tick(); err != nil {
+		if err := r.tick(never); err != nil {
 			return err
 		}
 	}
+	return r.windDown()
+}
+
+// Iterate does one tick on the calling goroutine, for a loop that is driven by another loop, or by a test. It waits at most
+// d for something to do: not at all when d is 0, as long as it takes when d is negative. The first call starts the
+// reactor, as Run does. After Stop the next call, or the one that Stop was called in, ends it, as Run does, and returns
+// ErrStopped, as all later ones do. Inside Run, Iterate or Close it returns ErrRunning; the error of a poller that failed
+// ends the reactor too.
+//
+// The calls need not come from one goroutine, but each must have returned before the next; in between, what is for the
+// loop is for whoever calls next. A reactor that is not stopped is freed by Close.
+func (r *Reactor) Iterate(d time.Duration) error {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	over := true // also by a Goexit
+	defer func() {
+		if over {
+			r.end()
+			return
+		}
+		r.fresh = false
+		r.stage.Store(stageNew)
+	}()
+	if !r.stopping.Load() {
+		r.startUp()
+	}
+	if !r.stopping.Load() {
+		latest := int64(never)
+		if d == 0 {
+			latest = 0
+		} else if d > 0 {
+			latest = later(r.reading(), d)
+		}
+		if err := r.tick(latest); err != nil {
+			return err
+		}
+	}
+	if r.stopping.Load() {
+		if err := r.windDown(); err != nil {
+			return err
+		}
+		return ErrStopped
+	}
+	over = false
 	return nil
 }
 
-// Stop makes Run return at the end of the tick. It may be called from any goroutine, before Run too, and any number of
-// times.
+// Stop makes Run return: the tick is finished, the triggers of Shutdown are called, and everything is taken down. It may be
+// called from any goroutine, before Run too, and any number of times. A reactor that was stopped before it started starts
+// nothing, and calls no trigger.
 func (r *Reactor) Stop() {
 	r.stopping.Store(true)
 	r.calls.interrupt(r.poller)
 }
 
-// Close frees a reactor that was never run, as Run would have. It returns ErrRunning while it runs, and nil once it has
-// ended.
-func (r *Reactor) Close() error {
-	if !r.stage.CompareAndSwap(stageNew, stageRunning) {
-		if err := r.refusal(); err != ErrStopped {
-			return err
-		}
-		return nil
-	}
-	r.end()
-	return nil
+// Crash is Stop without the events: no trigger of Shutdown is called and no hold waited for, also when the shutdown has
+// begun. All else that Run promises at its end holds. It may be called from any goroutine, and any number of times.
+func (r *Reactor) Crash() {
+	r.crashed.Store(true)
+	r.Stop()
 }
 
-func (r *Reactor) refusal() error {
+// Close ends a reactor that is not in Run, and frees it, as Run does at its end. It returns ErrRunning while it runs, and
+// nil once it has ended.
+func (r *Reactor) Close() error {
+	switch err := r.enter(); err {
+	case nil:
+	case ErrStopped:
+		return nil
+	default:
+		return err
+	}
+	defer r.end()
+	r.stopping.Store(true)
+	return r.windDown()
+}
+
+// enter makes the caller the loop.
+func (r *Reactor) enter() error {
+	if r.stage.CompareAndSwap(stageNew, stageRunning) {
+		return nil
+	}
 	if r.stage.Load() == stageEnded {
 		return ErrStopped
 	}
 	return ErrRunning
 }
 
-// end takes everything down, in an order that keeps two promises: a call that CallFromThread or CallInThread accepted
-// is made, and nobody is told anything after ErrShutdown.
-func (r *Reactor) end() {
-	r.stopping.Store(true)
-	r.ending = true
-	r.current = nil
-	r.out.drop() // a Goexit may have left them
-	r.timers.clear()
-	r.sweeps.next = never
-	for p := range r.ports {
-		p.close()
-	}
-	for a := range r.attempts {
-		a.end(ErrShutdown)
-	}
-	r.loseAll(ErrShutdown)
-	r.work()
-
-	r.signals.stop()
-	r.threads.close()
-	for r.threads.alive() { // what runs there may wait for a call that it posted here
-		if r.tick() != nil {
-			break
+// endSteps take everything down, in an order that keeps two promises: a call that CallFromThread or CallInThread accepted
+// is made, and nobody is told anything after ErrShutdown. Each may be begun again when a callback has ended the goroutine.
+var endSteps = [...]func(*Reactor){
+	func(r *Reactor) {
+		r.stopping.Store(true)
+		r.current = nil
+		r.out.drop() // a Goexit may have left them
+		r.fireShutdown(During)
+		r.work() // what they have written is sent
+	},
+	func(r *Reactor) {
+		r.ending = true
+		r.timers.clear()
+		r.sweeps.next = never
+		for p := range r.ports {
+			p.close()
 		}
-	}
-	r.workers.Wait()
-	r.calls.close()
-	r.work()
+		for a := range r.attempts {
+			a.end(ErrShutdown)
+		}
+		r.loseAll(ErrShutdown)
+		r.work()
+	},
+	func(r *Reactor) {
+		r.signals.stop()
+		r.threads.close()
+		for r.threads.alive() { // what runs there may wait for a call that it posted here
+			if r.tick(never) != nil {
+				break
+			}
+		}
+		r.workers.Wait()
+		r.calls.close()
+		r.work()
+	},
+	func(r *Reactor) { r.fireShutdown(After) },
+	func(r *Reactor) {
+		_ = r.poller.Close() // there is nobody left to whom its failing would matter
+		if r.reserve >= 0 {
+			r.sys.Close(r.reserve)
+		}
+		r.triggers.lists, r.triggers.next = [moments][]trigger{}, moments
+		r.stage.Store(stageEnded)
+	},
+}
 
-	_ = r.poller.Close() // there is nobody left to whom its failing would matter
-	if r.reserve >= 0 {
-		r.sys.Close(r.reserve)
+// endPatience is how many callbacks may end the goroutine in one step of the end before the step is given up.
+const endPatience = 1000
+
+// end does what there is to do at the end. A callback that ends the goroutine does not keep the rest from being done, and
+// neither does a System that panics.
+func (r *Reactor) end() {
+	defer func() {
+		if r.endStep == len(endSteps) {
+			return
+		}
+		v := recover()
+		if r.broken++; v != nil || r.broken > endPatience {
+			r.endStep++
+		}
+		r.end()
+		if v != nil {
+			panic(v)
+		}
+	}()
+	for ; r.endStep < len(endSteps); r.endStep++ {
+		endSteps[r.endStep](r)
 	}
-	r.stage.Store(stageEnded)
 }
 
 // Now is the time of this tick, read at most once in it and so free to call. It is for the loop only, or before Run.

@@ -30,9 +30,10 @@ func (c *fakeClock) system() *faultySystem {
 	return s
 }
 
-// advance moves the time and has the loop look at it.
+// advance moves the time, once the tick is over that the test was in last, and has the loop look at it.
 func (c *fakeClock) advance(l *loop, d time.Duration) {
 	l.t.Helper()
+	l.do(func() {})
 	c.since.Add(int64(d))
 	l.do(func() {})
 	l.do(func() {})
