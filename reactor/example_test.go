@@ -51,7 +51,7 @@ func ExampleReactor_CallInThread() {
 	if err != nil {
 		panic(err)
 	}
-	r.CallLater(0, func() {
+	r.CallWhenRunning(func() {
 		err := r.CallInThread(func() {
 			sum := 0 // this may take its time, or block
 			for i := range 10 {
@@ -70,6 +70,90 @@ func ExampleReactor_CallInThread() {
 		panic(err)
 	}
 	// Output: 45
+}
+
+func ExampleDeferToThread() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	lookup := func() (int, error) { return net.LookupPort("tcp", "http") } // reads a file, which may take its time
+	err = reactor.DeferToThread(r, lookup, func(port int, err error) {
+		fmt.Println(port, err) // on the loop
+		r.Stop()
+	})
+	if err != nil {
+		panic(err)
+	}
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: 80 <nil>
+}
+
+func ExampleReactor_CallLater() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	r.CallLater(2*time.Millisecond, func() {
+		fmt.Println("second")
+		r.Stop()
+	})
+	r.CallLater(time.Millisecond, func() { fmt.Println("first") })
+	never := r.CallLater(0, func() { fmt.Println("never") })
+	fmt.Println(never.Cancel(), never.Active(), len(r.DelayedCalls()))
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// <nil> false 2
+	// first
+	// second
+}
+
+func ExampleReactor_Iterate() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer r.Close()
+	frames := 0
+	r.CallLater(5*time.Millisecond, func() { fmt.Println("the reactor had its turn") })
+	for len(r.DelayedCalls()) > 0 { // somebody else's loop: a game's, say
+		frames++
+		if err := r.Iterate(time.Millisecond); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(frames > 1)
+	// Output:
+	// the reactor had its turn
+	// true
+}
+
+func ExampleReactor_HoldShutdown() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	r.AddSystemEventTrigger(reactor.Before, reactor.Shutdown, func() {
+		release := r.HoldShutdown()
+		fmt.Println("one thing is to be finished")
+		r.CallLater(time.Millisecond, func() {
+			fmt.Println("it is")
+			release()
+		})
+	})
+	r.AddSystemEventTrigger(reactor.After, reactor.Shutdown, func() { fmt.Println("bye") })
+	r.CallWhenRunning(r.Stop)
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// one thing is to be finished
+	// it is
+	// bye
 }
 
 func ExampleDelayedCall_Reset() {

@@ -1,7 +1,7 @@
 package reactor
 
 // Work that may block, on a bounded number of goroutines. They are started when work first needs them and stay, parked,
-// until the reactor ends.
+// until the reactor ends: they are few, and sending them home would take a timer where there is nothing to do.
 
 import (
 	"runtime/debug"

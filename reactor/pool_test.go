@@ -129,3 +129,76 @@ func TestBusyLoopYields(t *testing.T) {
 	}
 	receive(t, done, "the work")
 }
+
+// The result comes back on the loop, whatever becomes of the call.
+func TestDeferToThread(t *testing.T) {
+	l := start(t, Config{ThreadPoolSize: 1, ThreadQueue: 4})
+	boom := errors.New("boom")
+	type result struct {
+		n   int
+		err error
+	}
+	results := make(chan result, 4)
+	onLoop := 0 // the loop's, so that the race detector sees a call elsewhere
+	done := func(n int, err error) { onLoop++; results <- result{n, err} }
+	for _, f := range []func() (int, error){
+		func() (int, error) { return 1, nil },
+		func() (int, error) { return 2, boom },
+		func() (int, error) { panic(boom) },
+		func() (int, error) { runtime.Goexit(); return 4, nil },
+	} {
+		if err := DeferToThread(l.Reactor, f, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := receive(t, results, "a result"); got.n != 1 || got.err != nil {
+		t.Errorf("%v", got)
+	}
+	if got := receive(t, results, "an error"); got.n != 2 || got.err != boom {
+		t.Errorf("%v", got)
+	}
+	var p *PanicError
+	if got := receive(t, results, "a panic"); got.n != 0 || !errors.As(got.err, &p) || !errors.Is(got.err, boom) {
+		t.Errorf("%v", got)
+	}
+	if got := receive(t, results, "a Goexit"); got.n != 0 || got.err != ErrNoResult {
+		t.Errorf("%v", got)
+	}
+	l.do(func() {
+		if onLoop != 4 {
+			t.Errorf("%d results", onLoop)
+		}
+	})
+	if got := l.reported(); len(got) != 1 || !errors.Is(got[0], boom) {
+		t.Errorf("reported %v", got)
+	}
+}
+
+// What was accepted comes back, also at the end; what was not is not called.
+func TestDeferToThreadAtTheEnd(t *testing.T) {
+	l := start(t, Config{ThreadPoolSize: 1, ThreadQueue: 1})
+	begun, release := make(chan struct{}), make(chan struct{})
+	results := 0
+	work := func() (int, error) { begun <- struct{}{}; <-release; return 1, nil }
+	done := func(n int, _ error) { results += n }
+	for range 2 {
+		if err := DeferToThread(l.Reactor, work, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive(t, begun, "the first call")
+	never := func(int, error) { t.Error("a call that was not accepted has a result") }
+	if err := DeferToThread(l.Reactor, work, never); err != ErrPoolFull {
+		t.Errorf("one too many: %v", err)
+	}
+	l.Stop()
+	close(release)
+	receive(t, begun, "the second call")
+	l.stop()
+	if results != 2 {
+		t.Errorf("%d results when Run returned, want 2", results)
+	}
+	if err := DeferToThread(l.Reactor, work, never); err != ErrStopped {
+		t.Errorf("after the end: %v", err)
+	}
+}
