@@ -262,8 +262,10 @@ var endSteps = [...]func(*Reactor){
 		r.stopping.Store(true)
 		r.current = nil
 		r.out.drop() // a Goexit may have left them
-		r.fireShutdown(During)
-		r.work() // what they have written is sent
+		if r.firesShutdown() {
+			r.fireShutdown(During)
+			r.work() // what the triggers have written is sent
+		}
 	},
 	func(r *Reactor) {
 		r.ending = true

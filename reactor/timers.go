@@ -48,7 +48,7 @@ var refusals = [...]error{callPending: nil, callDone: ErrAlreadyCalled, callCanc
 // has stopped, the call is cancelled from the start.
 func (r *Reactor) CallLater(d time.Duration, f func()) *DelayedCall {
 	t := &r.timers
-	c := &DelayedCall{r: r, f: f, when: later(r.reading(), d), seq: t.seq}
+	c := &DelayedCall{r: r, f: f, when: r.after(d), seq: t.seq}
 	if r.ending {
 		c.state, c.f = callCancelled, nil
 		return c
@@ -73,6 +73,9 @@ func (r *Reactor) DelayedCalls() []*DelayedCall {
 	})
 	return all
 }
+
+// after is d from now; from now and not from the tick's clock, which is a little old, and the call would be early.
+func (r *Reactor) after(d time.Duration) int64 { return later(r.reading(), d) }
 
 // later is t+d without overflow.
 func later(t int64, d time.Duration) int64 {

@@ -251,7 +251,7 @@ func TestUDPAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := r.tick(); err != nil {
+		if err := r.tick(never); err != nil {
 			t.Fatal(err)
 		}
 	}
