@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,6 +13,7 @@ func TestNoAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	eachPoller(t, func(t *testing.T, c Config) {
+		var f File = kept{temporary(t, "0123"+strings.Repeat("x", 100))} // an interface from the start: making one allocates
 		answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		for _, tc := range []struct {
 			name   string
@@ -20,6 +22,17 @@ func TestNoAllocations(t *testing.T) {
 			{"Write", func(p *recorder) func([]byte) { return func([]byte) { p.Write(answer) } }},
 			{"AvailableBuffer", func(p *recorder) func([]byte) {
 				return func([]byte) { p.Write(append(p.AvailableBuffer(), answer...)) }
+			}},
+			{"WriteSequence", func(p *recorder) func([]byte) {
+				pieces := [][]byte{answer[:10], answer[10:]}
+				return func([]byte) { p.WriteSequence(pieces...) }
+			}},
+			{"WriteSequence, vectored", func(p *recorder) func([]byte) {
+				pieces := [][]byte{answer[:10], nil, make([]byte, directSize)}
+				return func([]byte) { p.WriteSequence(pieces...); p.Write(answer) }
+			}},
+			{"SendFile", func(p *recorder) func([]byte) {
+				return func([]byte) { p.Write(answer[:4]); p.SendFile(f, 4, int64(len(answer)-4)) }
 			}},
 			{"SetTimeout", func(p *recorder) func([]byte) {
 				return func([]byte) { p.SetTimeout(time.Minute); p.Write(answer) }
@@ -35,14 +48,22 @@ func TestNoAllocations(t *testing.T) {
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				l := start(t, c)
-				conn, _ := l.connect(nil, func(p *recorder) {
+				conn, rec := l.connect(nil, func(p *recorder) {
 					f := tc.onData(p)
 					p.onData = func(b []byte) { p.data = p.data[:0]; f(b) }
 				})
 				in := make([]byte, len(answer))
+				if tc.name == "WriteSequence, vectored" {
+					in = make([]byte, 10+directSize+len(answer))
+				}
 				if n := testing.AllocsPerRun(500, func() { exchange(t, conn, in) }); n > 0 {
 					t.Errorf("%v allocations for a request", n)
 				}
+				l.do(func() {
+					if n := rec.Buffered(); n != 0 {
+						t.Errorf("%d bytes are left", n)
+					}
+				})
 			})
 		}
 	})

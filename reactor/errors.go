@@ -13,12 +13,18 @@ import (
 var (
 	// ErrConnectionDone is an orderly end: LoseConnection, or the peer has closed.
 	ErrConnectionDone = errors.New("reactor: connection done")
-	// ErrConnectionLost is a failed connection; the reason also wraps the syscall.Errno.
+	// ErrConnectionLost is a failed connection; the reason also wraps the syscall.Errno, or, when a file of SendFile was too
+	// short, io.ErrUnexpectedEOF.
 	ErrConnectionLost = errors.New("reactor: connection lost")
 	// ErrAborted is our own AbortConnection.
 	ErrAborted = errors.New("reactor: connection aborted")
-	// ErrTimeout is an expired SetTimeout that nobody handled, or output that made no progress for WriteTimeout.
+	// ErrTimeout is an expired SetTimeout that nobody handled, output that made no progress for WriteTimeout or, after
+	// LoseConnection, LingerTimeout, or an attempt to connect that took longer than its Timeout.
 	ErrTimeout = errors.New("reactor: timeout")
+	// ErrWriteBound is a peer that does not read what is written to it: MaxBuffered was exceeded.
+	ErrWriteBound = errors.New("reactor: too much output waits")
+	// ErrDetached is our own Detach: the connection lives on, but not here.
+	ErrDetached = errors.New("reactor: connection detached")
 	// ErrRefused is a connection that its Factory has refused by building no Protocol.
 	ErrRefused = errors.New("reactor: connection refused by its factory")
 	// ErrConnectFailed is a ConnectTCP or ConnectUnix that has come to nothing; the reason also wraps a *net.OpError with
@@ -38,6 +44,8 @@ var (
 	ErrStopped = errors.New("reactor: stopped")
 	// ErrConnectorBusy is returned by Connect of a Connector that is connecting or connected.
 	ErrConnectorBusy = errors.New("reactor: connector is busy")
+	// ErrFilesQueued is returned by Detach when there are files still to be sent.
+	ErrFilesQueued = errors.New("reactor: files are queued")
 	// ErrPoolFull is returned by CallInThread when all goroutines are busy and the queue is full.
 	ErrPoolFull = errors.New("reactor: thread pool full")
 	// ErrAlreadyInstalled is returned by Install when there is a default reactor already.
@@ -64,17 +72,46 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// lostError is ErrConnectionLost together with the errno that said so.
-type lostError struct{ errno syscall.Errno }
+// lostError is ErrConnectionLost together with what said so: mostly an errno.
+type lostError struct{ err error }
 
-func (e *lostError) Error() string   { return ErrConnectionLost.Error() + ": " + e.errno.Error() }
-func (e *lostError) Unwrap() []error { return []error{ErrConnectionLost, e.errno} }
+func (e *lostError) Error() string   { return ErrConnectionLost.Error() + ": " + e.err.Error() }
+func (e *lostError) Unwrap() []error { return []error{ErrConnectionLost, e.err} }
 
 // lost makes the reason of a connection whose read or write failed with errno.
 func lost(errno syscall.Errno) error { return &lostError{errno} }
 
-// watchError is a connection that the poller does not take.
-type watchError struct{ err error }
+// reasons are the names of ReasonName.
+var reasons = [...]struct {
+	err  error
+	name string
+}{
+	{ErrConnectionDone, "done"},
+	{ErrConnectionLost, "lost"},
+	{ErrAborted, "aborted"},
+	{ErrTimeout, "timeout"},
+	{ErrWriteBound, "write-bound"},
+	{ErrRefused, "refused"},
+	{ErrDetached, "detached"},
+	{ErrConnectFailed, "connect-failed"},
+	{ErrCancelled, "cancelled"},
+	{ErrShutdown, "shutdown"},
+}
 
-func (e *watchError) Error() string   { return ErrConnectionLost.Error() + ": " + e.err.Error() }
-func (e *watchError) Unwrap() []error { return []error{ErrConnectionLost, e.err} }
+// ReasonName is a short and fixed name for a reason that ConnectionLost or ConnectionFailed was told, for logs and metrics:
+// done, lost, aborted, timeout, write-bound, refused, detached, connect-failed, cancelled, shutdown or panic. A reason that
+// is not of this package is "other", and nil is "". It may be called from any goroutine.
+func ReasonName(reason error) string {
+	if reason == nil {
+		return ""
+	}
+	if _, ok := errors.AsType[*PanicError](reason); ok { // before what was panicked with
+		return "panic"
+	}
+	for _, r := range reasons {
+		if errors.Is(reason, r.err) {
+			return r.name
+		}
+	}
+	return "other"
+}

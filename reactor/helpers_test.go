@@ -303,6 +303,7 @@ type faultySystem struct {
 	connectError func(fd int) syscall.Errno
 	localAddr    func(fd int) netip.AddrPort
 	writev       func(fd int, pieces [][]byte) (int, syscall.Errno)
+	sendFile     func(fd int, f File, offset int64, n int) (int, syscall.Errno)
 
 	polls, waits, wakes, updates, writes, reserves atomic.Int64
 }
@@ -368,6 +369,13 @@ func (s *faultySystem) Writev(fd int, pieces [][]byte) (int, syscall.Errno) {
 		return s.writev(fd, pieces)
 	}
 	return s.kernel.Writev(fd, pieces)
+}
+
+func (s *faultySystem) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
+	if s.sendFile != nil {
+		return s.sendFile(fd, f, offset, n)
+	}
+	return s.kernel.SendFile(fd, f, offset, n)
 }
 
 func (s *faultySystem) Reserve() (int, syscall.Errno) {

@@ -107,6 +107,16 @@ func (r *Reactor) panicked(err *PanicError) {
 	}
 }
 
+// contained calls f and reports its panic, for those who have to go on behind it.
+func (r *Reactor) contained(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.report(&PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	f()
+}
+
 // dispatch serves what is ready. A slot is looked up anew for each callback, because a callback may have changed it or
 // moved the table.
 func (r *Reactor) dispatch() {
@@ -137,6 +147,9 @@ func (r *Reactor) dispatch() {
 
 // lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.
 func (r *Reactor) lose(who Descriptor, reason error) {
+	if t, ok := who.(*transport); ok && t.flags&gone != 0 {
+		return // detached, by a callback that then panicked
+	}
 	r.fds.expel(who)
 	r.ended.add(ending{who, reason})
 }

@@ -10,6 +10,9 @@ const (
 	defaultHighWater = 64 << 10 // about what a socket buffers by itself
 	defaultLowWater  = 16 << 10 // so that a producer resumes before the socket is idle
 
+	defaultMaxBuffered = 64 << 20
+	defaultLinger      = 30 * time.Second
+
 	// TCP's own keep-alive finds a peer that has vanished without a word while nothing is owed to it by time: after a
 	// minute of silence it is asked each 15 seconds, and after a second minute without an answer the connection is lost.
 	defaultKeepAliveIdle     = 60 * time.Second
@@ -22,6 +25,15 @@ type TransportOptions struct {
 	// WriteTimeout is how long a socket may take none of the output that waits for it. Then the connection is reset and
 	// lost with ErrTimeout. 0 waits for ever; set it, or a peer that does not read keeps its output in memory.
 	WriteTimeout time.Duration
+
+	// LingerTimeout is the same after LoseConnection, where it differs: how long the socket may take none of what is still
+	// to be sent. Default 30 s; negative leaves it to WriteTimeout. For a deadline whatever is taken, use SetTimeout.
+	LingerTimeout time.Duration
+
+	// MaxBuffered is how many unsent bytes may wait in memory for a peer that does not read. Beyond, the connection is reset
+	// and lost with ErrWriteBound. Default 64 MiB; negative is no bound. Who writes more than a little should watch the
+	// water marks, and never meets it.
+	MaxBuffered int
 
 	// HighWater and LowWater are the marks, in unsent bytes, above which a Producer is paused and to which output must
 	// drain for it to resume. Default 64 KiB and 16 KiB.
@@ -39,6 +51,12 @@ type TransportOptions struct {
 }
 
 func (o TransportOptions) withDefaults() TransportOptions {
+	if o.LingerTimeout == 0 {
+		o.LingerTimeout = defaultLinger
+	}
+	if o.MaxBuffered == 0 {
+		o.MaxBuffered = defaultMaxBuffered
+	}
 	o.HighWater = orDefault(o.HighWater, defaultHighWater)
 	o.LowWater = min(orDefault(o.LowWater, defaultLowWater), o.HighWater)
 	if o.KeepAlive == 0 {

@@ -8,8 +8,10 @@ package reactor
 // The order of the bytes is kept by one rule: a connection that has a buffer of its own writes into that.
 
 import (
+	"math"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/valyala/bytebufferpool"
 )
@@ -126,14 +128,22 @@ func behind(buf, p []byte) bool {
 
 // Buffered is what no socket has taken yet.
 func (t *transport) Buffered() int {
-	n := 0
+	n := t.unsent()
 	if t.r.out.owner == t {
-		n = len(t.r.out.buf)
+		n += len(t.r.out.buf)
 	}
-	if t.out != nil {
-		n += len(t.out.B) - t.sent
+	if t.cold != nil {
+		n += int(min(t.fileBytes(), int64(math.MaxInt-n)))
 	}
 	return n
+}
+
+// unsent is what the connection's own buffer holds.
+func (t *transport) unsent() int {
+	if t.out == nil {
+		return 0
+	}
+	return len(t.out.B) - t.sent
 }
 
 // push sends what is gathered for t.
@@ -157,9 +167,88 @@ func (t *transport) send(p []byte) {
 	}
 }
 
+func (t *transport) WriteSequence(pieces ...[]byte) {
+	if t.flags&mute != 0 {
+		return
+	}
+	total := 0
+	for _, p := range pieces {
+		total += len(p)
+	}
+	if total >= directSize {
+		t.sendQueued()
+		if t.out == nil {
+			t.sendPieces(pieces)
+			t.touch()
+			return
+		}
+	}
+	for _, p := range pieces {
+		t.Write(p)
+	}
+}
+
+// sendPieces sends what is gathered and the pieces behind it, before which nothing else is queued, and keeps what the
+// socket does not take.
+func (t *transport) sendPieces(pieces [][]byte) {
+	r := t.r
+	all := r.pieces[:0]
+	if g := &r.out; g.owner == t {
+		all = append(all, g.buf)
+		g.buf = g.buf[:0] // stays intact, as in push
+	}
+	all = append(all, pieces...)
+	rest := all
+	for len(rest) > 0 && t.flags&doomed == 0 {
+		var whole bool
+		if rest, whole = t.writev(rest); !whole {
+			for _, p := range rest {
+				t.keep(p)
+			}
+			break
+		}
+	}
+	clear(all) // they are their owners' again
+	r.pieces = all[:0]
+}
+
+// writev is one writev(2), of as many pieces as it takes. It returns the rest, and whether the socket took all that it was
+// given. It dooms the connection when that fails.
+func (t *transport) writev(pieces [][]byte) (rest [][]byte, whole bool) {
+	asked := 0
+	some := pieces[:min(len(pieces), piecesPerWrite)]
+	for _, p := range some {
+		asked += len(p)
+	}
+	if asked == 0 {
+		return pieces[len(some):], true
+	}
+	n, errno := t.r.sys.Writev(int(t.fd), some)
+	if errno != 0 && !passing(errno) {
+		t.doom(lost(errno))
+		return nil, true
+	}
+	if n < asked {
+		t.hold(n > 0)
+	}
+	whole = n == asked
+	for n > 0 || len(pieces) > 0 && len(pieces[0]) == 0 {
+		if n < len(pieces[0]) {
+			pieces[0] = pieces[0][n:]
+			break
+		}
+		n -= len(pieces[0])
+		pieces = pieces[1:]
+	}
+	return pieces, whole
+}
+
 // sendQueued writes the connection's own buffer, if the socket may take it.
 func (t *transport) sendQueued() {
 	if t.out == nil || t.flags&(full|doomed) != 0 {
+		return
+	}
+	if t.cold != nil && !t.sendFiles() {
 		return
 	}
 	if p := t.out.B[t.sent:]; len(p) > 0 {
@@ -176,23 +265,48 @@ func (t *transport) sendQueued() {
 // write is one write(2). It dooms the connection when that fails.
 func (t *transport) write(p []byte) int {
 	n, errno := t.r.sys.Write(int(t.fd), p)
-	if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
+	if errno != 0 && !passing(errno) {
 		t.doom(lost(errno))
 	}
 	return n
 }
 
+// passing reports whether errno only means that the socket takes nothing just now. A kernel may be short of memory for it.
+func passing(errno syscall.Errno) bool {
+	return errno == syscall.EAGAIN || errno == syscall.EINTR || errno == syscall.ENOBUFS
+}
+
 // hold notes that the socket is full: the poller will say when it is not.
 func (t *transport) hold(moved bool) {
 	t.flags |= full
-	if limit := t.options.WriteTimeout; limit > 0 && (moved || t.progress == 0) {
+	if limit := t.writeLimit(); limit > 0 && (moved || t.progress == 0) {
 		t.progress = t.r.clock()
 		t.r.sweeps.by(later(t.progress, limit))
 	}
 }
 
-// keep copies p to the connection's own buffer.
+// linger has the LingerTimeout run.
+func (t *transport) linger() {
+	if t.flags&full != 0 && t.progress == 0 {
+		t.hold(false)
+	}
+}
+
+// writeLimit is how long the socket may take nothing; 0 is for ever.
+func (t *transport) writeLimit() time.Duration {
+	limit := t.options.WriteTimeout
+	if linger := t.options.LingerTimeout; t.flags&losing != 0 && linger > 0 && (limit <= 0 || linger < limit) {
+		return linger
+	}
+	return max(limit, 0)
+}
+
+// keep copies p to the connection's own buffer, unless there is too much in it already.
 func (t *transport) keep(p []byte) {
+	if limit := t.options.MaxBuffered; limit > 0 && len(p) > limit-t.unsent() {
+		t.doom(ErrWriteBound)
+		return
+	}
 	if t.out != nil && behind(t.out.B, p) {
 		t.out.B = t.out.B[:len(t.out.B)+len(p)]
 		return

@@ -33,8 +33,9 @@ type Protocol interface {
 	DataReceived(p []byte)
 
 	// ConnectionLost is called exactly once, last, and never from inside another callback of the same connection. The
-	// socket is closed by then. The reason is told apart with errors.Is: ErrConnectionDone (an orderly end, from
-	// either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrShutdown; or it is a *PanicError.
+	// socket is closed by then, or given away by Detach. The reason is told apart with errors.Is: ErrConnectionDone (an orderly end, from
+	// either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrWriteBound, ErrDetached, ErrShutdown;
+	// or it is a *PanicError. ReasonName gives them short names.
 	ConnectionLost(reason error)
 }
 
@@ -70,16 +71,32 @@ type Transport interface {
 	// more is not copied but sent at once, behind what is queued.
 	Write(p []byte)
 
+	// WriteSequence writes the pieces one behind the other, as so many Writes would. From 16 KiB in all they are not copied
+	// but sent at once, behind what is queued, by writev(2). Keep a slice of pieces and pass it on ("pieces...") where an
+	// allocation matters.
+	WriteSequence(pieces ...[]byte)
+
+	// SendFile sends n bytes of f from offset on, by sendfile(2) where the system can, in its place among what is written
+	// before and after. They are read when their turn comes, at most 256 KiB in a tick, so that other connections live
+	// meanwhile; but a page that is not in memory holds the loop up until it is there.
+	//
+	// f belongs to the connection until the bytes are sent or the connection is lost; then, on the loop, it is closed if
+	// it is an io.Closer, as an *os.File is. That is also how to learn of it; struct{ File }{f} hides a Close from us. If
+	// the file is shorter than that, the connection is reset and lost with ErrConnectionLost and io.ErrUnexpectedEOF. More
+	// than 1024 files waiting are ErrWriteBound.
+	SendFile(f File, offset, n int64)
+
 	// AvailableBuffer returns an empty slice with room behind it, as bufio.Writer.AvailableBuffer does: append to it
 	// and pass the result to the very next Write, which then copies nothing. It is void after any other Write and
 	// when the callback returns.
 	AvailableBuffer() []byte
 
-	// Buffered returns how many bytes were accepted and not yet taken by the socket.
+	// Buffered returns how many bytes were accepted and not yet taken by the socket, those of files included. The water
+	// marks count them too; MaxBuffered counts only what is in memory.
 	Buffered() int
 
 	// LoseConnection ends the connection with ErrConnectionDone when all that is queued has been sent. Reading stops
-	// at once. A peer that does not read holds it open until the WriteTimeout of the port, or a SetTimeout.
+	// at once. A peer that does not read holds it open for the LingerTimeout, or until a SetTimeout.
 	LoseConnection()
 
 	// AbortConnection ends the connection at once with ErrAborted: what is queued is dropped and the peer gets a reset
@@ -100,6 +117,26 @@ type Transport interface {
 
 	// RegisterProducer names who is told of the water marks; nil removes it.
 	RegisterProducer(p Producer)
+
+	// SetProtocol hands the connection to another protocol, also in the middle of DataReceived: p is told ConnectionMade
+	// before SetProtocol returns, and all that comes after; the protocol before is told nothing more. What it has not used
+	// of the bytes of this DataReceived it passes to p.DataReceived itself. A timeout and a producer stay as they are. On a
+	// connection that is lost it does nothing.
+	SetProtocol(p Protocol)
+
+	// Detach takes the connection off the loop: fd, still open, non-blocking and watched by nobody, is the caller's to
+	// close, and so are the bytes that were accepted and not sent, to be sent first. Nothing else is held back: what the
+	// peer has sent is still in the kernel, except for the bytes lent to the DataReceived that calls Detach, if one does;
+	// those it has are all there are. The transport is dead from here on, and the protocol is told ConnectionLost with
+	// ErrDetached at the end of the tick. A CloseWrite that has not been done is left to the caller.
+	//
+	// The error is net.ErrClosed when the connection is lost or ending, or ErrFilesQueued; nothing has happened then.
+	Detach() (fd int, unsent []byte, err error)
+
+	// SetNoDelay and SetKeepAlive override Nagle and KeepAlive of TransportOptions; an idle time of 0 switches keep-alive
+	// off. They do nothing for a Unix socket.
+	SetNoDelay(on bool)
+	SetKeepAlive(idle, interval time.Duration, count int)
 
 	// LocalAddr asks the kernel for our end; it is the zero AddrPort once the connection is lost. RemoteAddr is the
 	// peer's and is always there. An IPv4 address is given as IPv4, also on a dual-stack port.

@@ -84,6 +84,7 @@ type Reactor struct {
 	in        []byte     // what a read fills and DataReceived is lent
 	datagrams *datagrams // the same for UDP; nil until there is a port
 	out       gathered
+	pieces    [][]byte       // of a WriteSequence
 	touched   batch[settler] // whose output goes out at the end of the tick
 	ended     batch[ending]  // connections to bury at the end of the tick
 

@@ -51,7 +51,7 @@ func (r *Reactor) sweep() {
 func (t *transport) expire(now int64) {
 	s := &t.r.sweeps
 	if t.progress != 0 {
-		if limit := later(t.progress, t.options.WriteTimeout); limit <= now {
+		if limit := later(t.progress, t.writeLimit()); limit <= now {
 			t.doom(ErrTimeout)
 			return
 		} else {

@@ -67,7 +67,8 @@ type ListenOptions struct {
 	DualStack bool // the address is the IPv6 wildcard and stands for IPv4 too
 }
 
-// A File is what SendFile reads from; an *os.File is one. The kernel reads by its descriptor, a simulation by ReadAt.
+// A File is what SendFile reads from; an *os.File is one. The kernel reads by its descriptor. By ReadAt reads a simulation,
+// and the kernel what has no descriptor: Fd is ^uintptr(0) then, as that of a closed *os.File.
 type File interface {
 	io.ReaderAt
 	Fd() uintptr

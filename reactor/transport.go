@@ -35,6 +35,7 @@ type transport struct {
 type cold struct {
 	fate      error      // set when the connection must end at once, whatever is queued
 	connector *Connector // the client's side: who has opened the connection
+	files     []queuedFile
 }
 
 // rare returns the cold part, made when it is first needed.
@@ -144,14 +145,14 @@ func (t *transport) DoWrite() error {
 // settleTouched is settle for those on the list.
 func (t *transport) settleTouched() error {
 	t.flags &^= touched
-	if t.flags&gone != 0 {
-		return nil
-	}
 	return t.settle()
 }
 
 // settle does what the connection's state calls for. A non-nil result is the reason that it ends.
 func (t *transport) settle() error {
+	if t.flags&gone != 0 {
+		return nil
+	}
 	t.sendQueued()
 	if t.flags&doomed != 0 {
 		return t.cold.fate
@@ -169,6 +170,8 @@ func (t *transport) settle() error {
 		if t.flags&(halfClosed|eof) == halfClosed|eof {
 			return ErrConnectionDone
 		}
+	} else if t.flags&losing != 0 {
+		t.linger()
 	}
 	if t.producer != nil {
 		t.tellProducer()
@@ -206,7 +209,7 @@ func (t *transport) watch() error {
 		return nil
 	}
 	if err := fds.set(int(t.fd), reader, writer); err != nil {
-		return &watchError{err}
+		return &lostError{err}
 	}
 	return nil
 }
@@ -214,13 +217,16 @@ func (t *transport) watch() error {
 // ConnectionLost is called by the reap step: it closes the socket first, so that no protocol's fault can keep it open,
 // and then tells the protocol.
 func (t *transport) ConnectionLost(reason error) {
-	r := t.r
-	r.fds.release(int(t.fd))
-	if reset(reason) {
-		r.sys.Reset(int(t.fd))
+	if t.fd >= 0 { // else it was detached
+		r := t.r
+		r.fds.release(int(t.fd))
+		if t.resets(reason) {
+			r.sys.Reset(int(t.fd))
+		}
+		r.sys.Close(int(t.fd))
+		t.fd = -1
 	}
-	r.sys.Close(int(t.fd))
-	t.fd = -1
+	t.dropFiles()
 	t.release()
 	t.producer = nil
 	if t.cold != nil && t.cold.connector != nil {
@@ -232,13 +238,19 @@ func (t *transport) ConnectionLost(reason error) {
 	}
 }
 
-// reset reports whether the peer gets a reset instead of an orderly end: when the end is one-sided and what was sent is
+// resets reports whether the peer gets a reset instead of an orderly end: when the end is one-sided and what was sent is
 // not whole.
-func reset(reason error) bool {
+func (t *transport) resets(reason error) bool {
+	switch reason {
+	case ErrAborted, ErrTimeout, ErrWriteBound:
+		return true
+	case ErrConnectionDone, ErrRefused, ErrShutdown:
+		return false
+	}
 	if _, ok := reason.(*PanicError); ok {
 		return true
 	}
-	return reason == ErrAborted || reason == ErrTimeout
+	return t.out != nil // a write that failed, or a file
 }
 
 // touch has settle called: by DoRead if it is this connection's, else at the end of the tick.
@@ -262,8 +274,11 @@ func (t *transport) doom(reason error) {
 func (t *transport) FD() int { return int(t.fd) }
 
 func (t *transport) LoseConnection() {
-	t.flags |= losing
-	t.touch()
+	if t.flags&losing == 0 {
+		t.flags |= losing
+		t.progress = 0 // settle begins anew
+		t.touch()
+	}
 }
 
 func (t *transport) AbortConnection() { t.doom(ErrAborted) }
@@ -296,6 +311,18 @@ func (t *transport) RegisterProducer(p Producer) {
 	t.producer = p
 	t.flags &^= slowed
 	t.touch()
+}
+
+func (t *transport) SetNoDelay(on bool) {
+	if t.fd >= 0 {
+		t.r.sys.SetNoDelay(int(t.fd), on) // a socket that refuses works all the same
+	}
+}
+
+func (t *transport) SetKeepAlive(idle, interval time.Duration, count int) {
+	if t.fd >= 0 {
+		t.r.sys.SetKeepAlive(int(t.fd), idle, interval, count)
+	}
 }
 
 func (t *transport) LocalAddr() netip.AddrPort {

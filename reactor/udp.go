@@ -339,7 +339,7 @@ func (p *UDPPort) settleTouched() error {
 	}
 	if err := p.r.AddWriter(p); err != nil {
 		p.closed = true
-		return &watchError{err}
+		return &lostError{err}
 	}
 	return nil
 }

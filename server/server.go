@@ -211,6 +211,8 @@ func (s *Server) bind() error {
 				Shared: s.conf.loops > 1,
 				TransportOptions: reactor.TransportOptions{
 					WriteTimeout: s.conf.sendTimeout, HighWater: highWater, LowWater: lowWater,
+					LingerTimeout: -1, // SendTimeout is for both
+					MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by highWater
 				},
 			})
 		} else {

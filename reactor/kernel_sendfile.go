@@ -1,0 +1,51 @@
+//go:build unix
+
+package reactor
+
+// sendfile(2), through the ordinary path of system calls: it may sleep on the disk, and the scheduler must know. What a
+// system cannot send that way, such as a file that has no pages, is read and written.
+
+import (
+	"io"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// copySize is how much is read at a time.
+const copySize = 64 << 10
+
+func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
+	from := f.Fd()
+	if from == ^uintptr(0) {
+		return copyFile(fd, f, offset, n)
+	}
+	sent, err := unix.Sendfile(fd, int(from), &offset, n)
+	if sent > 0 {
+		return sent, 0 // the BSDs may say EAGAIN as well
+	}
+	switch errno := errnoOf(err); errno {
+	case syscall.EINVAL, syscall.ENOSYS, syscall.EOPNOTSUPP, syscall.ENOTSOCK:
+		return copyFile(fd, f, offset, n) // nothing was sent, so offset is what it was
+	default:
+		return 0, errno
+	}
+}
+
+// copyFile is SendFile by read and write. What the socket does not take is read again the next time.
+func copyFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
+	b := outputs.Get()
+	defer outputs.Put(b)
+	if cap(b.B) < copySize {
+		b.B = make([]byte, copySize)
+	}
+	p := b.B[:min(n, copySize)]
+	m, err := f.ReadAt(p, offset)
+	if m == 0 {
+		if err == io.EOF {
+			return 0, 0
+		}
+		return 0, errnoOf(err)
+	}
+	return sysWrite(fd, p[:m])
+}
