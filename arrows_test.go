@@ -13,8 +13,9 @@ import (
 // other modules it may depend on, however indirectly. zerolog brings two modules of
 // its own along.
 var arrows = map[string][]string{
-	"microhttp/parser":  {},
-	"microhttp/reactor": {"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
+	"microhttp/parser":      {},
+	"microhttp/reactor":     {"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
+	"microhttp/reactor/sim": {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
 	"microhttp/server": {
 		"microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",

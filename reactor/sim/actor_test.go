@@ -1,0 +1,385 @@
+package sim_test
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"microhttp/reactor"
+)
+
+// chaos is the value of a panic that an actor means.
+const chaos = "chaos"
+
+// An actor is a protocol that does what comes to its mind and checks everything that it is told.
+type actor struct {
+	s        *stage
+	link     *link
+	t        reactor.Transport
+	made     bool
+	lost     bool
+	inside   bool // one of its callbacks
+	lasting  bool // it outlives its peer's end
+	eof      bool
+	received int
+	written  int
+	promised int // written when the orderly end was asked for; -1 before
+	losing   bool
+	aborted  bool
+	panicked bool
+	paused   bool // reading
+	slowed   bool // told by PauseProducing
+	timeouts int  // that were set
+	expired  int
+	reason   error
+}
+
+// A halfCloser is an actor that goes on when its peer has half-closed, and a patient one decides about timeouts.
+type (
+	halfCloser struct{ *actor }
+	patient    struct{ *actor }
+)
+
+func (s *stage) build(remote netip.AddrPort) reactor.Protocol {
+	l := s.links[remote]
+	if l == nil {
+		s.w.Errorf("a connection from %v, who has not called", remote)
+		return nil
+	}
+	if l.a != nil {
+		s.w.Errorf("the connection from %v is accepted twice", remote)
+	}
+	a := &actor{s: s, link: l, promised: -1}
+	l.a = a
+	switch s.w.Rand().IntN(8) {
+	case 0:
+		a.lost, a.aborted = true, true // refused
+		return nil
+	case 1:
+		if s.chaos {
+			a.lost, a.aborted = true, true
+			panic(chaos)
+		}
+	}
+	s.actors = append(s.actors, a)
+	switch s.w.Rand().IntN(3) {
+	case 0:
+		return a
+	case 1:
+		return patient{a}
+	}
+	a.lasting = true
+	return halfCloser{a}
+}
+
+// enter is called first by each callback, and what it returns last.
+func (a *actor) enter(what string) (leave func()) {
+	w := a.s.w
+	switch {
+	case a.lost:
+		w.Errorf("%s after ConnectionLost", what)
+	case a.inside:
+		w.Errorf("%s inside another callback", what)
+	case what == "ConnectionMade" && a.made:
+		w.Errorf("ConnectionMade twice")
+	case what != "ConnectionMade" && !a.made:
+		w.Errorf("%s before ConnectionMade", what)
+	}
+	a.inside = true
+	return func() { a.inside = false }
+}
+
+func (a *actor) ConnectionMade(t reactor.Transport) {
+	defer a.enter("ConnectionMade")()
+	a.made, a.t = true, t
+	if a.s.w.Rand().IntN(2) == 0 {
+		t.RegisterProducer(a)
+	}
+	a.act()
+}
+
+func (a *actor) DataReceived(p []byte) {
+	defer a.enter("DataReceived")()
+	if len(p) == 0 {
+		a.s.w.Errorf("DataReceived of nothing")
+	}
+	if a.eof || a.losing || a.aborted {
+		a.s.w.Errorf("DataReceived after the end: eof %v, losing %v, aborted %v", a.eof, a.losing, a.aborted)
+	}
+	if i := matches(p, a.link.key+fromPeer, a.received); i >= 0 {
+		a.s.w.Errorf("byte %d of connection %d is wrong", a.received+i, a.link.key)
+	}
+	if a.received += len(p); a.received > a.link.sent {
+		a.s.w.Errorf("received %d bytes of %d", a.received, a.link.sent)
+	}
+	a.act()
+}
+
+// ReadConnectionLost is a halfCloser's.
+func (a halfCloser) ReadConnectionLost() {
+	defer a.enter("ReadConnectionLost")()
+	if a.eof {
+		a.s.w.Errorf("ReadConnectionLost twice")
+	}
+	a.eof = true
+	a.checkWhole()
+	a.act()
+	if !a.eof {
+		return
+	}
+	switch a.s.w.Rand().IntN(3) {
+	case 0:
+		a.lose()
+	case 1:
+		a.abort()
+	default:
+		a.closeWrite()
+	}
+}
+
+// checkWhole is called when the peer's end has arrived: then everything before it has too.
+func (a *actor) checkWhole() {
+	if !a.link.shut {
+		a.s.w.Errorf("the end of connection %d, whose peer has not ended", a.link.key)
+	}
+	if a.received != a.link.sent {
+		a.s.w.Errorf("the end after %d bytes of %d", a.received, a.link.sent)
+	}
+}
+
+// TimeoutConnection is a patient actor's.
+func (a patient) TimeoutConnection() {
+	defer a.enter("TimeoutConnection")()
+	if a.expired++; a.expired > a.timeouts {
+		a.s.w.Errorf("%d timeouts expired of %d", a.expired, a.timeouts)
+	}
+	a.act()
+}
+
+func (a *actor) PauseProducing() {
+	defer a.enter("PauseProducing")()
+	if a.slowed {
+		a.s.w.Errorf("PauseProducing twice")
+	}
+	a.slowed = true
+	a.act()
+}
+
+func (a *actor) ResumeProducing() {
+	defer a.enter("ResumeProducing")()
+	if !a.slowed {
+		a.s.w.Errorf("ResumeProducing without a pause")
+	}
+	a.slowed = false
+	if n := a.t.Buffered(); n > a.s.opts.LowWater {
+		a.s.w.Errorf("resumed with %d bytes above the low mark of %d", n, a.s.opts.LowWater)
+	}
+	a.act()
+}
+
+func (a *actor) ConnectionLost(reason error) {
+	defer a.enter("ConnectionLost")()
+	a.lost, a.reason = true, reason
+	if f := reflect.ValueOf(a.t).Elem().FieldByName("out"); !f.IsNil() {
+		a.s.w.Errorf("a lost connection holds a buffer")
+	}
+	var p *reactor.PanicError
+	ok := false
+	switch {
+	case errors.Is(reason, reactor.ErrConnectionDone):
+		if ok = a.losing || a.eof || a.link.shut; ok && !a.losing && !a.eof {
+			a.checkWhole()
+		}
+	case errors.Is(reason, reactor.ErrAborted):
+		ok = a.aborted || a.s.over
+	case errors.Is(reason, reactor.ErrTimeout):
+		ok = a.timeouts > 0 || a.s.opts.WriteTimeout > 0
+	case errors.Is(reason, reactor.ErrShutdown):
+		ok = true
+	case errors.As(reason, &p):
+		ok = a.panicked
+	case errors.Is(reason, reactor.ErrConnectionLost):
+		ok = a.s.faulty || a.link.harsh || a.link.shut
+	}
+	if !ok {
+		a.s.w.Errorf("lost for no reason with %v", reason)
+	}
+	a.t.Write([]byte("too late"))
+	a.t.LoseConnection()
+	a.t.AbortConnection()
+	a.t.SetTimeout(time.Second)
+}
+
+func (a *actor) lose() {
+	if !a.losing && a.promised < 0 {
+		a.promised = a.written
+	}
+	a.losing = true
+	a.t.LoseConnection()
+}
+
+func (a *actor) closeWrite() {
+	if a.promised < 0 {
+		a.promised = a.written
+	}
+	a.t.CloseWrite()
+}
+
+func (a *actor) abort() {
+	a.aborted = true
+	a.t.AbortConnection()
+}
+
+// mute reports whether what it writes is dropped.
+func (a *actor) mute() bool { return a.promised >= 0 || a.aborted || a.lost }
+
+// write writes n bytes of the pattern.
+func (a *actor) write(n int) {
+	w := a.s.w
+	if a.slowed || a.s.over {
+		return // a producer obeys
+	}
+	var b []byte
+	if w.Rand().IntN(2) == 0 {
+		b = a.t.AvailableBuffer()
+	}
+	a.t.Write(fill(b, a.link.key+fromActor, a.written, n))
+	if !a.mute() {
+		a.written += n
+	}
+}
+
+// act does one thing, or several.
+func (a *actor) act() {
+	w := a.s.w
+	rnd := w.Rand()
+	for range rnd.IntN(4) {
+		if a.lost || a.s.over {
+			return
+		}
+		switch rnd.IntN(20) {
+		case 0, 1, 2, 3:
+			a.write(1 + rnd.IntN(100))
+		case 4, 5:
+			a.write(1 + rnd.IntN(5000))
+		case 6:
+			a.write(1 + rnd.IntN(80_000))
+		case 7:
+			a.t.PauseReading()
+			a.later(func() { a.t.ResumeReading() })
+		case 8:
+			a.t.ResumeReading()
+		case 9:
+			a.timeouts++
+			a.t.SetTimeout(time.Duration(1 + rnd.Int64N(int64(5*time.Second))))
+		case 10:
+			a.t.SetTimeout(0)
+		case 11:
+			a.later(a.act)
+		case 12:
+			a.s.r.CallFromThread(a.ifAlive(a.act))
+		case 13:
+			if rnd.IntN(3) == 0 {
+				a.lose()
+			}
+		case 14:
+			if rnd.IntN(3) == 0 {
+				a.closeWrite()
+			}
+		case 15:
+			a.s.timer(w.Now().Add(0), time.Duration(rnd.Int64N(int64(time.Second))), func() {})
+		case 16:
+			a.s.disturbTimers()
+		case 17:
+			if o := a.s.actors[rnd.IntN(len(a.s.actors))]; o.made && !o.lost && o != a {
+				o.write(1 + rnd.IntN(500)) // into another's connection
+			}
+		case 18:
+			if rnd.IntN(20) == 0 {
+				a.s.closed = true
+				a.s.port.StopListening()
+			}
+		case 19:
+			switch {
+			case !a.s.chaos || rnd.IntN(4) != 0:
+			case a.inside && rnd.IntN(2) == 0:
+				a.panicked = true
+				panic(chaos)
+			default:
+				a.abort()
+			}
+		}
+	}
+}
+
+func (a *actor) later(f func()) {
+	w := a.s.w
+	a.s.timer(w.Now(), time.Duration(w.Rand().Int64N(int64(200*time.Millisecond))), a.ifAlive(f))
+}
+
+func (a *actor) ifAlive(f func()) func() {
+	return func() {
+		if !a.lost {
+			f()
+		}
+	}
+}
+
+// A timer is a DelayedCall and what is known of it.
+type timer struct {
+	call      *reactor.DelayedCall
+	due       time.Time
+	done      bool
+	cancelled bool
+}
+
+func (s *stage) timer(now time.Time, d time.Duration, f func()) {
+	c := &timer{due: now.Add(d)}
+	s.timers = append(s.timers, c)
+	c.call = s.r.CallLater(d, func() {
+		switch {
+		case c.done:
+			s.w.Errorf("a timer is called twice")
+		case c.cancelled:
+			s.w.Errorf("a cancelled timer is called")
+		case s.w.Now().Before(c.due):
+			s.w.Errorf("a timer is called %v early", c.due.Sub(s.w.Now()))
+		}
+		c.done = true
+		f()
+	})
+	if !c.call.Active() {
+		c.cancelled = true // the reactor has stopped
+	}
+}
+
+// disturbTimers changes one of the timers.
+func (s *stage) disturbTimers() {
+	rnd := s.w.Rand()
+	c := s.timers[rnd.IntN(max(len(s.timers), 1)):]
+	if len(c) == 0 {
+		return
+	}
+	d := time.Duration(rnd.Int64N(int64(time.Second)))
+	var err error
+	switch t := c[0]; rnd.IntN(3) {
+	case 0:
+		err = t.call.Cancel()
+		if err == nil {
+			t.cancelled = true
+		}
+	case 1:
+		now := s.w.Now()
+		if err = t.call.Reset(d); err == nil {
+			t.due = now.Add(d)
+		}
+	case 2:
+		if err = t.call.Delay(d - time.Second/2); err == nil {
+			t.due = t.due.Add(d - time.Second/2)
+		}
+	}
+	if want := c[0].done || c[0].cancelled; err != nil && !want {
+		s.w.Errorf("an active timer cannot be changed: %v", err)
+	}
+}

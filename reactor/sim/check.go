@@ -1,0 +1,39 @@
+package sim
+
+// Many worlds, one after the other.
+
+import (
+	"os"
+	"strconv"
+)
+
+// SeedVariable is the environment variable that has Check run one seed alone, the one that had failed.
+const SeedVariable = "SIM_SEED"
+
+// TB is what Check needs of a *testing.T.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// Check makes n worlds, of the seeds first, first+1 and so on, has f fill each and runs it. The first that fails ends the
+// test with its failure.
+func Check(t TB, first uint64, n int, c Config, f func(w *World)) {
+	t.Helper()
+	if s := os.Getenv(SeedVariable); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", SeedVariable, err)
+			return
+		}
+		first, n = seed, 1
+	}
+	for i := range uint64(n) {
+		w := New(first+i, c)
+		f(w)
+		if err := w.Run(); err != nil {
+			t.Fatalf("%v", err)
+			return
+		}
+	}
+}

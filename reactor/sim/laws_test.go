@@ -1,0 +1,180 @@
+package sim_test
+
+// The laws of the reactor, checked together: each seed makes a world with its own faults, in which protocols and peers do
+// whatever they like, and everything that one of them sees must be allowed by what the others did. actor_test.go is the
+// protocol, peer_test.go who talks to it.
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"microhttp/reactor"
+	"microhttp/reactor/sim"
+)
+
+// seeds is how many worlds a test of laws makes.
+func seeds() int {
+	switch {
+	case raceEnabled && testing.Short():
+		return 100
+	case raceEnabled || testing.Short():
+		return 500
+	}
+	return 10_000
+}
+
+// spread checks the seeds 1 to n, on all processors.
+func spread(t *testing.T, n int, c sim.Config, f func(w *sim.World)) {
+	workers := runtime.GOMAXPROCS(0)
+	for i := range workers {
+		first, last := i*n/workers, (i+1)*n/workers
+		t.Run(fmt.Sprintf("%d-%d", first+1, last), func(t *testing.T) {
+			t.Parallel()
+			sim.Check(t, uint64(first+1), last-first, c, f)
+		})
+	}
+}
+
+func TestLaws(t *testing.T) { spread(t, seeds(), sim.Config{}, playLaws) }
+
+// On a network where nothing goes wrong there is no excuse for anything.
+func TestLawsWhenAllIsWell(t *testing.T) { spread(t, seeds()/10, sim.Calm(), playCalmLaws) }
+
+func playLaws(w *sim.World)     { newStage(w, true).play() }
+func playCalmLaws(w *sim.World) { newStage(w, false).play() }
+
+// A stage is one world with what the actors and the peers in it know of each other.
+type stage struct {
+	w      *sim.World
+	r      *reactor.Reactor
+	port   *reactor.Port
+	chaos  bool // actors may do what spoils a connection: abort, panic
+	faulty bool // the network may reset connections
+	links  map[netip.AddrPort]*link
+	actors []*actor
+	timers []*timer
+	opts   reactor.TCPOptions
+	peers  int // that are still at it
+	closed bool
+	over   bool // the actors are to behave
+}
+
+func newStage(w *sim.World, faulty bool) *stage {
+	s := &stage{w: w, faulty: faulty, links: map[netip.AddrPort]*link{}}
+	s.chaos = w.Rand().IntN(2) == 0
+	s.opts.Backlog = 1 + w.Rand().IntN(8)
+	s.opts.HighWater = 1 << (8 + w.Rand().IntN(9))
+	s.opts.LowWater = s.opts.HighWater / (1 + w.Rand().IntN(4))
+	if w.Rand().IntN(2) == 0 {
+		s.opts.WriteTimeout = time.Duration(1+w.Rand().IntN(5000)) * time.Millisecond
+	}
+	return s
+}
+
+func (s *stage) play() {
+	w := s.w
+	s.r = w.Reactor("server", reactor.Config{ReportError: s.reported})
+	var err error
+	if s.port, err = s.r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(s.build), &s.opts); err != nil {
+		w.Errorf("%v", err)
+		return
+	}
+	s.peers = 1 + w.Rand().IntN(8)
+	for i := range s.peers {
+		w.Go(fmt.Sprint("peer", i), func() {
+			defer func() { s.peers-- }()
+			s.peer(uint32(i))
+		})
+	}
+	w.Go("judge", s.judge)
+}
+
+// reported expects the panics that the actors have made.
+func (s *stage) reported(err error) {
+	var p *reactor.PanicError
+	if errors.As(err, &p) && p.Value != chaos {
+		s.w.Errorf("%v\n%s", p, p.Stack)
+	}
+}
+
+// judge waits until the peers are gone, ends what is left, and looks at what should not be.
+func (s *stage) judge() {
+	w := s.w
+	w.Wait("the peers to leave", func() bool { return s.peers == 0 })
+	w.Sleep(time.Duration(w.Rand().IntN(100)) * time.Millisecond)
+	if w.Rand().IntN(4) == 0 {
+		return // let Stop find everything as it is
+	}
+	s.over = true
+	s.r.CallFromThread(func() {
+		for _, a := range s.actors {
+			if !a.lost {
+				a.t.ResumeReading()
+				a.t.AbortConnection()
+			}
+		}
+	})
+	w.Wait("all to be lost", func() bool {
+		for _, a := range s.actors {
+			if a.made && !a.lost {
+				return false
+			}
+		}
+		return true
+	})
+	w.Sleep(time.Minute) // for the timers
+	for _, c := range s.timers {
+		if !c.done && !c.cancelled && c.due.Add(30*time.Second).Before(w.Now()) {
+			w.Errorf("a timer due at %v (%v, active %v) was not called until %v", c.due, c.call.Time(), c.call.Active(), w.Now())
+		}
+	}
+	for _, d := range w.Descriptors() {
+		if strings.HasSuffix(d, "stream") {
+			w.Errorf("at rest descriptor %s is open", d)
+		}
+	}
+}
+
+// A link is one connection, as both of its ends know it.
+type link struct {
+	key      uint32
+	a        *actor // the protocol's end; nil until accepted
+	sent     int    // by the peer
+	received int    // by the peer
+	shut     bool   // the peer has half-closed, or closed with nothing unread
+	harsh    bool   // the peer has aborted, or closed with something unread
+}
+
+// pattern is byte i of what one end of a link sends.
+func pattern(key uint32, i int) byte {
+	return byte(uint32(i)*7 + uint32(i>>8)*31 + key*97 + 13)
+}
+
+// fill appends n bytes of the pattern from i on.
+func fill(b []byte, key uint32, i, n int) []byte {
+	for j := range n {
+		b = append(b, pattern(key, i+j))
+	}
+	return b
+}
+
+// matches reports where p differs from the pattern from i on; -1 is nowhere.
+func matches(p []byte, key uint32, i int) int {
+	for j, c := range p {
+		if c != pattern(key, i+j) {
+			return j
+		}
+	}
+	return -1
+}
+
+// fromPeer and fromActor tell the two directions of a link apart.
+const (
+	fromPeer  = 1 << 16
+	fromActor = 1 << 17
+)

@@ -1,0 +1,134 @@
+package sim
+
+// A task is a script, or a reactor in its Run: a coroutine that gives up its turn when it waits. The world resumes it
+// when what it waits for is there.
+
+import (
+	"iter"
+	"time"
+
+	"microhttp/reactor"
+)
+
+type task struct {
+	w       *World
+	name    string
+	reactor *reactor.Reactor // nil for a script
+	next    func() (struct{}, bool)
+	yield   func(struct{}) bool
+
+	what  string        // it waits for this
+	until time.Duration // or for this time
+	ready func() bool   // asks whether it is there; nil if only time counts
+}
+
+// killed is what unwinds a script.
+type killed struct{}
+
+// begin makes the task ready to run f.
+func (t *task) begin(f func()) {
+	t.what = "its turn"
+	t.until = t.w.now
+	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		f()
+	})
+	t.w.tasks = append(t.w.tasks, t)
+}
+
+func (t *task) runnable() bool {
+	return t.until <= t.w.now || t.w.killed || t.ready != nil && t.ready()
+}
+
+// resume gives t its turn.
+func (t *task) resume() {
+	w := t.w
+	w.current = t
+	over := true
+	defer func() { // also when a Goexit in t comes through
+		w.current = nil
+		if over {
+			w.remove(t)
+		}
+	}()
+	_, more := t.next()
+	over = !more
+}
+
+func (w *World) remove(t *task) {
+	for i := range w.tasks {
+		if w.tasks[i] == t {
+			w.tasks = append(w.tasks[:i], w.tasks[i+1:]...)
+			return
+		}
+	}
+}
+
+// park gives up the turn of the current task until ready says so or the time has come.
+func (w *World) park(what string, until time.Duration, ready func() bool) {
+	t := w.current
+	if t == nil {
+		panic("sim: " + what + ": only a script can wait, and the callbacks of a reactor cannot")
+	}
+	if w.killed && t.reactor == nil {
+		panic(killed{}) // it unwinds and waits again in a deferred call
+	}
+	t.what, t.until, t.ready = what, until, ready
+	t.yield(struct{}{})
+	w.happen()
+	if w.killed && t.reactor == nil {
+		panic(killed{})
+	}
+}
+
+// parkScript is park for what only a script may call.
+func (w *World) parkScript(what string, until time.Duration, ready func() bool) {
+	if t := w.current; t != nil && t.reactor != nil {
+		panic("sim: " + what + ": a callback of a reactor must not wait")
+	}
+	w.park(what, until, ready)
+}
+
+// Sleep lets time pass. It is for scripts.
+func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.now+max(d, 0), nil) }
+
+// Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure. It
+// is for scripts.
+func (w *World) Wait(what string, ready func() bool) { w.parkScript(what, never, ready) }
+
+// An event happens at its time: f is called, or what is under way to the socket arrives.
+type event struct {
+	at  time.Duration
+	seq uint64
+	f   func()
+	to  *socket
+}
+
+// later has f called when d has passed.
+func (w *World) later(d time.Duration, f func()) { w.schedule(event{at: w.now + d, f: f}) }
+
+func (w *World) schedule(e event) {
+	w.seq++
+	e.seq = w.seq
+	i := len(w.due)
+	for i > 0 && w.due[i-1].at <= e.at { // the next is last, and equals keep their order
+		i--
+	}
+	w.due = append(w.due, event{})
+	copy(w.due[i+1:], w.due[i:])
+	w.due[i] = e
+}
+
+// happen makes everything happen that is due.
+func (w *World) happen() {
+	for n := len(w.due); n > 0 && w.due[n-1].at <= w.now; n = len(w.due) {
+		e := w.due[n-1]
+		w.due[n-1] = event{}
+		w.due = w.due[:n-1]
+		if e.to != nil {
+			e.to.arrive()
+		} else {
+			e.f()
+		}
+	}
+}
