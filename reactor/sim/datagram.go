@@ -37,6 +37,7 @@ func (w *World) sendTo(s *socket, data []byte, to netip.AddrPort) syscall.Errno 
 	if !to.IsValid() {
 		to = s.to
 	}
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	switch {
 	case !to.IsValid():
 		return syscall.EDESTADDRREQ
@@ -201,9 +202,6 @@ func (s *socket) receive(batch []reactor.Datagram) int {
 		b.Truncated = len(p.data) > len(b.Bytes)
 		b.Bytes = b.Bytes[:copy(b.Bytes, p.data)]
 		b.Addr = p.from
-		if s.to.IsValid() {
-			b.Addr = netip.AddrPort{}
-		}
 		s.poller.lends(b.Bytes)
 	}
 	s.mail = s.mail[n:]
@@ -339,7 +337,7 @@ func (c *PacketConn) WriteToAddrPort(p []byte, to netip.AddrPort) (int, error) {
 		return 0, c.error("write", net.ErrClosed)
 	}
 	c.s.w.note("", "sends", -1, len(p), 0, 0)
-	if errno := c.s.w.sendTo(c.s, p, netip.AddrPortFrom(to.Addr().Unmap(), to.Port())); errno != 0 {
+	if errno := c.s.w.sendTo(c.s, p, to); errno != 0 {
 		return 0, c.error("write", errno)
 	}
 	return len(p), nil

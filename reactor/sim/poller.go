@@ -75,6 +75,7 @@ func (p *poller) closes(s *socket) {
 
 func (p *poller) Poll(events []reactor.Event) (int, error) {
 	w := p.w
+	p.poison()
 	if w.c.RealTime {
 		return p.look(events), nil
 	}
@@ -86,6 +87,7 @@ func (p *poller) Poll(events []reactor.Event) (int, error) {
 
 func (p *poller) Wait(events []reactor.Event, until time.Time) (int, error) {
 	w := p.w
+	p.poison()
 	if w.c.RealTime || w.current == nil {
 		return p.waitReally(events, until), nil
 	}
@@ -162,7 +164,6 @@ func (p *poller) look(events []reactor.Event) int {
 	w := (&system{p.w}).enter()
 	defer w.leaveQuietly()
 	p.woken.Store(false)
-	p.poison()
 	p.found = p.found[:0]
 	for fd := range p.watched {
 		if ready := p.watched[fd].ready(); ready != 0 {
