@@ -5,6 +5,8 @@ package reactor
 
 import (
 	"log"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -272,10 +274,10 @@ var endSteps = [...]func(*Reactor){
 		r.ending = true
 		r.timers.clear()
 		r.sweeps.next = never
-		for p := range r.ports {
+		for _, p := range byFD(r.ports) {
 			p.close()
 		}
-		for a := range r.attempts {
+		for _, a := range byFD(r.attempts) {
 			a.end(ErrShutdown)
 		}
 		r.loseAll(ErrShutdown)
@@ -326,6 +328,14 @@ func (r *Reactor) end() {
 	for ; r.endStep < len(endSteps); r.endStep++ {
 		endSteps[r.endStep](r)
 	}
+}
+
+// byFD lists a set in the order of the descriptors, so that a reactor ends in the same way each time.
+func byFD[D interface {
+	comparable
+	Descriptor
+}](set map[D]struct{}) []D {
+	return slices.SortedFunc(maps.Keys(set), func(a, b D) int { return a.FD() - b.FD() })
 }
 
 // Now is the time of this tick, read at most once in it and so free to call. It is for the loop only, or before Run.
