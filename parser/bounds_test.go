@@ -1,6 +1,8 @@
 package parser
 
 import (
+	"bytes"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -117,11 +119,18 @@ func soil(v reflect.Value) {
 	}
 }
 
+// TestBytesAreLookedAtTwiceAtMost builds the package with its counter of looks, and runs the test that reads it. The counter
+// costs nothing where it is not asked for, so it cannot be there in this build.
+func TestBytesAreLookedAtTwiceAtMost(t *testing.T) {
+	out, err := exec.Command("go", "test", "-tags=parser_looked", "-count=1", "-v", "-run=^TestLookedAtMostTwice$", ".").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestLookedAtMostTwice")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestDrippedBytesAreScannedOnce proves that the work is linear in the bytes of a head that drips in, without counting:
 // before each call the bytes that the parser has scanned already are destroyed, and put back only where the new byte
-// completes the token or the line that they belong to. A parser that looked at them in between would refuse them. So a
-// byte is scanned once, when it comes, and looked at again when its token is complete, at most twice (a value: for the
-// white space at its end, then for its meaning).
+// completes the token or the line that they belong to. A parser that looked at them in between would refuse them.
 func TestDrippedBytesAreScannedOnce(t *testing.T) {
 	head := []byte("GET http://" + strings.Repeat("host.", 20) + ":80/" + strings.Repeat("a%41b", 20) + "?" + strings.Repeat("q=%00&", 20) + " HTTP/1.1\r\n" +
 		"Host: www.example.com:8080\r\n" + "X-" + strings.Repeat("Long", 20) + ": \t " + strings.Repeat("value\t: ", 40) + "\r\n" +

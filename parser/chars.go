@@ -77,51 +77,61 @@ func digits() (unhex, lower [256]byte) {
 	return unhex, lower
 }
 
-// Eight copies of a byte in a word.
-const (
-	ones = 0x0101010101010101
-	high = 0x80 * ones
-	sp   = 0x20 * ones
-	del  = 0x7f * ones
-)
-
 // runEnd returns the index of the first byte in w[i:] that is not of the class, or len(w).
 func runEnd(w []byte, i int, of uint16) int {
+	begin := i
 	for _, c := range w[i:] {
 		if class[c]&of == 0 {
+			looked(1)
 			break
 		}
 		i++
 	}
+	looked(i - begin)
 	return i
 }
 
 // valueEnd returns the index of the first byte in w[i:] that no field value holds, or len(w).
-//
-// In a word, (x - n*ones) &^ x & high marks the bytes below n, if n is at most 0x80; a borrow can mark a byte
-// wrongly, but only above one that is marked rightly, and the lowest mark alone is used. DEL is found as the byte
-// that is below one after it has been cancelled. A tab is marked as well, and then the rest of its word goes through
-// the table: so no byte is looked at more than twice.
 func valueEnd(w []byte, i int) int {
-	for len(w)-i >= 8 {
+	begin := i
+	for ; len(w)-i >= 8; i += 8 {
 		x := binary.LittleEndian.Uint64(w[i:])
-		y := x ^ del
-		marks := ((x-sp)&^x | (y-ones)&^y) & high
-		if marks == 0 {
-			i += 8
+		if suspects(x) == 0 {
 			continue
 		}
-		next := i + 8
-		for i += bits.TrailingZeros64(marks) / 8; i < next; i++ {
-			if class[w[i]]&isValue == 0 {
-				return i
-			}
-		}
-	}
-	for ; i < len(w); i++ {
-		if class[w[i]]&isValue == 0 {
+		if ends := valueEnds(x); ends != 0 {
+			i += bits.TrailingZeros64(ends) / 8
+			looked(i + 1 - begin)
 			return i
 		}
 	}
-	return i
+	looked(i - begin)
+	return runEnd(w, i, isValue)
+}
+
+// Eight copies of a byte in a word.
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+	tab  = '\t' * ones
+	sp   = ' ' * ones
+	del  = 0x7f * ones
+)
+
+// suspects is not zero if x holds a byte below the space, or DEL. For (x - n*ones) &^ x & high marks the bytes below n, if
+// n is at most 0x80; a borrow can mark a byte wrongly, but only above one that is marked rightly. DEL is the byte that is
+// below one when it has been cancelled.
+func suspects(x uint64) uint64 {
+	y := x ^ del
+	return ((x-sp)&^x | (y-ones)&^y) & high
+}
+
+// valueEnds marks exactly the bytes of x that no field value holds: those below the space and DEL, but not the tab. The
+// sums are of seven bits of each byte, so nothing is carried from one byte into the next.
+func valueEnds(x uint64) uint64 {
+	low := x &^ high
+	text := (low + (0x80-' ')*ones) | x
+	notDEL := ((low ^ del) + del) | x
+	notTab := ((low ^ tab) + del) | x
+	return ^(text & notDEL) & notTab & high
 }

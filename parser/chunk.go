@@ -36,6 +36,7 @@ const (
 	equals
 	quote
 	backslash
+	comma    // ends the member of a list; elsewhere as any other byte
 	textByte // the other bytes of a quoted string, 8-bit ones among them
 	cr
 	kinds
@@ -55,7 +56,7 @@ func kindOf() (t [256]uint8) {
 		}
 	}
 	t[' '], t['\t'], t[';'], t['='] = space, space, semicolon, equals
-	t['"'], t['\\'], t['\r'] = quote, backslash, cr
+	t['"'], t['\\'], t[','], t['\r'] = quote, backslash, comma, cr
 	return t
 }
 
@@ -71,11 +72,11 @@ var after = [atSizeLF][kinds]at{
 	atExtToken:   {hexDigit: atExtToken, tokenByte: atExtToken, space: atExtSpace, semicolon: atExtension, cr: atSizeLF},
 	atExtQuoted: {
 		hexDigit: atExtQuoted, tokenByte: atExtQuoted, space: atExtQuoted, semicolon: atExtQuoted, equals: atExtQuoted,
-		textByte: atExtQuoted, backslash: atExtEscape, quote: atExtEnd,
+		comma: atExtQuoted, textByte: atExtQuoted, backslash: atExtEscape, quote: atExtEnd,
 	},
 	atExtEscape: {
 		hexDigit: atExtQuoted, tokenByte: atExtQuoted, space: atExtQuoted, semicolon: atExtQuoted, equals: atExtQuoted,
-		textByte: atExtQuoted, backslash: atExtQuoted, quote: atExtQuoted,
+		comma: atExtQuoted, textByte: atExtQuoted, backslash: atExtQuoted, quote: atExtQuoted,
 	},
 	atExtEnd:   {space: atExtSpace, semicolon: atExtension, cr: atSizeLF},
 	atExtSpace: {space: atExtSpace, semicolon: atExtension},
@@ -88,6 +89,7 @@ const maxSizeDigits = 16
 // chunks reads a chunked body up to the line of its last chunk, and hands on to the trailer section.
 func (p *Parser) chunks(b []byte, h *Head) (Event, int, error) {
 	for i := 0; i < len(b); i++ {
+		looked(1)
 		switch c := b[i]; p.at {
 		case atSizeLF:
 			if c != '\n' {

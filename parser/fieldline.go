@@ -13,21 +13,25 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 	f := lastLine(*lines)
 	for i < len(w) {
 		switch p.at {
-		case atLine:
-			if w[i] == '\r' {
-				i++
-				p.at = atSectionLF
-				continue
-			}
-			if err := p.beginLine(w[i], h); err != nil {
-				return i, err
-			}
-			*lines = append(*lines, Field{Name: Span{Off: uint32(i)}})
-			f = lastLine(*lines)
-			p.at = atName
-			fallthrough
-		case atName:
+		case atLine, atName:
+			begin := i
 			i = runEnd(w, i, isToken)
+			if p.at == atLine {
+				if i == begin && w[i] == '\r' {
+					i++
+					p.at = atSectionLF
+					continue
+				}
+				if i == begin {
+					return i, noLine(w[i])
+				}
+				if len(h.Fields)+len(h.Trailers) >= p.Limits.fieldLines() {
+					return begin, errFieldLines
+				}
+				*lines = append(*lines, Field{Name: Span{Off: uint32(begin)}})
+				f = lastLine(*lines)
+				p.at = atName
+			}
 			if i == len(w) {
 				return i, errMore
 			}
@@ -35,14 +39,16 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 				return i, errFieldName
 			}
 			f.Name.Len = uint32(i) - f.Name.Off
-			f.Known = fieldID(f.Name.In(w))
+			f.Known = fieldID(w[f.Name.Off:i])
 			i++
 			p.at = atSpace
 			fallthrough
 		case atSpace:
+			begin := i
 			for i < len(w) && isSpace(w[i]) {
 				i++
 			}
+			looked(min(i+1, len(w)) - begin)
 			if i == len(w) {
 				return i, errMore
 			}
@@ -65,6 +71,7 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			}
 			fallthrough
 		case atValueLF:
+			looked(1)
 			if w[i] != '\n' {
 				return i, errLineEnd
 			}
@@ -76,6 +83,7 @@ func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
 			i++
 			p.at = atLine
 		default: // atSectionLF
+			looked(1)
 			if w[i] != '\n' {
 				return i, errLineEnd
 			}
@@ -92,15 +100,9 @@ func lastLine(lines []Field) *Field {
 	return &lines[len(lines)-1]
 }
 
-// beginLine decides whether a field line may begin, and with c.
-func (p *Parser) beginLine(c byte, h *Head) *Error {
-	switch {
-	case class[c]&isToken != 0:
-		if len(h.Fields)+len(h.Trailers) >= p.Limits.fieldLines() {
-			return errFieldLines
-		}
-		return nil
-	case isSpace(c):
+// noLine says why no field line begins with c.
+func noLine(c byte) *Error {
+	if isSpace(c) {
 		return errFieldFold
 	}
 	return errFieldName
@@ -108,8 +110,10 @@ func (p *Parser) beginLine(c byte, h *Head) *Error {
 
 // trimEnd moves end back over the white space before it, not beyond begin.
 func trimEnd(w []byte, begin, end int) int {
+	was := end
 	for end > begin && isSpace(w[end-1]) {
 		end--
 	}
+	looked(min(was-end+1, was-begin))
 	return end
 }

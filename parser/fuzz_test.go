@@ -49,8 +49,8 @@ func FuzzIPv6(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		addr, err := netip.ParseAddr(s)
 		want := err == nil && addr.Is6() && addr.Zone() == ""
-		if got := validIPv6([]byte(s)); got != want {
-			t.Errorf("validIPv6(%q) = %v", s, got)
+		if got := ipv6Len([]byte(s)) == len(s); got != want {
+			t.Errorf("ipv6Len(%q) = %v", s, got)
 		}
 	})
 }

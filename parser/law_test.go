@@ -23,10 +23,13 @@ func TestEventsDoNotDependOnSplits(t *testing.T) {
 	}
 }
 
+// garbage are bytes that break something nearly wherever they stand.
+var garbage = []byte("\x00\t\n\r \"%,/:;=@[\\]a1\x7f\x80")
+
 // TestGarbledMessages breaks one byte of each vector at a time, so that errors stand in every place.
 func TestGarbledMessages(t *testing.T) {
 	r := rand.New(rand.NewPCG(splitSeed, 1))
-	garbage := []byte("\x00\t\n\r \"%,/:;=@[\\]a1\x7f\x80")
+
 	for _, v := range loadVectors(t) {
 		for range 8 {
 			m := slices.Clone(v.message)

@@ -1,8 +1,6 @@
 package parser
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // Seven fields decide how a message is framed, whom it is for and what becomes of the connection. Each of their lines
 // is checked when it is complete and leaves marks in a set; when the head ends, the set alone decides, by a table of
@@ -26,6 +24,7 @@ const (
 	seenContinue                     // Expect: 100-continue
 	seenExpectation                  // Expect: something else
 	seenType                         // a Content-Type field
+	seenTypeTwice                    // ... and another that says the same
 	seenContentless                  // the method takes no content: CONNECT, TRACE
 )
 
@@ -115,22 +114,30 @@ func (h *Head) noteHost(v []byte, off uint32) *Error {
 	return nil
 }
 
-// connectionOptions are those that mean something here; the others are for proxies.
-var connectionOptions = [...]struct {
-	name string
-	mark seen
-}{{"close", seenClose}, {"keep-alive", seenKeepAlive}, {"upgrade", seenUpgrade}}
+// The words that mean something in the lists below. Other connection options are for proxies.
+var (
+	wordClose     = wordOf("close")
+	wordKeepAlive = wordOf("keep-alive")
+	wordUpgrade   = wordOf("upgrade")
+	wordContinue  = wordOf("100-continue")
+	wordChunked   = wordOf("chunked")
+)
 
-// noteConnection: a list of tokens (RFC 9110 section 7.6.1).
+// noteConnection: a list of tokens, in which members may be empty (RFC 9110 sections 5.6.1 and 7.6.1).
 func (h *Head) noteConnection(v []byte) *Error {
-	for option := range Tokens(v) {
-		if !ValidFieldName(option) {
+	for i := 0; i <= len(v); i++ {
+		var option word
+		var ok bool
+		option, i, ok = member(v, i)
+		switch {
+		case !ok:
 			return errConnection
-		}
-		for _, o := range connectionOptions {
-			if EqualFold(option, o.name) {
-				h.seen |= o.mark
-			}
+		case option == wordClose:
+			h.seen |= seenClose
+		case option == wordKeepAlive:
+			h.seen |= seenKeepAlive
+		case option == wordUpgrade:
+			h.seen |= seenUpgrade
 		}
 	}
 	return nil
@@ -146,6 +153,7 @@ func (h *Head) noteLength(v []byte) *Error {
 	}
 	n := uint64(0)
 	for _, c := range v {
+		looked(1)
 		if class[c]&isDigit == 0 || n > maxBody/10 {
 			return errLength
 		}
@@ -164,100 +172,116 @@ func (h *Head) noteLength(v []byte) *Error {
 
 // noteExpect: 100-continue is the only expectation there is (RFC 9110 section 10.1.1).
 func (h *Head) noteExpect(v []byte) {
-	for e := range Tokens(v) {
-		if EqualFold(e, "100-continue") {
-			h.seen |= seenContinue
-		} else {
+	for i := 0; i <= len(v); i++ {
+		var expectation word
+		var ok bool
+		expectation, i, ok = member(v, i)
+		switch {
+		case !ok || expectation != wordContinue && expectation != word{}:
 			h.seen |= seenExpectation
+			return
+		case expectation == wordContinue:
+			h.seen |= seenContinue
 		}
 	}
 }
 
-// noteType: several lines that agree are one; if they differ, nobody knows what the body is.
+// noteType: two lines that agree are one, as when a proxy adds what is there. If they differ, nobody knows what the body
+// is; and more than two nobody sends (RFC 9110 section 8.3).
 func (h *Head) noteType(b []byte, s Span) *Error {
-	if !h.has(seenType) {
+	switch {
+	case !h.has(seenType):
 		h.seen |= seenType
 		h.kind = s
 		return nil
+	case h.has(seenTypeTwice) || s.Len != h.kind.Len:
+		return errContentType
 	}
+	looked(2 * int(s.Len))
 	if !bytes.Equal(h.kind.In(b), s.In(b)) {
 		return errContentType
 	}
+	h.seen |= seenTypeTwice
 	return nil
 }
 
-// noteCoding: transfer-coding *( "," transfer-coding ), with no member empty, chunked once, last and without
-// parameters (RFC 9112 sections 6.1 and 7). The line may continue an earlier one.
+// The places in a list of transfer codings.
+const (
+	atCoding      at = iota + 1 // before a name
+	atCodingName                // in it
+	atCodingSpace               // white space behind it
+	atParameter                 // behind a semicolon
+	atParName                   // in a parameter's name
+	atParNameEnd                // white space behind it
+	atParEquals                 // behind the equals sign
+	atParToken                  // in a value
+	atParQuoted                 // in a quoted value
+	atParEscape                 // behind a backslash in it
+	atParEnd                    // behind a value
+	codingPlaces
+)
+
+// afterCoding names the place that follows a place and a kind of byte, as the table of a chunk's line does: transfer-coding
+// *( OWS "," OWS transfer-coding ), where a coding is a token and perhaps parameters (RFC 9110 section 10.1.4).
+var afterCoding = [codingPlaces][kinds]at{
+	atCoding:      {space: atCoding, hexDigit: atCodingName, tokenByte: atCodingName},
+	atCodingName:  {hexDigit: atCodingName, tokenByte: atCodingName, space: atCodingSpace, semicolon: atParameter, comma: atCoding},
+	atCodingSpace: {space: atCodingSpace, semicolon: atParameter, comma: atCoding},
+	atParameter:   {space: atParameter, hexDigit: atParName, tokenByte: atParName},
+	atParName:     {hexDigit: atParName, tokenByte: atParName, space: atParNameEnd, equals: atParEquals},
+	atParNameEnd:  {space: atParNameEnd, equals: atParEquals},
+	atParEquals:   {space: atParEquals, hexDigit: atParToken, tokenByte: atParToken, quote: atParQuoted},
+	atParToken:    {hexDigit: atParToken, tokenByte: atParToken, space: atParEnd, semicolon: atParameter, comma: atCoding},
+	atParQuoted: {
+		hexDigit: atParQuoted, tokenByte: atParQuoted, space: atParQuoted, semicolon: atParQuoted, equals: atParQuoted,
+		comma: atParQuoted, textByte: atParQuoted, backslash: atParEscape, quote: atParEnd,
+	},
+	atParEscape: {
+		hexDigit: atParQuoted, tokenByte: atParQuoted, space: atParQuoted, semicolon: atParQuoted, equals: atParQuoted,
+		comma: atParQuoted, textByte: atParQuoted, backslash: atParQuoted, quote: atParQuoted,
+	},
+	atParEnd: {space: atParEnd, semicolon: atParameter, comma: atCoding},
+}
+
+// noteCoding: no coding may be missing, and chunked comes once, last and without parameters (RFC 9112 sections 6.1 and 7).
+// The line may continue an earlier one.
 func (h *Head) noteCoding(v []byte) *Error {
 	h.seen |= seenCoding
-	for {
-		name, rest := cutToken(v)
-		if len(name) == 0 {
+	place := atCoding
+	var name word
+	for _, c := range v {
+		looked(1)
+		was := place
+		switch place = afterCoding[was][kind[c]]; {
+		case place == atError:
 			return errCoding
-		}
-		rest, parameters, ok := cutParameters(rest)
-		if !ok || len(rest) > 0 && rest[0] != ',' {
+		case place == atCodingName:
+			name.add(c)
+		case place == atParameter && name == wordChunked:
 			return errCoding
-		}
-		switch chunked := EqualFold(name, "chunked"); {
-		case h.has(seenChunked):
-			return errCodingFinal
-		case chunked && parameters:
-			return errCoding
-		case chunked:
-			h.seen |= seenChunked
-		default:
-			h.seen |= seenUnknown
-		}
-		if len(rest) == 0 {
-			return nil
-		}
-		v = trim(rest[1:])
-	}
-}
-
-// cutParameters cuts *( OWS ";" OWS token BWS "=" BWS ( token / quoted-string ) ) OWS off the beginning of v.
-func cutParameters(v []byte) (rest []byte, some, ok bool) {
-	for {
-		v = trim(v)
-		if len(v) == 0 || v[0] != ';' {
-			return v, some, true
-		}
-		some = true
-		name, rest := cutToken(trim(v[1:]))
-		rest = trim(rest)
-		if len(name) == 0 || len(rest) == 0 || rest[0] != '=' {
-			return nil, some, false
-		}
-		rest = trim(rest[1:])
-		value, after := cutToken(rest)
-		if len(value) == 0 {
-			if after, ok = cutQuoted(rest); !ok {
-				return nil, some, false
+		case place == atCoding && was != atCoding:
+			if err := h.endCoding(name); err != nil {
+				return err
 			}
-		}
-		v = after
-	}
-}
-
-// cutToken cuts a token off the beginning of v; it is empty if there is none.
-func cutToken(v []byte) (token, rest []byte) {
-	n := runEnd(v, 0, isToken)
-	return v[:n], v[n:]
-}
-
-// cutQuoted cuts a quoted string off the beginning of v (RFC 9110 section 5.6.4).
-func cutQuoted(v []byte) (rest []byte, ok bool) {
-	if len(v) == 0 || v[0] != '"' {
-		return nil, false
-	}
-	for i := 1; i < len(v); i++ {
-		switch v[i] {
-		case '"':
-			return v[i+1:], true
-		case '\\':
-			i++
+			name = word{}
 		}
 	}
-	return nil, false
+	switch place {
+	case atCodingName, atCodingSpace, atParToken, atParEnd:
+		return h.endCoding(name)
+	}
+	return errCoding
+}
+
+// endCoding takes a whole coding.
+func (h *Head) endCoding(name word) *Error {
+	switch {
+	case h.has(seenChunked):
+		return errCodingFinal
+	case name == wordChunked:
+		h.seen |= seenChunked
+	default:
+		h.seen |= seenUnknown
+	}
+	return nil
 }

@@ -11,12 +11,13 @@
 //     state machine that goes over the bytes once, in order, and can stop and resume between any two of them. An
 //     error is reported as soon as the byte that makes it certain has been seen.
 //   - The work is linear in the bytes, however they drip in: a byte is scanned once, when it comes, and looked at again
-//     only when the token or line that it belongs to is complete.
+//     only when the token or line that it belongs to is complete. That makes at most two looks at each, on the average
+//     of the bytes that have come so far, and a test counts them.
 //   - No byte outside the given slice is read.
 //
 // The files: parser.go is the outermost machine, requestline.go and fieldline.go scan a head, meaning.go decides what
 // its fields mean for framing and connection, chunk.go scans a chunked body; uri.go, chars.go and names.go hold
-// what these share, wire.go what other packages need.
+// what these share, word.go too; wire.go holds what other packages need.
 package parser
 
 // A message has parts that follow each other: head, then a body of known length or in chunks, then the trailer

@@ -37,6 +37,7 @@ const (
 // an idle connection holds none of it.
 func (p *Parser) blankLines(b []byte) (int, *Error) {
 	for i, c := range b {
+		looked(1)
 		switch {
 		case p.at == atBlankLF && c == '\n':
 			p.at = atStart
@@ -71,6 +72,7 @@ func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
 		}
 	}
 	if p.at == atVersion && isHTTP11(w[i:]) {
+		looked(versionLen)
 		h.Minor = 1
 		i += versionLen
 	} else if i, err = p.version(w, i, h); err != nil {
@@ -104,6 +106,7 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 		if i == len(w) {
 			return i, errMore
 		}
+		looked(1)
 		if err := p.beginTarget(w[i], i, h); err != nil {
 			return i, err
 		}
@@ -113,6 +116,8 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 	for {
 		if run := runs[p.at]; run != 0 {
 			i = runEnd(t, i, run)
+		} else if i < len(w) {
+			looked(1)
 		}
 		switch {
 		case i == len(w):
@@ -158,7 +163,9 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 			return errTarget
 		}
 	case atScheme:
-		if s := w[h.Target.Off:i]; c != ':' || !EqualFold(s, "http") && !EqualFold(s, "https") {
+		s := w[h.Target.Off:i]
+		looked(len(s))
+		if c != ':' || !EqualFold(s, "http") && !EqualFold(s, "https") {
 			return errTargetScheme
 		} else if len(s) == len("https") {
 			h.HTTPS = true
@@ -196,6 +203,7 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 		if class[c]&isHex == 0 {
 			return errTargetEscape
 		}
+		looked(1)
 		if p.at == atPathHex2 && unsafeInPath(unhex[w[i-1]]<<4|unhex[c]) {
 			return errTargetControl
 		}
@@ -296,6 +304,7 @@ func (p *Parser) version(w []byte, i int, h *Head) (int, *Error) {
 
 // versionByte takes the last byte of v, the version as far as it has come.
 func versionByte(v []byte, h *Head) *Error {
+	looked(1)
 	last := len(v) - 1
 	switch want, c := versionForm[last], v[last]; {
 	case want == 'd' && class[c]&isDigit != 0:
@@ -303,9 +312,11 @@ func versionByte(v []byte, h *Head) *Error {
 		return errLineEnd
 	case want != c:
 		return errVersion
-	case want == '\r' && v[majorAt] != '1':
-		return errVersionMajor
 	case want == '\r':
+		looked(2)
+		if v[majorAt] != '1' {
+			return errVersionMajor
+		}
 		h.Minor = v[minorAt] - '0'
 	}
 	return nil
