@@ -307,7 +307,10 @@ func versionByte(v []byte, h *Head) *Error {
 	looked(1)
 	last := len(v) - 1
 	switch want, c := versionForm[last], v[last]; {
-	case want == 'd' && class[c]&isDigit != 0:
+	case want == 'd':
+		if class[c]&isDigit == 0 {
+			return errVersion
+		}
 	case want == '\n' && c != '\n':
 		return errLineEnd
 	case want != c:
