@@ -146,6 +146,10 @@ func (t *transport) unsent() int {
 	return len(t.out.B) - t.sent
 }
 
+// Unsent is what all connections of this reactor hold back together: accepted output that no socket has taken, without
+// what is still gathered for the read that is being handled. It is for the loop.
+func (r *Reactor) Unsent() int { return r.unsent }
+
 // push sends what is gathered for t.
 func (t *transport) push() {
 	if g := &t.r.out; len(g.buf) > 0 {
@@ -253,13 +257,19 @@ func (t *transport) sendQueued() {
 	}
 	if p := t.out.B[t.sent:]; len(p) > 0 {
 		n := t.write(p)
-		t.sent += n
+		t.took(n)
 		if n < len(p) {
 			t.hold(n > 0)
 			return
 		}
 	}
 	t.release()
+}
+
+// took notes that the socket has taken n bytes of the connection's own buffer.
+func (t *transport) took(n int) {
+	t.sent += n
+	t.r.unsent -= n
 }
 
 // write is one write(2). It dooms the connection when that fails.
@@ -307,6 +317,7 @@ func (t *transport) keep(p []byte) {
 		t.doom(ErrWriteBound)
 		return
 	}
+	t.r.unsent += len(p)
 	if t.out != nil && behind(t.out.B, p) {
 		t.out.B = t.out.B[:len(t.out.B)+len(p)]
 		return
@@ -334,6 +345,7 @@ func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 // release gives the connection's own buffer back.
 func (t *transport) release() {
 	if t.out != nil {
+		t.r.unsent -= len(t.out.B) - t.sent
 		if cap(t.out.B) <= outputKeep {
 			outputs.Put(t.out)
 		}

@@ -69,6 +69,9 @@ func TestPartialWrites(t *testing.T) {
 				if more = len(rest) > 0; more {
 					piece()
 				}
+				if n := l.Unsent(); n != rec.Buffered() {
+					t.Errorf("%d bytes unsent in all, and %d of the one connection", n, rec.Buffered())
+				}
 			})
 		}
 		l.do(rec.CloseWrite)
@@ -77,6 +80,11 @@ func TestPartialWrites(t *testing.T) {
 		}
 		conn.Close()
 		rec.reason(l)
+		l.do(func() {
+			if n := l.Unsent(); n != 0 {
+				t.Errorf("%d bytes unsent and no connection", n)
+			}
+		})
 	})
 }
 

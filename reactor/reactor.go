@@ -86,6 +86,7 @@ type Reactor struct {
 	in        []byte     // what a read fills and DataReceived is lent
 	datagrams *datagrams // the same for UDP; nil until there is a port
 	out       gathered
+	unsent    int            // what the connections' own buffers hold, all together
 	pieces    [][]byte       // of a WriteSequence
 	touched   batch[settler] // whose output goes out at the end of the tick
 	ended     batch[ending]  // connections to bury at the end of the tick

@@ -62,7 +62,7 @@ func (t *transport) sendFiles() bool {
 		q := &c.files[0]
 		if q.before > 0 {
 			n := t.write(t.out.B[t.sent : t.sent+q.before])
-			t.sent += n
+			t.took(n)
 			q.before -= n
 			if q.before > 0 {
 				t.hold(n > 0)
