@@ -91,6 +91,9 @@ func (c *conn) refuse(x *exchange, err *parser.Error) {
 	body := strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
 	b := append(c.t.AvailableBuffer(), statusLines[err.Status]...)
 	b = c.w.appendDate(b)
+	if err.Status == 503 {
+		b = append(b, "Retry-After: 1\r\n"...)
+	}
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n\r\n"...)

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"time"
-
 	"microhttp/parser"
 	"microhttp/reactor"
 
@@ -28,6 +26,10 @@ type conn struct {
 	prev *conn                      // in the worker's ring
 	next *conn
 
+	ends   int64 // when the phase does, on the worker's clock; 0 is never
+	behind int64 // when the peer falls behind the least data rate, unless more comes
+	held   int   // what this connection was last counted to hold: see memory.go
+
 	state   state
 	phase   phase
 	begun   bool // cur has its whole head: its body is arriving
@@ -37,6 +39,7 @@ type conn struct {
 	eof     bool // the peer has half-closed
 	bye     bool // the answer just given was the last one
 	asked   bool // … and the peer had asked for that
+	cut     bool // it is being reset
 	drained int  // bytes thrown away while draining
 }
 
@@ -50,50 +53,23 @@ const (
 	gone
 )
 
-// phase is what the connection's one timeout is for.
-type phase uint8
-
-const (
-	phaseNew   phase = iota // the first byte of a new connection
-	phaseIdle               // the first byte of a further request
-	phaseHead               // the rest of a head
-	phaseBody               // the rest of a body
-	phaseOwed               // nothing: it is not the peer's turn
-	phaseDrain              // the peer's end, behind the last answer
-	phases
-)
-
-const (
-	// highWater and lowWater are the unsent output of a connection at which nothing
-	// further is produced for it, and at which that begins again.
-	highWater = 64 << 10
-	lowWater  = 16 << 10
-	// maxGathered is the output of one batch of requests beyond which the rest of
-	// the batch waits for the flush to show whether the peer reads at all.
-	maxGathered = 256 << 10
-	// maxPipelined is the input that is kept while an answer is owed; beyond it
-	// reading pauses.
-	maxPipelined = 64 << 10
-	// lingerTime and lingerBytes bound how long a connection goes on reading after
-	// its last answer, so that a peer that still sends gets to read that answer
-	// instead of a reset (RFC 9112, 9.6).
-	lingerTime  = 5 * time.Second
-	lingerBytes = 64 << 20
-)
+// maxGathered is the output of one batch of requests beyond which the rest of the batch
+// waits for the flush to show whether the peer reads at all.
+const maxGathered = 256 << 10
 
 // ConnectionMade implements reactor.Protocol.
 func (c *conn) ConnectionMade(t reactor.Transport) {
 	c.t = t
 	c.w.add(c)
 	t.RegisterProducer(c)
-	c.setTimeout(phaseNew)
+	c.begin()
 }
 
 // DataReceived implements reactor.Protocol.
 func (c *conn) DataReceived(p []byte) {
 	switch {
 	case c.state == draining:
-		if c.drained += len(p); c.drained > lingerBytes {
+		if c.drained += len(p); c.drained > c.w.srv.conf.linger {
 			c.leave()
 		}
 		return
@@ -109,6 +85,9 @@ func (c *conn) DataReceived(p []byte) {
 		c.consumeKept()
 	}
 	c.settle()
+	if c.phase == phaseHead || c.phase == phaseBody {
+		c.credit(len(p))
+	}
 }
 
 // consume parses and serves what b holds and returns how much of it is done with.
@@ -155,13 +134,10 @@ func (c *conn) beginRequest(x *exchange, head []byte, more int) {
 	c.begun = true
 	x.req.conn = c
 	x.req.raw = head
-	h := &x.req.head
-	if h.Expect100 && more == 0 && h.HasBody() {
-		c.t.Write(continueLine)
+	if x.req.head.Expect100 && more == 0 {
+		c.awaited(x)
 	}
 }
-
-var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // hold keeps a request for which more must arrive: it becomes the connection's, with
 // copies of what the read buffer lent.
@@ -181,6 +157,7 @@ func (c *conn) hold(x *exchange) {
 // the handler wanted.
 func (c *conn) serve(x *exchange) {
 	x.req.received = c.w.loop.Now()
+	c.phase = phaseServed
 	broken := false
 	switch h := &x.req.head; {
 	case h.MethodID == parser.MethodConnect:
@@ -199,18 +176,29 @@ func (c *conn) serve(x *exchange) {
 			c.abort() // ConnectionLost finds out who has x
 		}
 	case x.aborted:
-		c.own(x) // and drop it: who knows who still refers to it
-		c.cur = nil
-		x.finish(ErrPanic)
-		c.abort()
+		c.drop(x)
 	default:
 		c.answer(x)
 		c.conclude(x)
-		if c.cur == x {
-			c.cur = nil
-		}
-		c.w.release(x)
+		c.letGo(x)
 	}
+}
+
+// drop breaks the connection off because of x, which is not used again: who knows who
+// still refers to it.
+func (c *conn) drop(x *exchange) {
+	c.own(x)
+	c.cur = nil
+	x.finish(ErrPanic)
+	c.abort()
+}
+
+// letGo gives x back to the loop.
+func (c *conn) letGo(x *exchange) {
+	if c.cur == x {
+		c.cur = nil
+	}
+	c.w.release(x)
 }
 
 // own makes x the connection's, and no longer the loop's to use again.
@@ -274,19 +262,24 @@ func (c *conn) settle() {
 	}
 	busy := c.state == answering || c.stalled()
 	switch {
+	case c.state == answering && c.cur.pending:
+		c.enter(phasePending)
 	case busy:
-		c.setTimeout(phaseOwed)
+		c.enter(phaseOwed)
 	case c.eof:
 		c.endOfInput()
 		return
 	case c.begun:
-		c.setTimeout(phaseBody)
+		c.enter(phaseBody)
 	case c.in != nil || c.cur != nil:
-		c.setTimeout(phaseHead)
+		c.enter(phaseHead)
 	default:
-		c.setTimeout(phaseIdle)
+		c.enter(phaseIdle)
 	}
-	if pause := busy && c.in != nil && len(c.in.B) >= maxPipelined; pause != c.paused {
+	if c.in != nil || c.cur != nil || c.held > 0 {
+		c.recount()
+	}
+	if pause := busy && c.in != nil && len(c.in.B) >= c.w.srv.conf.pipelined; pause != c.paused {
 		c.paused = pause
 		if pause {
 			c.t.PauseReading()
@@ -296,28 +289,14 @@ func (c *conn) settle() {
 	}
 }
 
-// setTimeout enters a phase. Only an idle connection's time begins anew each time;
-// a peer that drips bytes gains nothing.
-func (c *conn) setTimeout(ph phase) {
-	if ph == c.phase && ph != phaseIdle && ph != phaseNew {
-		return
-	}
-	if ph == phaseHead && c.phase == phaseNew {
-		c.phase = ph // its time began with the connection
-		return
-	}
-	c.phase = ph
-	d := c.w.srv.conf.timeouts[ph]
-	if c.w.closing && (ph <= phaseIdle || ph == phaseDrain) {
-		d = shutdownGrace
-	}
-	c.t.SetTimeout(d)
-}
+// inputs is the pool of the buffers for input. It has only those: the pool of bodies hands
+// out larger ones than a few bytes of a head should hold.
+var inputs bytebufferpool.Pool
 
 // keepInput keeps bytes that came while nothing may be parsed.
 func (c *conn) keepInput(p []byte) {
 	if c.in == nil {
-		c.in = bytebufferpool.Get()
+		c.in = inputs.Get()
 	}
 	c.in.B = append(c.in.B, p...)
 	c.settle()
@@ -326,7 +305,7 @@ func (c *conn) keepInput(p []byte) {
 // keepRest keeps what consume left of a read.
 func (c *conn) keepRest(b []byte, n int) {
 	if n < len(b) && c.state <= answering {
-		c.in = bytebufferpool.Get()
+		c.in = inputs.Get()
 		c.in.B = append(c.in.B, b[n:]...)
 		return
 	}
@@ -340,7 +319,9 @@ func (c *conn) consumeKept() {
 	b := c.in.B
 	n := c.consume(b)
 	if n < len(b) && c.state <= answering {
-		c.in.B = b[:copy(b, b[n:])]
+		if n > 0 {
+			c.in.B = b[:copy(b, b[n:])]
+		}
 		return
 	}
 	if n < len(b) {
@@ -351,7 +332,7 @@ func (c *conn) consumeKept() {
 
 func (c *conn) dropInput() {
 	if c.in != nil {
-		bytebufferpool.Put(c.in)
+		inputs.Put(c.in)
 		c.in = nil
 	}
 }
@@ -388,6 +369,7 @@ func (c *conn) gathered() {
 		c.waiting = true
 		c.w.loop.CallFromThread(c.recheck)
 	}
+	c.w.checkHeld()
 }
 
 // recheck ends the wait that gathered began, once a flush has shown whether the peer
@@ -395,7 +377,7 @@ func (c *conn) gathered() {
 func (c *conn) recheck() {
 	switch {
 	case c.state == gone:
-	case !c.choked && c.t.Buffered() > highWater:
+	case !c.choked && c.t.Buffered() > c.w.srv.conf.unsent:
 		c.w.loop.CallFromThread(c.recheck)
 	default:
 		c.waiting = false

@@ -358,13 +358,19 @@ func TestWhichTimeoutRuns(t *testing.T) {
 		{[]string{"G", get[1:]}, idle},
 		{[]string{get + "G"}, head},
 		{[]string{get, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"}, body},
-		{[]string{"GET /later HTTP/1.1\r\nHost: a\r\n\r\n"}, 0},
+		{[]string{"GET /later HTTP/1.1\r\nHost: a\r\n\r\n"}, 5 * time.Minute},
+		{[]string{"GET /blocking HTTP/1.1\r\nHost: a\r\n\r\n"}, 0},
+		{[]string{"\r\n"}, head}, // empty lines gain no time
+		{[]string{get, "\r\n"}, idle},
 	} {
 		p, m := inMemory(t, func(w *Response, r *Request) {
-			if r.Path() == "/later" {
+			switch r.Path() {
+			case "/later":
 				w.Later()
+			case "/blocking":
+				Blocking(HandlerFunc(hello)).Serve(w, r)
 			}
-		})
+		}, func(s *Server) { s.MinDataRate = -1 })
 		for _, piece := range c.pieces {
 			p.DataReceived([]byte(piece))
 		}

@@ -5,10 +5,12 @@ import "microhttp/parser"
 // Every way in which a connection ends. Only the transport's ConnectionLost ends it
 // in fact; what stands before it here decides how the peer gets to know.
 
-// errTimeout and errCutShort are refusals that the parser cannot know of.
+// Refusals that the parser cannot know of.
 var (
-	errTimeout  = &parser.Error{Status: 408, Reason: "the request took too long to arrive"}
-	errCutShort = &parser.Error{Status: 400, Reason: "the connection ended within the request"}
+	errTimeout    = &parser.Error{Status: 408, Reason: "the request took too long to arrive"}
+	errTooSlow    = &parser.Error{Status: 408, Reason: "the request arrives too slowly"}
+	errCutShort   = &parser.Error{Status: 400, Reason: "the connection ended within the request"}
+	errOverloaded = &parser.Error{Status: 503, Reason: "the server holds too much, and this connection the most"}
 )
 
 // sayGoodbye ends the connection behind its last answer. A peer that asked for the
@@ -32,12 +34,17 @@ func (c *conn) linger() {
 		c.leave()
 		return
 	}
+	if c.w.srv.conf.linger == 0 || c.w.srv.conf.timeouts[phaseDrain] == 0 {
+		c.leave()
+		return
+	}
 	c.state = draining
+	c.recount()
 	if c.paused {
 		c.paused = false
 		c.t.ResumeReading()
 	}
-	c.setTimeout(phaseDrain)
+	c.enter(phaseDrain)
 	c.t.CloseWrite()
 }
 
@@ -46,13 +53,15 @@ func (c *conn) leave() {
 	c.state = leaving
 	c.dropInput()
 	c.dropRequest()
+	c.recount()
 	c.t.LoseConnection()
 }
 
 // abort resets the connection.
 func (c *conn) abort() {
-	c.state, c.bye = leaving, false
+	c.state, c.bye, c.cut = leaving, false, true
 	c.dropInput()
+	c.recount()
 	c.t.AbortConnection()
 }
 
@@ -87,28 +96,17 @@ func (c *conn) endOfInput() {
 	c.leave()
 }
 
-// TimeoutConnection implements reactor.TimeoutHandler.
-func (c *conn) TimeoutConnection() {
-	switch {
-	case c.state == draining && c.t.Buffered() > 0:
-		c.t.SetTimeout(lingerTime) // the peer still reads: SendTimeout watches that
-	case c.state == reading && (c.phase == phaseHead || c.phase == phaseBody):
-		c.refuse(c.cur, errTimeout)
-	case c.state <= draining:
-		c.leave() // it has sent nothing since the last answer, or has had it
-	}
-}
-
 // ConnectionLost implements reactor.Protocol.
 func (c *conn) ConnectionLost(error) {
 	c.state = gone
 	c.w.remove(c)
 	c.dropInput()
 	x := c.cur
+	c.cur = nil
+	c.recount()
 	if x == nil {
 		return
 	}
-	c.cur = nil
 	switch {
 	case !x.detached:
 		c.w.release(x) // it was still arriving

@@ -24,6 +24,9 @@ var (
 	ErrPanic = errors.New("server: the handler panicked")
 	// ErrStreamClosed says that a Stream was written to after its Close.
 	ErrStreamClosed = errors.New("server: stream closed")
+	// ErrNoTrailers says that a Stream's peer gets no trailer fields: it did not say that
+	// it keeps them, or the stream is not chunked.
+	ErrNoTrailers = errors.New("server: the peer takes no trailers")
 	// ErrContentLength says that a Stream was given more or fewer bytes than the
 	// Content-Length that the handler declared.
 	ErrContentLength = errors.New("server: body does not agree with Content-Length")

@@ -21,11 +21,14 @@ type exchange struct {
 	res Response
 
 	detached bool          // the answer is owed: the handler took a Pending or a Stream, or blocks elsewhere
+	pending  bool          // … by a Pending
 	offLoop  bool          // a Blocking handler runs
+	headOnly bool          // ServeHead runs
 	aborted  bool          // the handler panicked: no answer, no connection
 	claim    atomic.Uint32 // see above: unclaimed or claimed
 	gone     atomic.Bool   // the peer was lost while somebody else held the claim
 	headBuf  []byte        // the head, while its body is still arriving
+	held     int           // what it was counted to hold when it was detached
 	live     *Stream       // the stream, once its head is written; loop only
 	next     *exchange     // in the loop's list of spare ones
 }
@@ -47,14 +50,18 @@ func (x *exchange) recycle() {
 	x.req.reset()
 	x.res.recycle()
 	x.headBuf = x.headBuf[:0]
-	x.detached, x.offLoop, x.aborted = false, false, false
+	x.detached, x.pending, x.offLoop, x.aborted = false, false, false, false
 }
 
 // detach cuts x off the connection's buffers. Loop only, within the handler.
 func (x *exchange) detach() {
 	if !x.detached {
+		if x.headOnly {
+			panic("server: ServeHead must answer at once, or leave the answer to Serve")
+		}
 		x.detached = true
 		x.req.detach()
+		x.held = len(x.req.raw) + len(x.req.body)
 	}
 }
 

@@ -5,21 +5,22 @@ type Pending struct{ x *exchange }
 
 // Later tells the server that the answer is not made yet when the handler returns.
 // Call it on the loop, within the handler. From then on w and r belong to whoever
-// answers: the handler must not touch w any more. Whoever never answers holds the
-// connection until the peer ends it.
+// answers: the handler must not touch w any more. Whoever has not answered within
+// Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
 func (w *Response) Later() *Pending {
 	w.x.req.lent()
 	if w.x.offLoop {
 		panic("server: Later in a Blocking handler, which may simply take its time")
 	}
 	w.x.detach()
+	w.x.pending = true
 	return &Pending{w.x}
 }
 
 // Answer gives the answer: it calls fill, which fills w, in the goroutine that
 // calls Answer, and hands the result to the loop. It may be called from any
 // goroutine and by several; only the first has its fill called. The others get
-// ErrAnswered; all get ErrPeerGone when the connection was lost before, and
+// ErrAnswered, as all do when PendingTimeout has passed; all get ErrPeerGone when the connection was lost before, and
 // ErrServerClosed when the server has stopped.
 //
 // A panic in fill is handled as one in a handler. A Stream cannot be taken in fill.
@@ -34,3 +35,17 @@ func (p *Pending) Answer(fill func(w *Response)) error {
 
 // Request is the request that the answer is for. It belongs to whoever answers.
 func (p *Pending) Request() *Request { return &p.x.req }
+
+// answerForPending gives the answer that nobody gave in time, unless somebody is just
+// about to.
+func (c *conn) answerForPending() {
+	x := c.cur
+	if x.take() != nil {
+		return
+	}
+	c.w.srv.log.Warn().Str("method", x.req.Method()).Str("pattern", x.req.pattern).
+		Msg("a Pending was not answered in time")
+	x.res.Reset()
+	x.res.Error(503)
+	c.complete(x)
+}

@@ -33,7 +33,9 @@ func (s *Server) logPanic(v any, stack []byte) {
 }
 
 // logRefused writes the one line that a refused request leaves.
-func (c *conn) logRefused(err *parser.Error) {
-	c.w.srv.log.Info().Int("status", err.Status).Str("reason", err.Reason).
+func (c *conn) logRefused(err *parser.Error) { c.logRefusal(err.Status, err.Reason) }
+
+func (c *conn) logRefusal(status int, reason string) {
+	c.w.srv.log.Info().Int("status", status).Str("reason", reason).
 		Stringer("remote", c.t.RemoteAddr()).Msg("request refused")
 }

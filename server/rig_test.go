@@ -91,9 +91,16 @@ func dial(t testing.TB, addr netip.AddrPort) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return wrap(t, c)
+}
+
+func wrap(t testing.TB, c *net.TCPConn) *peer {
 	c.SetDeadline(time.Now().Add(patience))
 	return &peer{c, t, bufio.NewReader(c)}
 }
+
+// errDeadline is the end of a wait for the server to say something.
+var errDeadline = os.ErrDeadlineExceeded
 
 func (p *peer) send(format string, args ...any) {
 	p.t.Helper()
@@ -174,7 +181,7 @@ func (m *memory) RemoteAddr() netip.AddrPort          { return netip.AddrPort{} 
 func (m *memory) Reactor() *reactor.Reactor           { return m.loop }
 
 // inMemory makes a connection of a server that serves h.
-func inMemory(t testing.TB, h HandlerFunc) (reactor.Protocol, *memory) {
+func inMemory(t testing.TB, h HandlerFunc, options ...func(*Server)) (reactor.Protocol, *memory) {
 	t.Helper()
 	loop, err := reactor.New(reactor.Config{})
 	if err != nil {
@@ -183,6 +190,9 @@ func inMemory(t testing.TB, h HandlerFunc) (reactor.Protocol, *memory) {
 	t.Cleanup(func() { loop.Close() })
 	nop := zerolog.Nop()
 	s := &Server{Handler: h, Logger: &nop}
+	for _, o := range options {
+		o(s)
+	}
 	m := &memory{loop: loop, scratch: make([]byte, 0, 64<<10)}
 	p := s.Factory(loop).BuildProtocol(netip.AddrPort{})
 	p.ConnectionMade(m)

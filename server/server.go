@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 
@@ -30,7 +29,7 @@ func (f HandlerFunc) Serve(w *Response, r *Request) { f(w, r) }
 
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
 // the defaults named below, which are safe in production. Zero means the default; a
-// negative duration or MaxBodyBytes means no limit. Fields must not be changed once
+// negative duration or MaxBodyBytes means no limit, where nothing else is said. Fields must not be changed once
 // Listen, ListenAndServe or Factory was called.
 type Server struct {
 	// Addr is the TCP address to listen on, "host:port"; "" is ":http".
@@ -48,9 +47,40 @@ type Server struct {
 	MaxHeaderFields int
 	// MaxTargetBytes bounds the request target. Beyond it 414. Default 8 KiB.
 	MaxTargetBytes int
+	// MaxBlankLines bounds the empty lines before a request line. Beyond it 400.
+	// Default 4; negative allows none.
+	MaxBlankLines int
 	// MaxBodyBytes bounds a request body, which is buffered as it arrives. Beyond
 	// it 413. Default 8 MiB.
 	MaxBodyBytes int64
+	// MaxChunkExtensionBytes bounds the chunk extensions of a whole body. Beyond it
+	// 413. Default 4 KiB.
+	MaxChunkExtensionBytes int
+	// MaxTrailerBytes bounds the trailer section of a body. Beyond it 431. Default
+	// 8 KiB.
+	MaxTrailerBytes int
+	// MaxPipelinedBytes is the input at which a connection is no longer read from
+	// while an answer is owed on it. Default 64 KiB.
+	MaxPipelinedBytes int
+	// MaxUnsentBytes is the output that waits for a peer at which nothing further is
+	// made for it; that goes on when a quarter is left. A Stream on the loop whose
+	// handler does not ask Full gets ErrUnsentBound at 64 times as much. Default
+	// 64 KiB. (A Factory leaves the first of these to the TCPOptions of its port.)
+	MaxUnsentBytes int
+	// MaxBufferedBytes bounds all that the server holds for its connections: input
+	// that is kept, bodies, unsent output. Each loop has an equal share. Beyond it the
+	// connections of the loop that hold the most are ended, one that is still sending
+	// its request with 503, and those that hold little go on. Default 256 MiB;
+	// negative is no bound.
+	MaxBufferedBytes int64
+
+	// MaxConns bounds the connections that are open. Those beyond it are answered
+	// with 503 and closed; a flood of them is closed without a word. Default 65536;
+	// negative is no bound.
+	MaxConns int
+	// MaxConnsPerAddr does the same for those from one address, or, in IPv6, from one
+	// /64. The default is no bound: behind a proxy all connections come from one.
+	MaxConnsPerAddr int
 
 	// ReadHeaderTimeout is the time for a whole head, from its first byte, or from
 	// the start of a new connection. Beyond it 408; a new connection that has sent
@@ -59,16 +89,38 @@ type Server struct {
 	// BodyTimeout is the time for a whole body, from the end of its head. Beyond
 	// it 408. Default 30 s.
 	BodyTimeout time.Duration
+	// MinDataRate is the rate, in bytes a second, at which a head or a body must at
+	// least arrive, once DataRateGrace has passed since it began. Bytes that come
+	// faster buy time, up to 30 s of it. Beyond it 408. It does not count while the
+	// server is not reading. Default 240; negative is no bound.
+	MinDataRate int
+	// DataRateGrace is the time before MinDataRate counts. Default 5 s; negative is
+	// none.
+	DataRateGrace time.Duration
 	// SendTimeout ends a connection whose peer takes nothing of the output that
 	// waits for it for so long. Default 30 s.
 	SendTimeout time.Duration
 	// IdleTimeout ends a connection that awaits its next request for so long.
 	// Default 75 s.
 	IdleTimeout time.Duration
+	// PendingTimeout is the time for the answer that a Pending owes. Beyond it the
+	// server answers 503 itself. Default 5 min.
+	PendingTimeout time.Duration
+	// LingerTimeout and MaxLingerBytes bound how long, and how much, a connection goes
+	// on reading after its last answer, so that a peer that still sends gets to read
+	// that answer instead of a reset (RFC 9112, 9.6). Default 5 s and 64 MiB; negative
+	// is not at all.
+	LingerTimeout  time.Duration
+	MaxLingerBytes int
 
 	// MaxBlocking is the number of goroutines that Blocking handlers share, over
 	// all loops. Default 512. Sixteen times as many requests may wait; beyond that 503.
 	MaxBlocking int
+
+	// ServeHead is called with the head of a request that awaits 100 (Continue) before
+	// it sends its body (RFC 9110, 10.1.1): see HeadHandler. nil asks Handler, if that is
+	// a HeadHandler; otherwise every body is asked for.
+	ServeHead func(w *Response, r *Request) (done bool)
 
 	// DetectLateUse makes the use of a Request or Response after its response is
 	// done panic, where it would otherwise show the next request, or nothing. It
@@ -88,7 +140,9 @@ type Server struct {
 	over    chan struct{} // closed when the last loop has ended
 	limits  parser.Limits
 	conf    settings
+	doors   doors
 	serve   func(w *Response, r *Request)
+	head    func(w *Response, r *Request) bool // nil if every body is welcome
 	log     zerolog.Logger
 }
 
@@ -102,63 +156,6 @@ const (
 	closing
 	closed
 )
-
-// settings are the fields of a Server with the defaults filled in.
-type settings struct {
-	timeouts        [phases]time.Duration
-	sendTimeout     time.Duration
-	loops, blocking int
-}
-
-// blockingQueue is how many requests may wait for each goroutine of MaxBlocking:
-// enough to ride out a burst, and a bound on what the waiting requests hold.
-const blockingQueue = 16
-
-func (s *Server) init() {
-	s.setup.Do(func() {
-		s.conf = settings{
-			timeouts: [phases]time.Duration{
-				phaseNew:   orDefault(s.ReadHeaderTimeout, 10*time.Second),
-				phaseIdle:  orDefault(s.IdleTimeout, 75*time.Second),
-				phaseHead:  orDefault(s.ReadHeaderTimeout, 10*time.Second),
-				phaseBody:  orDefault(s.BodyTimeout, 30*time.Second),
-				phaseDrain: lingerTime,
-			},
-			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
-			loops:       s.Loops,
-			blocking:    s.MaxBlocking,
-		}
-		if s.conf.loops <= 0 {
-			s.conf.loops = runtime.GOMAXPROCS(0)
-		}
-		if s.conf.blocking <= 0 {
-			s.conf.blocking = 512
-		}
-		s.limits = parser.Limits{
-			Head:       s.MaxHeaderBytes,
-			FieldLines: s.MaxHeaderFields,
-			Target:     s.MaxTargetBytes,
-			Body:       s.MaxBodyBytes,
-		}
-		s.serve = notFound
-		if s.Handler != nil {
-			s.serve = s.Handler.Serve
-		}
-		s.log = newLogger(s.Logger)
-		s.over = make(chan struct{})
-	})
-}
-
-// orDefault is v, or def when v is zero, or nothing (0) when v is negative.
-func orDefault(v, def time.Duration) time.Duration {
-	switch {
-	case v == 0:
-		return def
-	case v < 0:
-		return 0
-	}
-	return v
-}
 
 func notFound(w *Response, _ *Request) { w.Error(404) }
 
@@ -210,7 +207,7 @@ func (s *Server) bind() error {
 			port, err = loop.ListenTCP(addr, w, &reactor.TCPOptions{
 				Shared: s.conf.loops > 1,
 				TransportOptions: reactor.TransportOptions{
-					WriteTimeout: s.conf.sendTimeout, HighWater: highWater, LowWater: lowWater,
+					WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
 					LingerTimeout: -1, // SendTimeout is for both
 					MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by highWater
 				},

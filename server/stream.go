@@ -22,6 +22,7 @@ type Stream struct {
 	mute    bool  // content is not sent: HEAD, 204, 304
 	left    int64 // of the declared length; -1 without one
 	closed  bool
+	trailer []byte // field lines behind the last chunk
 	onDrain func()
 	burst   int  // bytes written on the loop since it last went round
 	posted  bool // again is on its way; off the loop, fetch is
@@ -39,9 +40,6 @@ const (
 	// streamBurst is what a stream on the loop may write before other connections
 	// get their turn.
 	streamBurst = 256 << 10
-	// maxUnsent is the unsent output at which Write on the loop refuses more: the
-	// handler has not asked Full for a long time.
-	maxUnsent = 4 << 20
 	// streamPiece is how much of a large Write off the loop is handed over at once.
 	streamPiece = 32 << 10
 )
@@ -99,7 +97,11 @@ func (s *Stream) begin() {
 	if s.x.offLoop {
 		s.choke(c.choked)
 	}
-	c.t.Write(c.appendHead(c.t.AvailableBuffer(), s.x, s.how, max(s.x.res.declared, 0)))
+	length := max(s.x.res.declared, 0)
+	if s.x.res.status == 205 {
+		length = 0
+	}
+	c.t.Write(c.appendHead(c.t.AvailableBuffer(), s.x, s.how, length))
 }
 
 // Write sends p, which is free on return. On the loop it never blocks and either
@@ -120,7 +122,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return 0, ErrPeerGone
 	case s.mute || len(p) == 0:
 		return len(p), nil
-	case c.t.Buffered() > maxUnsent:
+	case c.t.Buffered() > unsentFactor*c.w.srv.conf.unsent:
 		return 0, ErrUnsentBound
 	}
 	s.spend(len(p))
@@ -131,6 +133,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 		s.writeLarge(p)
 	}
 	s.burst += len(p)
+	c.w.checkHeld()
 	if s.Full() && !c.choked && !s.posted {
 		s.posted = true
 		c.w.loop.CallFromThread(s.again)
@@ -183,7 +186,7 @@ func (s *Stream) Full() bool {
 		return false
 	}
 	c := s.x.req.conn
-	return c.choked || s.burst >= streamBurst || c.t.Buffered() > highWater
+	return c.choked || s.burst >= streamBurst || c.t.Buffered() > c.w.srv.conf.unsent
 }
 
 // OnDrain sets the function that is called on the loop each time the stream has
@@ -199,7 +202,7 @@ func (s *Stream) again() {
 	if c.state >= leaving || c.choked {
 		return
 	}
-	if c.t.Buffered() > highWater {
+	if c.t.Buffered() > c.w.srv.conf.unsent {
 		s.posted = true
 		c.w.loop.CallFromThread(s.again) // the flush will show whether the peer reads
 		return
@@ -265,13 +268,18 @@ func (s *Stream) Close() error {
 		return ErrPeerGone
 	}
 	if err == nil && s.how == framedChunked && !s.mute {
-		c.t.Write(lastChunk)
+		c.t.Write(s.appendEnd(c.t.AvailableBuffer()))
 	}
 	s.x.handBack()
 	return err
 }
 
-var lastChunk = []byte("0\r\n\r\n")
+// appendEnd appends the last chunk and the trailer section.
+func (s *Stream) appendEnd(b []byte) []byte {
+	b = append(b, "0\r\n"...)
+	b = append(b, s.trailer...)
+	return append(b, "\r\n"...)
+}
 
 // writeOffLoop hands p over in pieces, waiting for room before each.
 func (s *Stream) writeOffLoop(p []byte) (int, error) {
@@ -291,7 +299,7 @@ func (s *Stream) writeOffLoop(p []byte) (int, error) {
 func (s *Stream) post(piece []byte, last bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && !last && (s.choked || len(s.buf) > highWater) {
+	for s.err == nil && !last && (s.choked || len(s.buf) > s.x.req.conn.w.srv.conf.unsent) {
 		s.room.Wait()
 	}
 	if s.err != nil {
@@ -300,7 +308,7 @@ func (s *Stream) post(piece []byte, last bool) error {
 	switch {
 	case s.mute:
 	case last && s.how == framedChunked:
-		s.buf = append(s.buf, lastChunk...)
+		s.buf = s.appendEnd(s.buf)
 	case len(piece) > 0:
 		s.x.res.sent += int64(len(piece))
 		s.buf = s.appendFramed(s.buf, piece)
@@ -331,6 +339,7 @@ func (s *Stream) fetch() {
 		s.begin()
 	}
 	c.t.Write(b)
+	c.w.checkHeld()
 	s.mu.Lock()
 	s.spare = b
 	s.mu.Unlock()

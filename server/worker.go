@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/netip"
 	"time"
 
 	"microhttp/reactor"
@@ -14,12 +13,19 @@ type worker struct {
 	loop *reactor.Reactor
 	port *reactor.Port
 
-	conns   conn // head of the ring of open connections
-	open    int
-	spare   *exchange
-	spares  int
-	second  int64  // the second that date shows
-	date    []byte // the Date field line
+	conns  conn // head of the ring of open connections
+	open   int
+	spare  *exchange
+	spares int
+	second int64     // the second that date shows
+	date   []byte    // the Date field line
+	epoch  time.Time // the zero of clock
+
+	held      int  // what the connections hold, but for their unsent output
+	relieving bool // relieve is on its way
+	full      bool // that there are too many connections was logged
+	turned    int  // connections that are being turned away
+
 	closing bool
 	drained chan struct{} // closed when closing and no connection is left
 }
@@ -34,16 +40,9 @@ const maxSpares = 64
 const shutdownGrace = 250 * time.Millisecond
 
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
-	w := &worker{srv: s, loop: loop, drained: make(chan struct{})}
+	w := &worker{srv: s, loop: loop, drained: make(chan struct{}), epoch: loop.Now()}
 	w.conns.prev, w.conns.next = &w.conns, &w.conns
 	return w
-}
-
-// BuildProtocol makes the protocol of a new connection.
-func (w *worker) BuildProtocol(netip.AddrPort) reactor.Protocol {
-	c := &conn{w: w}
-	c.p.Limits = &w.srv.limits
-	return c
 }
 
 // get is the exchange for the next request. It stays in the list, so that a request
@@ -98,6 +97,7 @@ func (w *worker) remove(c *conn) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
 	w.open--
+	w.srv.doors.leave(c.t.RemoteAddr().Addr())
 	w.checkDrained()
 }
 
@@ -109,10 +109,7 @@ func (w *worker) beginShutdown() {
 	w.closing = true
 	w.port.StopListening()
 	for c := w.conns.next; c != &w.conns; c = c.next {
-		if c.state == draining {
-			c.t.SetTimeout(shutdownGrace)
-		}
-		c.settle()
+		c.hurry()
 	}
 	w.checkDrained()
 }

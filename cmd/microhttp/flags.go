@@ -67,13 +67,28 @@ func (o *options) groups() []group {
 			{"max-header-bytes", "n", number(&s.MaxHeaderBytes, 32<<10, 1, maxHead), "request line and fields together; beyond: 431"},
 			{"max-header-fields", "n", number(&s.MaxHeaderFields, 128, 1, maxCount), "field lines; beyond: 431"},
 			{"max-target-bytes", "n", number(&s.MaxTargetBytes, 8<<10, 1, maxHead), "request target; beyond: 414"},
+			{"max-blank-lines", "n", limit(&s.MaxBlankLines, 4, maxCount), "empty lines before it, 0 is none; beyond: 400"},
 			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
+			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxHead), "in a whole body; beyond: 413"},
+			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxHead), "trailer section; beyond: 431"},
+			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxHead), "least bytes a second, 0 is any; below: 408"},
+		}},
+		{"Limits of connections and memory", []option{
+			{"max-conns", "n", limit(&s.MaxConns, 1<<16, math.MaxInt32), "in all, 0 is any; beyond: 503"},
+			{"max-conns-per-addr", "n", number(&s.MaxConnsPerAddr, 0, 0, math.MaxInt32), "from one address, 0 is any; beyond: 503"},
+			{"max-pipelined-bytes", "n", number(&s.MaxPipelinedBytes, 64<<10, 1, maxHead), "read ahead while an answer is owed"},
+			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 64<<10, 1, maxHead), "output for a slow peer; beyond: no more is made"},
+			{"max-buffered-bytes", "n", limit(&s.MaxBufferedBytes, 256<<20, maxBody), "held in all, 0 is any; beyond: 503 for who holds most"},
+			{"max-linger-bytes", "n", limit(&s.MaxLingerBytes, 64<<20, math.MaxInt32), "read behind the last answer, 0 is none"},
 		}},
 		{"Timeouts", []option{
 			{"read-header-timeout", "d", period(&s.ReadHeaderTimeout, 10*time.Second, time.Millisecond), "for a whole head, from its first byte"},
 			{"body-timeout", "d", period(&s.BodyTimeout, 30*time.Second, time.Millisecond), "for a whole body, from the end of the head"},
 			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes nothing of what waits for it"},
 			{"idle-timeout", "d", period(&s.IdleTimeout, 75*time.Second, time.Millisecond), "between requests"},
+			{"data-rate-grace", "d", period(&s.DataRateGrace, 5*time.Second, time.Millisecond), "before -min-data-rate counts"},
+			{"pending-timeout", "d", period(&s.PendingTimeout, 5*time.Minute, time.Millisecond), "for an answer that is owed; beyond: 503"},
+			{"linger-timeout", "d", period(&s.LingerTimeout, 5*time.Second, time.Millisecond), "behind the last answer, for the peer's end"},
 		}},
 	}
 }
@@ -111,7 +126,7 @@ func writeHelp(w io.Writer) {
 			if isToggle(f.value) {
 				def = "" // off, and its help says what on means
 			}
-			fmt.Fprintf(w, "  %-27s %s%s\n", strings.TrimSpace("-"+f.name+" "+f.arg), f.help, def)
+			fmt.Fprintf(w, "  %-28s %s%s\n", strings.TrimSpace("-"+f.name+" "+f.arg), f.help, def)
 		}
 	}
 }
@@ -162,6 +177,22 @@ func number[T int | int64](at *T, def, least, most T) flag.Value {
 			return T(n), nil
 		},
 	}
+}
+
+// limit is number for a field whose zero is the default and whose negative is no limit: the
+// flag says 0 for that.
+func limit[T int | int64](at *T, def, most T) flag.Value {
+	n := number(at, def, 0, most).(*setting[T])
+	read := n.read
+	n.read = func(text string) (T, error) {
+		v, err := read(text)
+		if v == 0 {
+			v = -1
+		}
+		return v, err
+	}
+	n.show = func(v T) string { return strconv.FormatInt(int64(max(v, 0)), 10) }
+	return n
 }
 
 // period is a duration from least to maxDuration.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,10 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
 		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
 		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log",
+		"-max-blank-lines", "0", "-max-chunk-extension-bytes", "1006", "-max-trailer-bytes", "1007",
+		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
+		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
+		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -138,6 +143,19 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"send-timeout", s.SendTimeout.String(), "3s"},
 		{"idle-timeout", s.IdleTimeout.String(), "4s"},
 		{"shutdown-timeout", o.grace.String(), "0s"},
+		{"max-blank-lines", s.MaxBlankLines, -1},
+		{"max-chunk-extension-bytes", s.MaxChunkExtensionBytes, 1006},
+		{"max-trailer-bytes", s.MaxTrailerBytes, 1007},
+		{"min-data-rate", s.MinDataRate, 1008},
+		{"max-conns", s.MaxConns, 1009},
+		{"max-conns-per-addr", s.MaxConnsPerAddr, 1010},
+		{"max-pipelined-bytes", s.MaxPipelinedBytes, 1011},
+		{"max-unsent-bytes", s.MaxUnsentBytes, 1012},
+		{"max-buffered-bytes", s.MaxBufferedBytes, int64(1013)},
+		{"max-linger-bytes", s.MaxLingerBytes, -1},
+		{"data-rate-grace", s.DataRateGrace.String(), "5s"},
+		{"pending-timeout", s.PendingTimeout.String(), "6s"},
+		{"linger-timeout", s.LingerTimeout.String(), "7s"},
 		{"log-level", o.level.String(), "warn"},
 		{"access-log", o.accessLog, true},
 	} {
@@ -164,6 +182,30 @@ func TestAnAddressThatCannotBeBoundIsALine(t *testing.T) {
 		got := stderr.String()
 		if !strings.HasPrefix(got, "microhttp demo: ") || !strings.Contains(got, test.want) || !isLine(got) {
 			t.Errorf("%s: said %q", test.addr, got)
+		}
+	}
+}
+
+// The README's table names each bound by its flag, and no other.
+func TestReadmeNamesEachBound(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o options
+	flags := map[string]bool{}
+	for _, g := range o.groups() {
+		for _, f := range g.options {
+			flags[f.name] = true
+			bounds := strings.HasPrefix(g.title, "Limits") || g.title == "Timeouts" || f.name == "max-blocking"
+			if row := "| `-" + f.name + "` |"; bounds && !strings.Contains(string(readme), row) {
+				t.Errorf("the table of the README lacks %q", row)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`-([a-z-]+)` \\|").FindAllSubmatch(readme, -1) {
+		if !flags[string(m[1])] {
+			t.Errorf("the README names a flag %q", m[1])
 		}
 	}
 }

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"microhttp/reactor"
+)
+
+// Who is let in. Connections are counted when they are made and when they are lost, over
+// all loops. One that is too many gets a short answer from a protocol that does nothing
+// else; these have a bound of their own, beyond which nobody is answered, so that turning
+// a flood away costs little more than accepting it.
+
+const (
+	// maxTurnedAway bounds, for each loop, the connections that are being turned away
+	// with an answer.
+	maxTurnedAway = 128
+	// turnAwayTime and turnAwayBytes bound how long such a connection stays, so that the
+	// request which the peer has sent meanwhile does not have the answer reset.
+	turnAwayTime  = time.Second
+	turnAwayBytes = 64 << 10
+)
+
+// doors counts connections.
+type doors struct {
+	most      int64 // 0 is no bound
+	mostOfOne int   // 0 is no bound
+	open      atomic.Int64
+
+	mu   sync.Mutex
+	from map[netip.Addr]int // those that are open, if mostOfOne bounds them
+}
+
+// The reasons to turn a connection away.
+const (
+	tooMany      = "too many connections"
+	tooManyOfOne = "too many connections from one address"
+)
+
+// enter counts a connection in, or says why it must not come in.
+func (d *doors) enter(addr netip.Addr) (refusal string) {
+	if n := d.open.Add(1); d.most > 0 && n > d.most {
+		d.open.Add(-1)
+		return tooMany
+	}
+	if d.mostOfOne <= 0 {
+		return ""
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := origin(addr)
+	if d.from[key] >= d.mostOfOne {
+		d.open.Add(-1)
+		return tooManyOfOne
+	}
+	if d.from == nil {
+		d.from = make(map[netip.Addr]int)
+	}
+	d.from[key]++
+	return ""
+}
+
+// leave counts a connection out. The table holds only whom a connection is open of.
+func (d *doors) leave(addr netip.Addr) {
+	d.open.Add(-1)
+	if d.mostOfOne <= 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := origin(addr)
+	if d.from[key]--; d.from[key] <= 0 {
+		delete(d.from, key)
+	}
+	if len(d.from) == 0 {
+		d.from = nil // a map does not shrink
+	}
+}
+
+// origin is whom an address counts for. Whoever has one IPv6 address has the /64 around
+// it (RFC 6177).
+func origin(addr netip.Addr) netip.Addr {
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr
+	}
+	p, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return addr // it has none: there is no address
+	}
+	return p.Addr()
+}
+
+// BuildProtocol makes the protocol of a new connection.
+func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
+	if refusal := w.srv.doors.enter(remote.Addr()); refusal != "" {
+		return w.turnAway(remote, refusal)
+	}
+	w.full = false
+	c := &conn{w: w}
+	c.p.Limits = &w.srv.limits
+	return c
+}
+
+// turnAway refuses a connection. That the server is full is logged when it begins, not
+// for each of those who come then.
+func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
+	if refusal != tooMany {
+		w.srv.log.Info().Int("status", 503).Str("reason", refusal).Stringer("remote", remote).Msg("connection refused")
+	} else if !w.full {
+		w.full = true
+		w.srv.log.Warn().Int("status", 503).Str("reason", refusal).Int64("max", w.srv.doors.most).
+			Msg("connections are refused")
+	}
+	if w.turned == maxTurnedAway {
+		return nil
+	}
+	w.turned++
+	return &turnedAway{w: w}
+}
+
+// turnedAway is the protocol of a connection that is not let in.
+type turnedAway struct {
+	w   *worker
+	t   reactor.Transport
+	got int
+}
+
+// ConnectionMade implements reactor.Protocol. The answer has no body, since the request
+// may turn out to be a HEAD.
+func (c *turnedAway) ConnectionMade(t reactor.Transport) {
+	c.t = t
+	b := append(t.AvailableBuffer(), statusLines[503]...)
+	b = c.w.appendDate(b)
+	t.Write(append(b, "Retry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"...))
+	t.CloseWrite()
+	t.SetTimeout(turnAwayTime)
+}
+
+// DataReceived implements reactor.Protocol.
+func (c *turnedAway) DataReceived(p []byte) {
+	if c.got += len(p); c.got > turnAwayBytes {
+		c.t.LoseConnection()
+	}
+}
+
+// TimeoutConnection implements reactor.TimeoutHandler.
+func (c *turnedAway) TimeoutConnection() { c.t.LoseConnection() }
+
+// ConnectionLost implements reactor.Protocol.
+func (c *turnedAway) ConnectionLost(error) { c.w.turned-- }

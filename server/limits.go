@@ -1,0 +1,99 @@
+package server
+
+import (
+	"math"
+	"runtime"
+	"time"
+
+	"microhttp/parser"
+)
+
+// Each bound is a field of Server. Here the zeros become the defaults, once, so that
+// nobody else has to know what a zero means.
+
+// settings are the fields of a Server with the defaults filled in.
+type settings struct {
+	timeouts    [phases]time.Duration // 0 is none
+	grace       time.Duration
+	rate        int // bytes a second; 0 is none
+	sendTimeout time.Duration
+
+	pipelined int
+	unsent    int
+	linger    int // bytes
+	share     int // of MaxBufferedBytes, for one loop
+
+	loops, blocking int
+}
+
+const (
+	// blockingQueue is how many requests may wait for each goroutine of MaxBlocking:
+	// enough to ride out a burst, and a bound on what the waiting requests hold.
+	blockingQueue = 16
+	// unsentFactor is how many times MaxUnsentBytes a Stream on the loop may hold.
+	unsentFactor = 64
+)
+
+func (s *Server) init() {
+	s.setup.Do(func() {
+		s.conf = settings{
+			timeouts: [phases]time.Duration{
+				phaseNew:     orDefault(s.ReadHeaderTimeout, 10*time.Second),
+				phaseIdle:    orDefault(s.IdleTimeout, 75*time.Second),
+				phaseHead:    orDefault(s.ReadHeaderTimeout, 10*time.Second),
+				phaseBody:    orDefault(s.BodyTimeout, 30*time.Second),
+				phasePending: orDefault(s.PendingTimeout, 5*time.Minute),
+				phaseDrain:   orDefault(s.LingerTimeout, 5*time.Second),
+			},
+			grace:       orDefault(s.DataRateGrace, 5*time.Second),
+			rate:        orDefault(s.MinDataRate, 240),
+			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
+			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
+			unsent:      orDefault(s.MaxUnsentBytes, 64<<10),
+			linger:      orDefault(s.MaxLingerBytes, 64<<20),
+			loops:       s.Loops,
+			blocking:    s.MaxBlocking,
+		}
+		if s.conf.loops <= 0 {
+			s.conf.loops = runtime.GOMAXPROCS(0)
+		}
+		if s.conf.blocking <= 0 {
+			s.conf.blocking = 512
+		}
+		s.conf.share = math.MaxInt
+		if n := orDefault(s.MaxBufferedBytes, 256<<20); n > 0 {
+			s.conf.share = int(min(n, math.MaxInt)) / s.conf.loops
+		}
+		s.limits = parser.Limits{
+			Head:            s.MaxHeaderBytes,
+			FieldLines:      s.MaxHeaderFields,
+			Target:          s.MaxTargetBytes,
+			Body:            s.MaxBodyBytes,
+			ChunkExtensions: s.MaxChunkExtensionBytes,
+			Trailer:         s.MaxTrailerBytes,
+			BlankLines:      s.MaxBlankLines,
+		}
+		s.doors = doors{most: int64(orDefault(s.MaxConns, 1<<16)), mostOfOne: s.MaxConnsPerAddr}
+		s.serve = notFound
+		if s.Handler != nil {
+			s.serve = s.Handler.Serve
+		}
+		s.head = s.ServeHead
+		if h, ok := s.Handler.(HeadHandler); ok && s.head == nil {
+			s.head = h.ServeHead
+		}
+		s.log = newLogger(s.Logger)
+		s.over = make(chan struct{})
+	})
+}
+
+// orDefault is v, or def when v is zero, or nothing (0) when v is negative.
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	switch {
+	case v == 0:
+		return def
+	case v < 0:
+		return 0
+	}
+	return v
+}

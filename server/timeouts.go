@@ -1,0 +1,127 @@
+package server
+
+import "time"
+
+// A connection has one timeout, and the phase that it is in says what it is for. In the
+// phases in which a request arrives it is the earlier of two: the end of the time for the
+// whole, and the time at which the peer falls behind the least data rate. The latter is a
+// debt: it begins with the grace, each byte that comes pays for a moment of it, and who
+// pays ahead gains no more than rateSavings. A peer that sends a byte each second so resets
+// nothing.
+
+// phase is what the connection's one timeout is for.
+type phase uint8
+
+const (
+	phaseNew     phase = iota // the first byte of a new connection
+	phaseIdle                 // the first byte of a further request
+	phaseHead                 // the rest of a head
+	phaseBody                 // the rest of a body
+	phaseServed               // nothing yet: whatever follows a request has its own time
+	phaseOwed                 // nothing: it is not the peer's turn
+	phasePending              // the answer that a Pending owes
+	phaseDrain                // the peer's end, behind the last answer
+	phases
+)
+
+// rateSavings is the time that bytes which come faster than MinDataRate can buy at most.
+const rateSavings = 30 * time.Second
+
+// enter enters a phase. Being in it already, or sending empty lines, gains no time.
+func (c *conn) enter(ph phase) {
+	switch {
+	case ph == c.phase, ph == phaseIdle && c.phase == phaseNew:
+		return
+	case ph == phaseHead && c.phase == phaseNew:
+		c.phase = ph // its time began with the connection
+		if c.w.srv.conf.rate > 0 {
+			c.expectData(c.w.clock())
+		}
+		return
+	}
+	c.phase = ph
+	d := c.w.srv.conf.timeouts[ph]
+	switch {
+	case c.w.closing && (ph == phaseIdle || ph == phaseDrain):
+		d = shutdownGrace
+	case ph == phaseHead || ph == phaseBody:
+		now := c.w.clock()
+		c.ends = 0
+		if d > 0 {
+			c.ends = now + int64(d)
+		}
+		c.expectData(now)
+		return
+	}
+	c.t.SetTimeout(d)
+}
+
+// begin enters the phase of a new connection.
+func (c *conn) begin() {
+	c.phase = phaseNew
+	d := c.w.srv.conf.timeouts[phaseNew]
+	if d > 0 {
+		c.ends = c.w.clock() + int64(d)
+	}
+	if c.w.closing {
+		d = shutdownGrace
+	}
+	c.t.SetTimeout(d)
+}
+
+// expectData begins to hold the peer to the data rate.
+func (c *conn) expectData(now int64) {
+	c.behind = now + int64(c.w.srv.conf.grace)
+	c.arm(now)
+}
+
+// credit is called when n more bytes have come, and a head or a body is not whole.
+func (c *conn) credit(n int) {
+	if rate := c.w.srv.conf.rate; rate > 0 {
+		now := c.w.clock()
+		c.behind = min(c.behind+int64(n)*int64(time.Second)/int64(rate), now+int64(rateSavings))
+		c.arm(now)
+	}
+}
+
+// arm sets the timeout of a request that arrives.
+func (c *conn) arm(now int64) {
+	at := c.ends
+	if c.w.srv.conf.rate > 0 && (at == 0 || c.behind < at) {
+		at = c.behind
+	}
+	if at == 0 {
+		c.t.SetTimeout(0)
+		return
+	}
+	c.t.SetTimeout(max(time.Duration(at-now), 1))
+}
+
+// hurry ends the wait for a peer from whom nothing is to be expected but its end, when
+// the server shuts down.
+func (c *conn) hurry() {
+	if c.phase == phaseNew || c.phase == phaseIdle || c.phase == phaseDrain {
+		c.t.SetTimeout(shutdownGrace)
+	}
+}
+
+// TimeoutConnection implements reactor.TimeoutHandler.
+func (c *conn) TimeoutConnection() {
+	switch {
+	case c.state == draining && c.t.Buffered() > 0:
+		c.t.SetTimeout(c.w.srv.conf.timeouts[phaseDrain]) // the peer still reads: SendTimeout watches that
+	case c.state == answering && c.phase == phasePending:
+		c.answerForPending()
+	case c.state == reading && (c.phase == phaseHead || c.phase == phaseBody):
+		if c.ends != 0 && c.w.clock() >= c.ends {
+			c.refuse(c.cur, errTimeout)
+		} else {
+			c.refuse(c.cur, errTooSlow)
+		}
+	case c.state <= draining:
+		c.leave() // it has sent nothing since the last answer, or has had it
+	}
+}
+
+// clock is the loop's time, in nanoseconds since the worker was made.
+func (w *worker) clock() int64 { return int64(w.loop.Now().Sub(w.epoch)) }
