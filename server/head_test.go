@@ -1,0 +1,313 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+)
+
+// choosy is a HeadHandler: it takes bodies for /take alone.
+type choosy struct{ HandlerFunc }
+
+func (choosy) ServeHead(w *Response, r *Request) bool {
+	w.SetHeader("X-Seen", string(r.PeekBody())+r.Header("Content-Length"))
+	switch r.Path() {
+	case "/take":
+		w.SetStatus(500) // undone, since it is not an answer
+		w.OnDone(func(*Response, *Request) { panic("OnDone of what is no answer") })
+		return false
+	case "/panic":
+		panic("in ServeHead")
+	case "/later":
+		w.Later()
+	case "/stream":
+		w.Stream()
+	case "/blocking":
+		Blocking(HandlerFunc(hello)).Serve(w, r)
+	case "/mended":
+		w.OnPanic(func(w *Response, r *Request, v any, stack []byte) { w.Error(500) })
+		panic("mended")
+	default:
+		w.Error(401)
+		w.SetHeader("WWW-Authenticate", "Basic")
+	}
+	return true
+}
+
+// A body that is refused by its head is refused before 100 is sent, and what the peer sends
+// all the same is not taken for a request.
+func TestServeHead(t *testing.T) {
+	var log syncBuffer
+	logger := zerolog.New(&log)
+	for name, option := range map[string]func(*Server){
+		"the Handler is one": func(s *Server) { s.Handler = choosy{echo} },
+		"the Server has one": func(s *Server) { s.ServeHead = choosy{}.ServeHead },
+	} {
+		_, addr := start(t, echo, option, func(s *Server) { s.Logger = &logger })
+		for path, status := range map[string]int{"/take": 200, "/refuse": 401, "/mended": 500} {
+			for _, framing := range []string{"Content-Length: 27", "Transfer-Encoding: chunked", "Content-Length: 27\r\nConnection: close"} {
+				p := dial(t, addr)
+				p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n%s\r\n\r\n", path, framing)
+				line, err := p.r.Peek(12)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if first := "HTTP/1.1 " + map[bool]string{true: "100", false: fmt.Sprint(status)}[path == "/take"]; string(line) != first {
+					t.Errorf("%s, %s: begins with %q, want %q", name, path, line, first)
+				}
+				if path == "/take" {
+					p.r.ReadString('\n')
+					p.r.ReadString('\n')
+				}
+				if strings.HasPrefix(framing, "Content") {
+					p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				} else {
+					p.send("1b\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n")
+				}
+				res, body := p.answer("POST")
+				if res.StatusCode != status {
+					t.Errorf("%s, %s: status %d, want %d", name, path, res.StatusCode, status)
+				}
+				if path == "/take" {
+					wantContains(t, "the body", body, `"GET / HTTP/1.1\r\nHost: a\r\n\r\n"`)
+					if res.Header.Get("X-Seen") != "" {
+						t.Error("what ServeHead did before it returned false is in the answer")
+					}
+					continue
+				}
+				if !res.Close {
+					t.Errorf("%s, %s: the connection is kept, though the body may come or not", name, path)
+				}
+				p.CloseWrite()
+				want(t, "behind it", p.rest(), "")
+			}
+			// Without Expect, or with the body there, ServeHead is not asked.
+			p := dial(t, addr)
+			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", path)
+			if res, _ := p.answer("POST"); res.StatusCode != 200 {
+				t.Errorf("%s, %s with its body: %d", name, path, res.StatusCode)
+			}
+			p.send("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", path)
+			p.send("hi")
+			if res, _ := p.answer("POST"); res.StatusCode != 200 {
+				t.Errorf("%s, %s without Expect: %d", name, path, res.StatusCode)
+			}
+		}
+		for _, path := range []string{"/panic", "/later", "/stream", "/blocking"} {
+			p := dial(t, addr)
+			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path)
+			if b, err := io.ReadAll(p.r); len(b) > 0 || err == nil {
+				t.Errorf("%s: %q, %v, want a reset", path, b, err)
+			}
+			wantContains(t, "log", log.String(), "panic")
+		}
+	}
+	wantContains(t, "log", log.String(), "refused by its head", "ServeHead must answer at once")
+}
+
+func TestServeHeadSeesTheHeadWhateverItsPieces(t *testing.T) {
+	const head = "POST /refuse HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n"
+	for cut := range head {
+		p, m := inMemory(t, nil, func(s *Server) { s.Handler = choosy{echo} })
+		p.DataReceived([]byte(head[:cut]))
+		p.DataReceived([]byte(head[cut:]))
+		p.DataReceived([]byte("GET / HTTP/1.1\r\n\r\n"))
+		wantContains(t, fmt.Sprint("cut at ", cut), m.out.String(), "HTTP/1.1 401 ", "X-Seen: 7\r\n", "Connection: close\r\n")
+		if strings.Count(m.out.String(), "HTTP/1.1") != 1 || m.ended != "half-close " {
+			t.Errorf("cut at %d: %q, %s", cut, m.out.String(), m.ended)
+		}
+	}
+}
+
+func TestMisdirectedIsRefusedByItsHead(t *testing.T) {
+	p, m := inMemory(t, echo)
+	p.DataReceived([]byte("POST https://a/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n"))
+	if !strings.HasPrefix(m.out.String(), "HTTP/1.1 421 ") {
+		t.Errorf("%q", m.out.String())
+	}
+}
+
+// hints sends an interim response by the way that the path names, and then the answer.
+func hints(w *Response, r *Request) {
+	link := Field{"Link", "</a.css>; rel=preload"}
+	switch r.Path() {
+	case "/later":
+		p := w.Later()
+		go func() {
+			p.Interim(103, link)
+			p.Answer(func(w *Response) {
+				w.WriteString("done")
+				w.Interim(102)
+			})
+		}()
+	case "/blocking":
+		BlockingFunc(func(w *Response, r *Request) {
+			w.Interim(103, link)
+			w.Interim(102)
+			w.WriteString("done")
+		}).Serve(w, r)
+	case "/stream":
+		w.Interim(103, link)
+		w.Interim(102)
+		s := w.Stream()
+		if err := w.Interim(103); !errors.Is(err, ErrCommitted) {
+			panic(err)
+		}
+		s.WriteString("done")
+		s.Close()
+	default:
+		w.Interim(103, link)
+		w.Interim(102)
+		w.WriteString("done")
+	}
+}
+
+func TestInterim(t *testing.T) {
+	_, addr := start(t, hints)
+	for _, path := range []string{"/", "/later", "/blocking", "/stream"} {
+		p := dial(t, addr)
+		p.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\nHEAD %[1]s HTTP/1.1\r\nHost: a\r\n\r\nGET %[1]s HTTP/1.0\r\n\r\n", path)
+		for _, method := range []string{"GET", "HEAD"} {
+			res, _ := p.answer(method)
+			if res.StatusCode != 103 || res.Header.Get("Link") != "</a.css>; rel=preload" || len(res.Header) != 1 {
+				t.Errorf("%s: %d %v", path, res.StatusCode, res.Header)
+			}
+			if res, _ = p.answer(method); res.StatusCode != 102 {
+				t.Errorf("%s: %d, want 102", path, res.StatusCode)
+			}
+			res, body := p.answer(method)
+			if res.StatusCode != 200 || res.Header.Get("Link") != "" || body != map[string]string{"GET": "done"}[method] {
+				t.Errorf("%s: %d %v %q", path, res.StatusCode, res.Header, body)
+			}
+		}
+		got := p.rest()
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || strings.Count(got, "HTTP/1.1 ") != 1 {
+			t.Errorf("%s: HTTP/1.0 got %q", path, got)
+		}
+	}
+}
+
+// A late interim response does not get into the next exchange.
+func TestInterimAfterTheAnswer(t *testing.T) {
+	pending := make(chan *Pending, 1)
+	_, addr := start(t, func(w *Response, r *Request) {
+		if r.Path() == "/later" {
+			pending <- w.Later()
+		}
+	})
+	p := dial(t, addr)
+	p.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+	late := <-pending
+	late.Answer(func(w *Response) {})
+	late.Interim(103)
+	if res, _ := p.answer("GET"); res.StatusCode != 200 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	p.get("/")
+}
+
+func TestInterimMisuse(t *testing.T) {
+	got := answerTo(t, plainGet, func(w *Response, r *Request) {
+		for _, f := range []Field{
+			{"X", "a\r\nb"},
+			{"X", "\x00"},
+			{"", "a"},
+			{"a b", "c"},
+			{"Content-Length", "1"},
+			{"transfer-encoding", "chunked"},
+			{"Connection", "close"},
+		} {
+			if err := w.Interim(103, Field{"A", "b"}, f); !errors.Is(err, ErrField) {
+				t.Errorf("%v: %v, want ErrField", f, err)
+			}
+		}
+		for _, status := range []int{0, 100, 101, 200} {
+			if !panics(func() { w.Interim(status) }) {
+				t.Errorf("Interim(%d) did not panic", status)
+			}
+		}
+	})
+	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+}
+
+func summed(w *Response, r *Request) {
+	w.SetHeader("Trailer", "Sum")
+	if n := r.Header("X-Length"); n != "" {
+		w.SetHeader("Content-Length", n)
+	}
+	s := w.Stream()
+	s.WriteString("abc")
+	for _, name := range []string{"Content-Length", "transfer-encoding", "Host", "Set-Cookie", "trailer", "Content-Type", "a b", ""} {
+		if err := s.AddTrailer(name, "1"); !errors.Is(err, ErrField) {
+			panic(fmt.Sprint(name, err))
+		}
+	}
+	if err := s.AddTrailer("Sum", "9\r\nEvil: 1"); !errors.Is(err, ErrField) {
+		panic(err)
+	}
+	if err := s.AddTrailer("Sum", "9"); err != nil && !errors.Is(err, ErrNoTrailers) {
+		panic(err)
+	}
+	s.AddTrailer("Sum", "10")
+	s.Close()
+	if err := s.AddTrailer("Sum", "11"); !errors.Is(err, ErrStreamClosed) {
+		panic(err)
+	}
+}
+
+func TestTrailersOfAnAnswer(t *testing.T) {
+	for name, h := range map[string]Handler{"on the loop": HandlerFunc(summed), "off the loop": BlockingFunc(summed)} {
+		_, addr := start(t, h.Serve)
+		for _, c := range []struct {
+			request string
+			trailer []string
+			body    string
+		}{
+			{"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n", []string{"9", "10"}, "abc"},
+			{"GET / HTTP/1.1\r\nHost: a\r\nTE: gzip;q=1, Trailers\r\n\r\n", []string{"9", "10"}, "abc"},
+			{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", nil, "abc"},
+			{"GET / HTTP/1.1\r\nHost: a\r\nTE: trailersx\r\n\r\n", nil, "abc"},
+			{"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nX-Length: 3\r\n\r\n", nil, "abc"},
+			{"HEAD / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n", nil, ""},
+			{"GET / HTTP/1.0\r\nTE: trailers\r\n\r\n", nil, "abc"},
+		} {
+			p := dial(t, addr)
+			p.send("%s", c.request)
+			method, _, _ := strings.Cut(c.request, " ")
+			res, err := http.ReadResponse(p.r, &http.Request{Method: method})
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := res.Trailer["Sum"]; fmt.Sprint(got) != fmt.Sprint(c.trailer) || string(body) != c.body {
+				t.Errorf("%s, %q: trailer %q, body %q", name, c.request, got, body)
+			}
+			if !strings.Contains(c.request, "1.0") {
+				p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				p.answer("GET")
+			}
+		}
+	}
+}
+
+// 205 has no content, whatever was declared.
+func TestStreamOf205(t *testing.T) {
+	_, addr := start(t, func(w *Response, r *Request) {
+		w.SetStatus(205)
+		w.SetHeader("Content-Length", "5")
+		s := w.Stream()
+		s.WriteString("hello")
+		s.Close()
+	})
+	p := dial(t, addr)
+	p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	want(t, "answer", undated(p.rest()), "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
