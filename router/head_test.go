@@ -1,0 +1,60 @@
+package router_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"testing"
+
+	"microhttp/router"
+	"microhttp/server"
+)
+
+// guarded takes bodies from who knows the word.
+type guarded struct{ server.Handler }
+
+func (guarded) ServeHead(w *server.Response, r *server.Request) bool {
+	if r.PathValue("word") == "please" {
+		return false
+	}
+	w.Error(403)
+	return true
+}
+
+// What the router refuses is refused before the body is sent, as Serve would refuse it; what a
+// route takes is left to its handler.
+func TestServeHead(t *testing.T) {
+	rt := router.New()
+	ok := server.HandlerFunc(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) })
+	rt.Handle("POST /take", ok)
+	rt.Handle("POST /guarded/{word}", guarded{ok})
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: rt}
+	addr, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+	defer func() { s.Shutdown(context.Background()); <-ended }()
+
+	for line, first := range map[string]string{
+		"POST /take":           "HTTP/1.1 100 Continue\r\n",
+		"POST /guarded/please": "HTTP/1.1 100 Continue\r\n",
+		"POST /guarded/x":      "HTTP/1.1 403 Forbidden\r\n",
+		"POST /nowhere":        "HTTP/1.1 404 Not Found\r\n",
+		"PUT /take":            "HTTP/1.1 405 Method Not Allowed\r\n",
+		"BREW /take":           "HTTP/1.1 501 Not Implemented\r\n",
+		"OPTIONS /take":        "HTTP/1.1 204 No Content\r\n",
+	} {
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", line)
+		if got, err := bufio.NewReader(c).ReadString('\n'); got != first {
+			t.Errorf("%s: %q, %v; want %q", line, got, err, first)
+		}
+		c.Close()
+	}
+}
