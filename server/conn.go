@@ -190,7 +190,18 @@ func (c *conn) drop(x *exchange) {
 	c.own(x)
 	c.cur = nil
 	x.finish(ErrPanic)
-	c.abort()
+	c.giveUp(x)
+}
+
+// giveUp ends the connection because x will not be answered. If a part of the answer is out,
+// it is broken off, since the peer must not take that for the whole. Otherwise it ends behind
+// the answers to earlier requests: a reset could overtake them.
+func (c *conn) giveUp(x *exchange) {
+	if x.live == nil {
+		c.linger()
+	} else {
+		c.abort()
+	}
 }
 
 // letGo gives x back to the loop.
@@ -227,7 +238,7 @@ func (c *conn) complete(x *exchange) {
 	c.cur = nil
 	if x.aborted {
 		x.finish(ErrPanic)
-		c.abort()
+		c.giveUp(x)
 		return
 	}
 	if x.res.stream == nil {

@@ -24,7 +24,7 @@ type exchange struct {
 	pending  bool          // … by a Pending
 	offLoop  bool          // a Blocking handler runs
 	headOnly bool          // ServeHead runs
-	aborted  bool          // the handler panicked: no answer, no connection
+	aborted  bool          // the handler panicked: no answer, and the end of the connection
 	claim    atomic.Uint32 // see above: unclaimed or claimed
 	gone     atomic.Bool   // the peer was lost while somebody else held the claim
 	headBuf  []byte        // the head, while its body is still arriving
@@ -124,7 +124,7 @@ func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
 }
 
 // mended gives OnPanic the chance to fill the response anew. Where it does not, the
-// connection is to be aborted.
+// connection is to be ended.
 func (x *exchange) mended(v any, stack []byte) (ok bool) {
 	x.res.err = ErrPanic
 	if isAbort(v) {

@@ -101,9 +101,7 @@ func TestServeHead(t *testing.T) {
 		for _, path := range []string{"/panic", "/later", "/stream", "/blocking"} {
 			p := dial(t, addr)
 			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path)
-			if b, err := io.ReadAll(p.r); len(b) > 0 || err == nil {
-				t.Errorf("%s: %q, %v, want a reset", path, b, err)
-			}
+			want(t, path, p.rest(), "")
 			wantContains(t, "log", log.String(), "panic")
 		}
 	}

@@ -206,8 +206,8 @@ func TestPanics(t *testing.T) {
 				res, body := p.answer("GET")
 				want(t, "answer", fmt.Sprint(res.StatusCode, body), "500Internal Server Error\n")
 				p.get("/fine")
-			} else if _, err := io.ReadAll(p); err == nil && !strings.Contains(c.name, "Stream") {
-				t.Error("the connection ended orderly, want a reset")
+			} else if b, err := io.ReadAll(p); len(b) > 0 || strings.Contains(c.name, "Stream") && err == nil {
+				t.Errorf("%q, then %v; want no answer, and a reset behind a part of one", b, err)
 			}
 			await(t, "OnDone", func() bool { return done.Load() == 1 })
 			bystander.get("/fine")
@@ -216,6 +216,23 @@ func TestPanics(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The answers to earlier requests are not lost because a later one has none.
+func TestPanicLosesNoEarlierAnswer(t *testing.T) {
+	large := strings.Repeat("x", 4<<20)
+	_, addr := start(t, func(w *Response, r *Request) {
+		if r.Path() == "/panic" {
+			panic("second")
+		}
+		w.WriteString(large)
+	})
+	p := dial(t, addr)
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, body := p.answer("GET"); body != large {
+		t.Errorf("%d bytes of the earlier answer", len(body))
+	}
+	want(t, "behind it", p.rest(), "")
 }
 
 // A panic in OnDone is logged; the connection goes on, and nothing of the request is

@@ -262,8 +262,8 @@ func (w *Response) OnDone(f func(w *Response, r *Request)) {
 
 // OnPanic sets a function that is called when the handler of this response panics,
 // on or off the loop, in the goroutine that panicked and before anything is sent.
-// It may fill w anew; if a Stream was taken, the connection is aborted. Without it the panic is logged
-// and the connection is aborted, as in net/http.
+// It may fill w anew; if a Stream was taken, the connection is reset. Without it the panic is
+// logged, there is no answer, and the connection ends behind those to earlier requests.
 func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte)) {
 	w.x.req.lent()
 	w.onPanic = f
