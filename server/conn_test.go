@@ -289,8 +289,8 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := dial(t, addr)
 			began := time.Now()
+			p := dial(t, addr)
 			p.send("%s", c.send)
 			answer := p.rest()
 			if time.Since(began) < short {

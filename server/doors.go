@@ -46,7 +46,7 @@ func (d *doors) enter(addr netip.Addr) (refusal string) {
 		d.open.Add(-1)
 		return tooMany
 	}
-	if d.mostOfOne <= 0 {
+	if d.mostOfOne <= 0 || !addr.IsValid() {
 		return ""
 	}
 	d.mu.Lock()
@@ -66,7 +66,7 @@ func (d *doors) enter(addr netip.Addr) (refusal string) {
 // leave counts a connection out. The table holds only whom a connection is open of.
 func (d *doors) leave(addr netip.Addr) {
 	d.open.Add(-1)
-	if d.mostOfOne <= 0 {
+	if d.mostOfOne <= 0 || !addr.IsValid() { // a Unix socket has none
 		return
 	}
 	d.mu.Lock()
@@ -86,11 +86,7 @@ func origin(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap(); addr.Is4() {
 		return addr
 	}
-	p, err := addr.WithZone("").Prefix(64)
-	if err != nil {
-		return addr // it has none: there is no address
-	}
-	return p.Addr()
+	return netip.PrefixFrom(addr.WithZone(""), 64).Masked().Addr()
 }
 
 // BuildProtocol makes the protocol of a new connection.
