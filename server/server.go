@@ -209,7 +209,7 @@ func (s *Server) bind() error {
 				TransportOptions: reactor.TransportOptions{
 					WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
 					LingerTimeout: -1, // SendTimeout is for both
-					MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by highWater
+					MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by MaxUnsentBytes
 				},
 			})
 		} else {
