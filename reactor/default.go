@@ -5,6 +5,10 @@ package reactor
 
 import "sync"
 
+// Pollers returns the names that Config.Poller may have on this system, the best first: epoll, poll and select on Linux,
+// kqueue, poll and select on macOS and the BSDs. It may be called from any goroutine.
+func Pollers() []string { return kernel{}.Pollers() }
+
 var installed struct {
 	mu sync.Mutex
 	r  *Reactor

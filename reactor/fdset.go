@@ -6,8 +6,16 @@ package reactor
 // who reads and who writes; what the poller must be told is derived from that, in one place. The kernel also hands out
 // numbers again. An event found before a descriptor was closed must not reach its successor, so each slot counts its
 // owners, and an event carries the count that it was asked for under.
+//
+// Descriptors may be closed behind the reactor's back, and their numbers used again. Whoever's descriptor turns out to be
+// closed is told so; nobody else notices. It turns out when poll or select find it, when a number is handed out again to
+// a connection of ours, and otherwise when it is next touched: epoll and kqueue forget what is closed without a word.
 
-import "syscall"
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
 
 // A Descriptor is something with a file descriptor that lives on a loop. Its dynamic type must be comparable; a pointer
 // is.
@@ -16,7 +24,9 @@ type Descriptor interface {
 	FD() int
 
 	// ConnectionLost is called once, at the end of the tick in which DoRead or DoWrite returned an error or panicked, or
-	// with ErrShutdown when the reactor stops. The Descriptor is in neither set by then; closing FD is its own affair.
+	// with ErrShutdown when the reactor stops, or with ErrConnectionLost and EBADF when FD was found to be closed. The
+	// Descriptor is in neither set by then; closing FD is its own affair, but not after EBADF, when the number may be
+	// somebody else's.
 	ConnectionLost(reason error)
 }
 
@@ -51,11 +61,15 @@ type FDSet interface {
 var _ FDSet = (*Reactor)(nil)
 
 // AddReader has DoRead called while the descriptor is readable, until RemoveReader. It replaces an earlier reader of the
-// same descriptor. The error is ErrStopped, EBADF for a negative descriptor, or the poller's: a regular file, for one,
-// cannot be watched (EPERM).
+// same descriptor, who is not told. What cannot be waited for, such as a regular file, is always ready: DoRead is called
+// in each tick and the loop does not sleep, so remove it as soon as it has given what it should.
+//
+// The error is ErrStopped; EBADF for a descriptor that is not open, unless only the next wait finds that out, which then
+// tells ConnectionLost; EBUSY for one that belongs to a connection of this reactor; ErrFDRange for one that select(2)
+// cannot watch; or what else the poller says.
 func (r *Reactor) AddReader(d Reader) error {
 	fd := d.FD()
-	if err := r.watchable(fd); err != nil {
+	if err := r.watchable(fd, d); err != nil {
 		return err
 	}
 	return r.fds.set(fd, d, r.fds.slot(fd).writer)
@@ -64,33 +78,39 @@ func (r *Reactor) AddReader(d Reader) error {
 // AddWriter has DoWrite called while the descriptor is writable, until RemoveWriter. Its errors are AddReader's.
 func (r *Reactor) AddWriter(d Writer) error {
 	fd := d.FD()
-	if err := r.watchable(fd); err != nil {
+	if err := r.watchable(fd, d); err != nil {
 		return err
 	}
 	return r.fds.set(fd, r.fds.slot(fd).reader, d)
 }
 
-func (r *Reactor) watchable(fd int) error {
+func (r *Reactor) watchable(fd int, d Descriptor) error {
 	if r.ending {
 		return ErrStopped
 	}
 	if fd < 0 {
 		return syscall.EBADF
 	}
+	if s := r.fds.lookup(fd); s != nil && s.conn != nil && Descriptor(s.conn) != d {
+		return fmt.Errorf("reactor: descriptor %d belongs to a connection: %w", fd, syscall.EBUSY)
+	}
 	return nil
 }
 
-// RemoveReader undoes AddReader. It does nothing for one that is not in the set.
+// RemoveReader undoes AddReader. It does nothing for one that is not in the set. One whose FD is negative by now, since it
+// was closed first, is looked for.
 func (r *Reactor) RemoveReader(d Reader) {
-	if s := r.fds.lookup(d.FD()); s != nil && s.reader == d {
-		_ = r.fds.set(d.FD(), nil, s.writer) // watching less does not fail but for a closed descriptor, which is unwatched
+	fd := r.fds.place(d, d.FD() < 0)
+	if s := r.fds.lookup(fd); s != nil && s.reader == d {
+		_ = r.fds.set(fd, nil, s.writer) // watching less does not fail but for a closed descriptor, which is unwatched
 	}
 }
 
-// RemoveWriter undoes AddWriter. It does nothing for one that is not in the set.
+// RemoveWriter undoes AddWriter, as RemoveReader does AddReader.
 func (r *Reactor) RemoveWriter(d Writer) {
-	if s := r.fds.lookup(d.FD()); s != nil && s.writer == d {
-		_ = r.fds.set(d.FD(), s.reader, nil)
+	fd := r.fds.place(d, d.FD() < 0)
+	if s := r.fds.lookup(fd); s != nil && s.writer == d {
+		_ = r.fds.set(fd, s.reader, nil)
 	}
 }
 
@@ -133,13 +153,31 @@ func (r *Reactor) Writers() []Writer {
 	return all
 }
 
+// ErrFDRange is an FDRangeError to errors.Is.
+var ErrFDRange = errors.New("reactor: descriptor out of range")
+
+// An FDRangeError says that a poller cannot watch a descriptor because its number is too high.
+type FDRangeError struct {
+	FD    int // the descriptor
+	Limit int // the first one that is too high: FD_SETSIZE for select(2)
+}
+
+func (e *FDRangeError) Error() string {
+	return fmt.Sprintf("reactor: descriptor %d cannot be watched: select takes those below %d", e.FD, e.Limit)
+}
+
+// Is makes the error an ErrFDRange.
+func (e *FDRangeError) Is(target error) bool { return target == ErrFDRange }
+
 // A slot is one descriptor number.
 type slot struct {
 	reader Reader
 	writer Writer
 	conn   *transport // owns the descriptor even while it watches for nothing
 	gen    uint32     // counts the owners
+	turn   uint16     // the tick, or its last bits, in which gen was last counted up
 	have   Interest   // what the poller was told
+	always bool       // and that it could not: the descriptor is always ready
 }
 
 // owners lists who would be told of a loss, each once.
@@ -157,9 +195,19 @@ func (s *slot) owners() []Descriptor {
 	return all
 }
 
+// has reports whether d is in the slot.
+func (s *slot) has(d Descriptor) bool {
+	return s.conn != nil && Descriptor(s.conn) == d ||
+		s.reader != nil && Descriptor(s.reader) == d || s.writer != nil && Descriptor(s.writer) == d
+}
+
 type fdset struct {
 	poller Poller
+	ended  *batch[ending] // where those go whose descriptor turns out to be closed
 	slots  []slot
+	always always
+	turn   uint16 // the last bits of the tick's number
+	strays int    // events that reached nobody; see stray
 }
 
 // slot returns the slot of fd, growing the table if need be. It is valid until the next call.
@@ -188,6 +236,22 @@ func (t *fdset) find(ev Event) *slot {
 	return s
 }
 
+// place returns where d is, or -1. It asks d itself, and if that is not true and search is, looks for it.
+func (t *fdset) place(d Descriptor, search bool) int {
+	fd := d.FD()
+	if s := t.lookup(fd); s != nil && s.has(d) {
+		return fd
+	}
+	if search {
+		for fd := range t.slots {
+			if t.slots[fd].has(d) {
+				return fd
+			}
+		}
+	}
+	return -1
+}
+
 // set says who reads and who writes fd, and tells the poller if that is news.
 func (t *fdset) set(fd int, reader Reader, writer Writer) error {
 	s := t.slot(fd)
@@ -198,23 +262,68 @@ func (t *fdset) set(fd int, reader Reader, writer Writer) error {
 	if writer != nil {
 		now |= Writable
 	}
+	if reader != nil && s.reader != nil && reader != s.reader || writer != nil && s.writer != nil && writer != s.writer {
+		// The newcomer may have another descriptor of the same number, and the poller have forgotten the first.
+		t.forget(fd, s)
+	}
 	if now != s.have {
-		if err := t.poller.Update(fd, s.gen, s.have, now); err != nil && now&^s.have != 0 {
+		if err := t.tell(fd, s, now); err != nil && now&^s.have != 0 {
 			return err
 		}
 	}
 	s.reader, s.writer, s.have = reader, writer, now
 	if now == 0 && s.conn == nil {
-		s.gen++
+		t.next(s)
 	}
 	return nil
 }
 
+// tell tells the poller what is wanted of fd now.
+func (t *fdset) tell(fd int, s *slot, now Interest) error {
+	if s.always {
+		s.always = now != 0
+		return nil
+	}
+	err := t.poller.Update(fd, s.gen, s.have, now)
+	if err != nil && now != 0 && errors.Is(err, syscall.EPERM) {
+		s.always = true
+		t.always.add(fd)
+		return nil
+	}
+	return err
+}
+
+// forget begins with fd anew: what the poller still knows of it is void.
+func (t *fdset) forget(fd int, s *slot) {
+	t.poller.Forget(fd, s.have)
+	s.have, s.always = 0, false
+	t.next(s)
+}
+
+// next begins another ownership.
+func (t *fdset) next(s *slot) {
+	s.gen++
+	s.turn = t.turn
+}
+
 // claim gives a descriptor that was just opened to c. Whoever is still in the slot has closed it without saying so.
 func (t *fdset) claim(fd int, c *transport) {
+	t.evict(fd, syscall.EBADF)
+	t.slots[fd].conn = c
+}
+
+// evict empties the slot of a descriptor that is not theirs any more, and has its owners told why.
+func (t *fdset) evict(fd int, errno syscall.Errno) {
 	s := t.slot(fd)
-	t.poller.Forget(fd, s.have)
-	*s = slot{conn: c, gen: s.gen + 1}
+	for _, who := range s.owners() {
+		if c, ok := who.(*transport); ok {
+			c.flags |= gone
+			c.fd = -1 // it must not close what may be another's by then
+		}
+		t.ended.add(ending{who, lost(errno)})
+	}
+	t.forget(fd, s)
+	s.reader, s.writer, s.conn = nil, nil, nil
 }
 
 // inherit gives c the descriptor that another Writer has watched until now. The poller notices nothing.
@@ -226,13 +335,14 @@ func (t *fdset) inherit(c *transport) {
 // expel takes who out of the table: no event finds it any more. The poller goes on watching for a connection until
 // release, for its descriptor is closed within the tick and close(2) would do it for free.
 func (t *fdset) expel(who Descriptor) {
-	fd := who.FD()
+	fd := t.place(who, true)
 	s := t.lookup(fd)
 	if s == nil {
 		return
 	}
 	if c, ok := who.(*transport); ok {
-		*s = slot{gen: s.gen + 1, have: s.have}
+		s.reader, s.writer, s.conn = nil, nil, nil
+		t.next(s)
 		c.flags |= gone
 		return
 	}
@@ -248,7 +358,41 @@ func (t *fdset) expel(who Descriptor) {
 
 // release says that fd, expelled before, is closed next.
 func (t *fdset) release(fd int) {
-	s := t.slot(fd)
-	t.poller.Forget(fd, s.have)
-	s.have = 0
+	if s := t.lookup(fd); s != nil {
+		t.poller.Forget(fd, s.have)
+		s.have = 0
+	}
+}
+
+// straysBearable is how many events may go astray before the poller is renewed. A child that is just being forked, and
+// holds what we close until it calls exec, makes a few.
+const straysBearable = 64
+
+// A renewer is a poller that may go on reporting what it can no longer be told to forget. Once renewed it watches nothing.
+type renewer interface{ renew() error }
+
+// stray is an event that is for nobody. Within the tick in which a descriptor left its slot that is nothing: the event was
+// found before. Later it means that the descriptor was closed while something else holds on to what it stood for, a
+// duplicate or a child process. epoll then reports the old number for ever, and cannot be told by it to stop.
+func (t *fdset) stray(ev Event) {
+	if s := t.lookup(int(ev.FD)); s == nil || s.turn == t.turn {
+		return
+	}
+	p, ok := t.poller.(renewer)
+	if t.strays++; !ok || t.strays < straysBearable {
+		return
+	}
+	if p.renew() != nil {
+		return // there is no descriptor left for it; the next stray tries again
+	}
+	t.strays = 0
+	for fd := range t.slots {
+		s := &t.slots[fd]
+		if s.have == 0 || s.always {
+			continue
+		}
+		if t.poller.Update(fd, s.gen, 0, s.have) != nil {
+			t.evict(fd, syscall.EBADF)
+		}
+	}
 }

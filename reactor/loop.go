@@ -9,6 +9,7 @@ package reactor
 import (
 	"runtime"
 	"runtime/debug"
+	"syscall"
 	"time"
 )
 
@@ -18,14 +19,15 @@ func (r *Reactor) tick(latest int64) error {
 	if err != nil {
 		return err
 	}
-	r.found, r.next = found, 0
+	r.ready, r.next = r.fds.alwaysReady(r.events[:found]), 0
 	r.fresh = false
+	r.fds.turn++
 	r.timers.newTick()
 	r.work()
 	if len(r.timers.resets) > 0 {
 		r.timers.endTick(r.reading() - r.mono)
 	}
-	if r.threads.busy() {
+	if r.threads.busy() || !r.fds.always.empty() {
 		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
 	}
 	return nil
@@ -33,7 +35,7 @@ func (r *Reactor) tick(latest int64) error {
 
 // wait finds what is ready, sleeping only when there is nothing else to do.
 func (r *Reactor) wait(until int64) (int, error) {
-	if r.touched.waiting() || r.ended.waiting() || until <= r.mono {
+	if r.touched.waiting() || r.ended.waiting() || !r.fds.always.empty() || until <= r.mono {
 		return r.poller.Poll(r.events)
 	}
 	if !r.calls.fallAsleep() {
@@ -120,16 +122,23 @@ func (r *Reactor) contained(f func()) {
 // dispatch serves what is ready. A slot is looked up anew for each callback, because a callback may have changed it or
 // moved the table.
 func (r *Reactor) dispatch() {
-	for r.next < r.found {
-		ev := r.events[r.next]
+	for r.next < len(r.ready) {
+		ev := r.ready[r.next]
 		r.next++
-		if ev.Ready&Readable != 0 {
-			if s := r.fds.find(ev); s != nil && s.reader != nil {
-				who := s.reader
-				r.current = who
-				if reason := who.DoRead(); reason != nil {
-					r.lose(who, reason)
-				}
+		s := r.fds.find(ev)
+		if s == nil {
+			r.fds.stray(ev)
+			continue
+		}
+		if ev.Ready&Invalid != 0 {
+			r.fds.evict(int(ev.FD), syscall.EBADF)
+			continue
+		}
+		if ev.Ready&Readable != 0 && s.reader != nil {
+			who := s.reader
+			r.current = who
+			if reason := who.DoRead(); reason != nil {
+				r.lose(who, reason)
 			}
 		}
 		if ev.Ready&Writable != 0 {

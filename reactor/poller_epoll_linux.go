@@ -28,39 +28,56 @@ type epoller struct {
 }
 
 func newEpoller() (Poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	p := &epoller{fd: fd, wake: -1}
+	p := &epoller{fd: -1}
 	p.park = p.looked
-	if err := p.open(); err != nil {
-		_ = p.Close() // the first error is the one to tell
+	var err error
+	if p.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	if err := p.renew(); err != nil {
+		sysClose(p.wake)
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *epoller) open() error {
-	if err := unix.SetNonblock(p.fd, true); err != nil {
+// renew replaces the epoll descriptor, if there is one, by one that watches nothing but the eventfd. That stays, because
+// other goroutines may be writing to it.
+func (p *epoller) renew() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // or os.NewFile would not ask Go's poller to watch it
+		sysClose(fd)
 		return os.NewSyscallError("fcntl", err)
 	}
-	p.file = os.NewFile(uintptr(p.fd), "epoll")
-	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // fails if Go's poller did not take it
+	file := os.NewFile(uintptr(fd), "epoll")
+	conn, err := watchedByGo(file)
+	if err == nil {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(p.wake)}
+		if errno := sysEpollCtl(fd, unix.EPOLL_CTL_ADD, p.wake, &ev); errno != 0 {
+			err = os.NewSyscallError("epoll_ctl", errno)
+		}
+	}
+	if err != nil {
+		_ = file.Close() // the first error is the one to tell
 		return err
 	}
-	var err error
-	if p.conn, err = p.file.SyscallConn(); err != nil {
-		return err
+	if p.file != nil {
+		_ = p.file.Close() // it has nothing to lose
 	}
-	if p.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
-		return os.NewSyscallError("eventfd", err)
-	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(p.wake)}
-	if errno := sysEpollCtl(p.fd, unix.EPOLL_CTL_ADD, p.wake, &ev); errno != 0 {
-		return os.NewSyscallError("epoll_ctl", errno)
-	}
+	p.fd, p.file, p.conn = fd, file, conn
+	p.armed, p.passed = time.Time{}, false
 	return nil
+}
+
+// watchedByGo makes sure that Go's own poller watches the file, and returns how to wait for it.
+func watchedByGo(file *os.File) (syscall.RawConn, error) {
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return file.SyscallConn()
 }
 
 func (p *epoller) Update(fd int, gen uint32, old, now Interest) error {
@@ -80,7 +97,14 @@ func (p *epoller) Update(fd int, gen uint32, old, now Interest) error {
 	if now&Writable != 0 {
 		ev.Events |= unix.EPOLLOUT
 	}
-	if errno := sysEpollCtl(p.fd, op, fd, &ev); errno != 0 {
+	errno := sysEpollCtl(p.fd, op, fd, &ev)
+	switch {
+	case errno == unix.EEXIST && op == unix.EPOLL_CTL_ADD: // the number has a new owner, the descriptor is the old one
+		errno = sysEpollCtl(p.fd, unix.EPOLL_CTL_MOD, fd, &ev)
+	case errno == unix.ENOENT && op == unix.EPOLL_CTL_MOD: // the number is that of another descriptor by now
+		errno = sysEpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev)
+	}
+	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
 	}
 	return nil
@@ -165,11 +189,6 @@ func (p *epoller) Wake() {
 }
 
 func (p *epoller) Close() error {
-	if p.wake >= 0 {
-		sysClose(p.wake)
-	}
-	if p.file == nil {
-		return unix.Close(p.fd)
-	}
+	sysClose(p.wake)
 	return p.file.Close()
 }

@@ -6,9 +6,7 @@ package reactor
 // there is to watch and not what is ready. A pipe wakes it.
 
 import (
-	"errors"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,29 +17,15 @@ type pollPoller struct {
 	gens    []uint32      // beside watched
 	place   []int32       // of a descriptor in watched; 0 is none
 	first   int           // where the next report begins, so that the last in line is not always the last served
-	pipe    [2]int        // read end, write end
-	drained [64]byte      // what woke us
+	pipe    wakePipe
 }
 
 func newPollPoller() (Poller, error) {
 	p := &pollPoller{}
-	syscall.ForkLock.RLock() // no child may be forked before the pipe is closed on exec
-	err := unix.Pipe(p.pipe[:])
-	if err == nil {
-		unix.CloseOnExec(p.pipe[0])
-		unix.CloseOnExec(p.pipe[1])
+	if err := p.pipe.open(); err != nil {
+		return nil, err
 	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, os.NewSyscallError("pipe", err)
-	}
-	for _, fd := range p.pipe {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			_ = p.Close() // the first error is the one to tell
-			return nil, os.NewSyscallError("fcntl", err)
-		}
-	}
-	p.watched = []unix.PollFd{{Fd: int32(p.pipe[0]), Events: unix.POLLIN}}
+	p.watched = []unix.PollFd{{Fd: int32(p.pipe.r), Events: unix.POLLIN}}
 	p.gens = []uint32{0}
 	return p, nil
 }
@@ -88,17 +72,7 @@ func (p *pollPoller) Forget(fd int, _ Interest) { p.remove(fd) }
 func (p *pollPoller) Poll(events []Event) (int, error) { return p.poll(events, 0) }
 
 func (p *pollPoller) Wait(events []Event, until time.Time) (int, error) {
-	return p.poll(events, milliseconds(until))
-}
-
-// milliseconds is poll's timeout: rounded up, or a timer would be early, and the loop spin until it is not.
-func milliseconds(until time.Time) int {
-	const longest = 24 * time.Hour // poll takes an int; waking up once a day costs nothing
-	if until.IsZero() {
-		return -1
-	}
-	d := min(max(time.Until(until), 0), longest)
-	return int((d + time.Millisecond - 1) / time.Millisecond)
+	return p.poll(events, int(timeout(until, time.Millisecond)))
 }
 
 func (p *pollPoller) poll(events []Event, timeout int) (int, error) {
@@ -110,7 +84,7 @@ func (p *pollPoller) poll(events []Event, timeout int) (int, error) {
 		return 0, os.NewSyscallError("poll", err)
 	}
 	if found > 0 && p.watched[0].Revents != 0 {
-		_, _ = unix.Read(p.pipe[0], p.drained[:]) // if it is not empty then, the next poll says so
+		p.pipe.drain()
 		found--
 	}
 	return p.report(events, found), nil
@@ -137,20 +111,20 @@ func (p *pollPoller) report(events []Event, found int) int {
 
 // pollReady is what poll's bits mean; trouble is for everybody.
 func pollReady(bits int16) Interest {
-	switch bits {
-	case unix.POLLIN:
+	switch {
+	case bits == unix.POLLIN:
 		return Readable
-	case unix.POLLOUT:
+	case bits == unix.POLLOUT:
 		return Writable
+	case bits&unix.POLLNVAL != 0:
+		return Invalid
 	}
 	return Readable | Writable
 }
 
-func (p *pollPoller) Wake() {
-	_, _ = unix.Write(p.pipe[1], []byte{1}) // a full pipe wakes as well
-}
+func (p *pollPoller) Wake() { p.pipe.wake() }
 
 func (p *pollPoller) Close() error {
 	p.watched = nil
-	return errors.Join(unix.Close(p.pipe[0]), unix.Close(p.pipe[1]))
+	return p.pipe.close()
 }

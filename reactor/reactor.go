@@ -28,7 +28,7 @@ const (
 
 // Config says how a reactor is made. The zero value is right for production.
 type Config struct {
-	// Poller is the name of the way to wait: "epoll" or "poll". Empty is the platform's best.
+	// Poller is the name of the way to wait, one of Pollers. Empty is the platform's best.
 	Poller string
 
 	// ThreadPoolSize is how many goroutines CallInThread uses at most (default 64), and ThreadQueue how many calls may
@@ -74,8 +74,8 @@ type Reactor struct {
 	triggers triggers
 
 	fds      fdset
-	events   []Event
-	found    int        // how many of events the last wait filled
+	events   []Event    // what a wait fills
+	ready    []Event    // what this tick serves: what the last wait has found, and what is always ready
 	next     int        // the event to serve next
 	step     int        // the step of the tick that is being done
 	current  Descriptor // whose callback runs: it pays for a panic
@@ -127,8 +127,8 @@ func New(c Config) (*Reactor, error) {
 	if r.poller, err = r.sys.NewPoller(c.Poller); err != nil {
 		return nil, err
 	}
-	r.fds.poller = r.poller
-	r.events = make([]Event, eventsPerWait)
+	r.fds.poller, r.fds.ended = r.poller, &r.ended
+	r.events = make([]Event, eventsPerWait, eventsPerWait+alwaysPerTick)
 	r.in = make([]byte, readBufferSize)
 	r.out.buf = make([]byte, 0, gatherSize)
 	r.epoch = r.sys.Now().Add(-1) // so that no time is 0, which means none

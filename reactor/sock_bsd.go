@@ -12,8 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var pollers = []pollerKind{{"poll", newPollPoller}}
-
 // keepAliveTimes are TCP's options for the idle time, the interval and the count; package unix does not name all of them. A
 // system that is not listed keeps its own pace.
 var keepAliveTimes = map[string][]int{

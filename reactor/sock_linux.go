@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var pollers = []pollerKind{{"epoll", newEpoller}, {"poll", newPollPoller}}
+var pollers = []pollerKind{{"epoll", newEpoller}, {"poll", newPollPoller}, {"select", newSelectPoller}}
 
 func openSocket(family, kind int) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

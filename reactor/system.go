@@ -18,10 +18,12 @@ import (
 // Interest is what a descriptor is watched for, and what it is found ready for.
 type Interest uint8
 
-// The two interests; they combine.
+// The two interests; they combine. Invalid is found and never watched for: the descriptor is not open, somebody has
+// closed it without saying so.
 const (
 	Readable Interest = 1 << iota
 	Writable
+	Invalid
 )
 
 // An Event is one ready descriptor. Gen is the generation it was watched under, so that an event meant for an earlier
@@ -36,7 +38,8 @@ type Event struct {
 // A Poller says which descriptors are ready. All methods but Wake are called on the loop's goroutine.
 type Poller interface {
 	// Update tells the interest that there was and the interest that there is now; the poller derives add, modify or
-	// delete. Interest 0 watches nothing, not even faults.
+	// delete. Interest 0 watches nothing, not even faults. EPERM says that the descriptor cannot be watched because it
+	// never blocks, as a regular file: the loop then takes it for always ready.
 	Update(fd int, gen uint32, old, now Interest) error
 	// Forget says that fd, last watched for old, is closed next. A poller that learns it from close(2) does nothing.
 	Forget(fd int, old Interest)
