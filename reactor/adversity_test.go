@@ -278,7 +278,7 @@ func TestNumberReusedByAConnection(t *testing.T) {
 	})
 }
 
-// A connection, or a port, whose socket somebody else has closed does not close it again: the number may be another's.
+// A connection or a port whose socket somebody else has closed does not close it again: the number may be another's.
 func TestTheClosedIsNotClosedAgain(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
 		if !tells(c) {
@@ -291,16 +291,19 @@ func TestTheClosedIsNotClosedAgain(t *testing.T) {
 		dial(t, p)
 		receive(t, rec.made, "ConnectionMade")
 		other, otherW := newPipe(t)
-		var fds [2]int
+		datagrams := newDatagramRecorder()
+		udp := l.listenUDP("127.0.0.1:0", datagrams, nil)
+		var fds [3]int
 		rec.onLost = func(err error) {
 			if !errors.Is(err, syscall.EBADF) {
 				t.Errorf("lost with %v", err)
 			}
 		}
 		l.do(func() {
-			fds = [2]int{rec.Transport.(*transport).FD(), p.FD()}
-			unix.Close(fds[0])
-			unix.Close(fds[1])
+			fds = [3]int{rec.Transport.(*transport).FD(), p.FD(), udp.FD()}
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
 			l.CallFromThread(func() { // in the tick that finds out, behind its I/O
 				for _, fd := range fds {
 					unix.Dup2(other.fd, fd)
@@ -308,11 +311,14 @@ func TestTheClosedIsNotClosedAgain(t *testing.T) {
 			})
 		})
 		rec.reason(l)
+		if err := receive(t, datagrams.stopped, "StopProtocol"); !errors.Is(err, syscall.EBADF) {
+			t.Errorf("the UDP port stopped with %v", err)
+		}
 		eventually(t, "the port to be reported", func() bool { return len(l.reported()) == 1 })
 		if err := l.reported()[0]; !errors.Is(err, syscall.EBADF) || !strings.Contains(err.Error(), p.Addr().String()) {
 			t.Errorf("reported %v", err)
 		}
-		unix.Write(otherW.fd, []byte("xx"))
+		unix.Write(otherW.fd, []byte("xxx"))
 		for _, fd := range fds {
 			if n, err := unix.Read(fd, make([]byte, 1)); n != 1 {
 				t.Errorf("descriptor %d, another's by now: read %d, %v", fd, n, err)
@@ -506,7 +512,7 @@ func raiseLimit(t *testing.T, n int) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if old.Cur >= uint64(n) {
+	if uint64(old.Cur) >= uint64(n) {
 		return
 	}
 	higher := old

@@ -312,13 +312,21 @@ func (t *fdset) claim(fd int, c *transport) {
 	t.slots[fd].conn = c
 }
 
+// A disowner is one of our own, who would close its descriptor at its end. Once disowned it does not: the number may be
+// another's by then.
+type disowner interface{ disown() }
+
+func (t *transport) disown() { t.fd = -1; t.flags |= gone }
+func (a *attempt) disown()   { a.fd = -1 }
+func (p *Port) disown()      { p.fd = -1 }
+func (p *UDPPort) disown()   { p.fd = -1 }
+
 // evict empties the slot of a descriptor that is not theirs any more, and has its owners told why.
 func (t *fdset) evict(fd int, errno syscall.Errno) {
 	s := t.slot(fd)
 	for _, who := range s.owners() {
-		if c, ok := who.(*transport); ok {
-			c.flags |= gone
-			c.fd = -1 // it must not close what may be another's by then
+		if ours, ok := who.(disowner); ok {
+			ours.disown()
 		}
 		t.ended.add(ending{who, lost(errno)})
 	}

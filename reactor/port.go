@@ -152,9 +152,6 @@ func (p *Port) FD() int { return p.fd }
 func (p *Port) ConnectionLost(reason error) {
 	if !p.closed {
 		p.r.report(fmt.Errorf("reactor: port %v is closed: %w", p.addr, reason))
-		if errors.Is(reason, syscall.EBADF) {
-			p.fd = -1 // somebody has closed it, and the number may be theirs by now
-		}
 		p.close()
 	}
 }
