@@ -39,6 +39,9 @@ type Server struct {
 	// Loops is the number of reactors, each with a listener of its own.
 	// Default: GOMAXPROCS.
 	Loops int
+	// Poller is how the loops wait, one of reactor.Pollers. Default: the system's
+	// best. Listen refuses one that is not there.
+	Poller string
 
 	// MaxHeaderBytes bounds the request line and the field lines together.
 	// Beyond it 431. Default 32 KiB.
@@ -193,6 +196,7 @@ func (s *Server) bind() error {
 	}
 	for i := range s.conf.loops {
 		loop, err := reactor.New(reactor.Config{
+			Poller:         s.Poller,
 			ThreadPoolSize: max(1, s.conf.blocking/s.conf.loops),
 			ThreadQueue:    max(1, s.conf.blocking/s.conf.loops) * blockingQueue,
 			ReportError:    s.reportError,

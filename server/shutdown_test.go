@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"microhttp/reactor"
+
 	"github.com/rs/zerolog"
 )
 
@@ -139,6 +141,18 @@ func TestLifecycleErrors(t *testing.T) {
 	}
 	if err := unstarted.Run(); !errors.Is(err, ErrServerClosed) {
 		t.Errorf("Run after Close: %v", err)
+	}
+}
+
+// Poller is what the loops wait with, each of them; one that is not there is refused.
+func TestPoller(t *testing.T) {
+	for _, name := range reactor.Pollers() {
+		_, addr := start(t, hello, func(s *Server) { s.Poller, s.Loops = name, 2 })
+		dial(t, addr).get("/")
+	}
+	s := &Server{Addr: "127.0.0.1:0", Poller: "nonesuch"}
+	if _, err := s.Listen(); err == nil || !strings.Contains(err.Error(), `"nonesuch"`) {
+		t.Errorf("Listen: %v", err)
 	}
 }
 
