@@ -11,10 +11,13 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"microhttp/reactor"
 	"microhttp/server"
 
 	"github.com/rs/zerolog"
@@ -56,6 +59,7 @@ func (o *options) groups() []group {
 		{"Serving", []option{
 			{"addr", "host:port", address(&s.Addr, "127.0.0.1:8080"), "where to listen; port 0 takes a free one"},
 			{"loops", "n", number(&s.Loops, 0, 0, maxLoops), "event loops; 0 is one for each core"},
+			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "goroutines for handlers that block"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 		}},
@@ -112,6 +116,25 @@ func (o *options) parse(args []string, stdout io.Writer) error {
 		return err
 	case set.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	return fromEnvironment(set)
+}
+
+// reactorVariable is the environment's word on -reactor. A flag has the last one.
+const reactorVariable = "MICROHTTP_REACTOR"
+
+func fromEnvironment(set *flag.FlagSet) error {
+	name := os.Getenv(reactorVariable)
+	set.Visit(func(f *flag.Flag) {
+		if f.Name == "reactor" {
+			name = ""
+		}
+	})
+	if name == "" {
+		return nil
+	}
+	if err := set.Set("reactor", name); err != nil {
+		return fmt.Errorf("invalid value %q for %s: %w", name, reactorVariable, err)
 	}
 	return nil
 }
@@ -243,6 +266,21 @@ func toggle(at *bool) flag.Value {
 		}
 		return on, nil
 	}}
+}
+
+// choice is one of the names; the first is the default.
+func choice(at *string, names []string) flag.Value {
+	*at = names[0]
+	return &setting[string]{
+		at:   at,
+		show: func(s string) string { return s },
+		read: func(text string) (string, error) {
+			if !slices.Contains(names, text) {
+				return "", errors.New("want one of " + strings.Join(names, ", "))
+			}
+			return text, nil
+		},
+	}
 }
 
 // levels are the names that -log-level takes, from most to least.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"microhttp/reactor"
 )
 
 // asProgram in the environment has the test binary be the program, so that tests can send
@@ -42,6 +44,7 @@ func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 		{[]string{"demo", "-idle-timeout", "5"}, "-idle-timeout: want a duration such as"},
 		{[]string{"demo", "-idle-timeout", "0s"}, "-idle-timeout: want a duration from 1ms to 24h"},
 		{[]string{"demo", "-shutdown-timeout", "-1s"}, "-shutdown-timeout: want a duration from 0s to 24h"},
+		{[]string{"demo", "-reactor", "libuv"}, "-reactor: want one of " + strings.Join(reactor.Pollers(), ", ")},
 		{[]string{"demo", "-log-level", "loud"}, "-log-level: want one of debug, info, warn, error, disabled"},
 		{[]string{"demo", "-log-level", ""}, "-log-level: want one of"},
 		{[]string{"demo", "-access-log=perhaps"}, "-access-log: want true or false"},
@@ -114,7 +117,7 @@ func byLength(a, b string) int { return len(a) - len(b) }
 func TestFlagsReachTheServer(t *testing.T) {
 	var o options
 	err := o.parse([]string{
-		"-addr", ":0", "-loops=3", "-max-header-bytes", "1001", "-max-header-fields", "1002",
+		"-addr", ":0", "-loops=3", "-reactor", "poll", "-max-header-bytes", "1001", "-max-header-fields", "1002",
 		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
 		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
 		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log",
@@ -133,6 +136,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 	}{
 		{"addr", s.Addr, ":0"},
 		{"loops", s.Loops, 3},
+		{"reactor", s.Poller, "poll"},
 		{"max-header-bytes", s.MaxHeaderBytes, 1001},
 		{"max-header-fields", s.MaxHeaderFields, 1002},
 		{"max-target-bytes", s.MaxTargetBytes, 1003},
@@ -162,6 +166,36 @@ func TestFlagsReachTheServer(t *testing.T) {
 		if test.got != test.want {
 			t.Errorf("-%s: %v, want %v", test.name, test.got, test.want)
 		}
+	}
+}
+
+// The environment names the reactor too; the flag has the last word.
+func TestReactorFromTheEnvironment(t *testing.T) {
+	best := reactor.Pollers()[0]
+	for _, test := range []struct {
+		variable string
+		args     []string
+		want     string
+	}{
+		{"", nil, best},
+		{"select", nil, "select"},
+		{"select", []string{"-loops", "1"}, "select"},
+		{"select", []string{"-reactor", "poll"}, "poll"},
+		{"select", []string{"-reactor", best}, best},
+		{"libuv", []string{"-reactor", "poll"}, "poll"},
+	} {
+		t.Setenv(reactorVariable, test.variable)
+		var o options
+		if err := o.parse(test.args, nil); err != nil || o.server.Poller != test.want {
+			t.Errorf("%s=%s %q: %q, %v; want %q", reactorVariable, test.variable, test.args, o.server.Poller, err, test.want)
+		}
+	}
+	t.Setenv(reactorVariable, "libuv")
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"demo"}, &stdout, &stderr)
+	want := `microhttp demo: invalid value "libuv" for MICROHTTP_REACTOR: want one of ` + strings.Join(reactor.Pollers(), ", ")
+	if got := stderr.String(); code != exitUsage || !strings.HasPrefix(got, want) || !isLine(got) {
+		t.Errorf("exit %d, said %q", code, got)
 	}
 }
 
