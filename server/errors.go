@@ -17,6 +17,9 @@ var (
 	// holds what no field value may hold, or that the field is the server's own
 	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
 	ErrField = errors.New("server: invalid header field")
+	// ErrCookie says that a Cookie cannot be sent, or that user agents would drop or
+	// change it (RFC 6265bis, 4.1 and 5.7). It was not set.
+	ErrCookie = errors.New("server: invalid cookie")
 	// ErrCommitted says that the status and the fields of a response cannot change
 	// any more: a Stream was taken.
 	ErrCommitted = errors.New("server: the head of the response is committed")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"microhttp/reactor"
@@ -139,4 +140,31 @@ func ExampleServer_Factory() {
 	// Output:
 	// 200 hosted
 	// <nil>
+}
+
+// A visitor is counted in a cookie.
+func ExampleResponse_SetCookie() {
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		visits, _ := r.Cookie("visits")
+		n, _ := strconv.Atoi(visits) // whatever a peer sends
+		err := w.SetCookie(&server.Cookie{
+			Name: "visits", Value: strconv.Itoa(n + 1), Path: "/", MaxAge: 3600,
+			HttpOnly: true, SameSite: server.SameSiteLaxMode,
+		})
+		if err != nil { // errors.Is(err, server.ErrCookie): no user agent would keep it
+			w.Error(500)
+		}
+	}))
+	defer end()
+	req, _ := http.NewRequest("GET", url, nil)
+	req.Header.Set("Cookie", "visits=41")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res.Body.Close()
+	fmt.Println(res.Header.Get("Set-Cookie"))
+	// Output: visits=42; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax
 }

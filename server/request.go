@@ -203,35 +203,6 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 	}
 }
 
-// Cookies iterates over the cookies of all Cookie fields, in order, as RFC 6265bis
-// has a server see them: names and values uninterpreted, quotes kept.
-func (r *Request) Cookies() iter.Seq2[string, string] {
-	r.lent()
-	return func(yield func(string, string) bool) {
-		for i := range r.head.Fields {
-			if r.head.Fields[i].Known != parser.FieldCookie {
-				continue
-			}
-			for name, value := range parser.Cookies(r.head.Fields[i].Value.In(r.raw)) {
-				if !yield(string(name), string(value)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// Cookie returns the value of the first cookie with that name, which is
-// case-sensitive, and whether there is one.
-func (r *Request) Cookie(name string) (string, bool) {
-	for n, v := range r.Cookies() {
-		if n == name {
-			return v, true
-		}
-	}
-	return "", false
-}
-
 // Body returns the body, decoded from chunks, and hands it over: it is yours, and
 // PeekBody goes on to show it. nil when there is none.
 func (r *Request) Body() []byte {

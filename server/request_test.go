@@ -61,20 +61,6 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-func TestCookies(t *testing.T) {
-	const request = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=\"2\";c = 3 ; ;nameless;d=x=y\r\nCookie: a=4\r\n\r\n"
-	got := ask(t, request, func(r *Request) string {
-		var all []string
-		for n, v := range r.Cookies() {
-			all = append(all, n+"="+v)
-		}
-		a, ok := r.Cookie("a")
-		_, none := r.Cookie("A")
-		return fmt.Sprint(strings.Join(all, "|"), " ", a, ok, none)
-	})
-	want(t, "cookies", got, `a=1|b="2"|c=3|=nameless|d=x=y|a=4 1true false`)
-}
-
 func TestFields(t *testing.T) {
 	const request = "GET / HTTP/1.1\r\nHost: a\r\nx-One:  1 \r\nX-ONE: 2\r\nEmpty:\r\n\r\n"
 	got := ask(t, request, func(r *Request) string {
