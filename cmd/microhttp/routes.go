@@ -25,6 +25,7 @@ func newRoutes() *router.Router {
 	r.HandleFunc("GET /echo", echo)
 	r.HandleFunc("POST /echo", echo)
 	r.HandleFunc("GET /cookie", cookies)
+	r.HandleFunc("GET /cookie/set", setCookies)
 	r.HandleFunc("GET /status/{code}", status)
 	r.HandleFunc("GET /reflect", reflect)
 	r.HandleFunc("GET /bytes/{n}", streamBytes)
@@ -84,6 +85,21 @@ func echo(w *server.Response, r *server.Request) {
 func cookies(w *server.Response, r *server.Request) {
 	setText(w)
 	for name, value := range r.Cookies() {
+		writeLine(w, name, "=", value)
+	}
+}
+
+// setCookies sets a cookie for each parameter of the query. What user agents would drop is
+// refused, and the handler need not know what that is.
+func setCookies(w *server.Response, r *server.Request) {
+	setText(w)
+	for name, value := range r.Query() {
+		c := server.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: server.SameSiteLaxMode}
+		if err := w.SetCookie(&c); err != nil {
+			w.Reset()
+			refuse(w, err.Error())
+			return
+		}
 		writeLine(w, name, "=", value)
 	}
 }

@@ -118,6 +118,28 @@ func TestPage(t *testing.T) {
 	}
 }
 
+func TestSetCookies(t *testing.T) {
+	p := dial(t, startDemo(t))
+	for _, test := range []struct {
+		query  string
+		status int
+		set    string
+	}{
+		{"", 200, ""},
+		{"?a=1&b=%22x%22&c", 200, `a=1; Path=/; HttpOnly; SameSite=Lax|b="x"; Path=/; HttpOnly; SameSite=Lax|c=; Path=/; HttpOnly; SameSite=Lax`},
+		{"?a=1&a=2", 200, "a=2; Path=/; HttpOnly; SameSite=Lax"},
+		{"?a=1&b=x%3By", 400, ""},
+		{"?a=x%0D%0ASet-Cookie:b=c", 400, ""},
+		{"?=x", 400, ""},
+		{"?__Host-a=x", 400, ""},
+	} {
+		res, _ := p.ask("GET /cookie/set" + test.query + " HTTP/1.1")
+		if got := strings.Join(res.Header["Set-Cookie"], "|"); res.StatusCode != test.status || got != test.set {
+			t.Errorf("%s: %d, %q", test.query, res.StatusCode, got)
+		}
+	}
+}
+
 func TestReflect(t *testing.T) {
 	p := dial(t, startDemo(t))
 	for _, test := range []struct {
