@@ -10,6 +10,7 @@
 //	go run . idle           memory of an idle keep-alive connection
 //	go run . syscalls       system calls per request, and at rest
 //	go run . abuse          do descriptors come back after a storm of broken clients?
+//	go run . proxies        does each request get its own answer through nginx and HAProxy?
 //
 // README.md says what each number means.
 package main
@@ -38,6 +39,7 @@ var subcommands = []subcommand{
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
+	{"proxies", "does each request get its own answer through nginx and HAProxy?", proxies},
 }
 
 func main() {

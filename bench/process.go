@@ -45,12 +45,18 @@ type process struct {
 
 // spawn starts argv on a core (on any if cpu is negative) and returns at once.
 func spawn(ctx context.Context, name string, cpu int, argv ...string) (*process, error) {
+	return spawnTo(ctx, io.Discard, name, cpu, argv...)
+}
+
+// spawnTo is spawn for a child whose output somebody wants to read, all of it.
+func spawnTo(ctx context.Context, reader io.Writer, name string, cpu int, argv ...string) (*process, error) {
 	if cpu >= 0 {
 		argv = append([]string{"taskset", "-c", strconv.Itoa(cpu)}, argv...)
 	}
 	p := &process{name: name, output: newTail(), ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
-	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	out := io.MultiWriter(p.output, reader)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.WaitDelay = time.Second
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -233,6 +233,7 @@ func (w *workshop) prepare(ctx context.Context, list []server) ([]contestant, er
 // packages says which Debian package brings a tool.
 var packages = map[string]string{
 	"gcc":     "gcc libc6-dev",
+	"haproxy": "haproxy",
 	"nginx":   "nginx-light (or leave nginx out with -servers)",
 	"strace":  "strace",
 	"taskset": "util-linux",
