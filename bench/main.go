@@ -10,6 +10,8 @@
 //	go run . idle           memory of an idle keep-alive connection
 //	go run . syscalls       system calls per request, and at rest
 //	go run . abuse          do descriptors come back after a storm of broken clients?
+//	go run . slow           what do connections cost that send a byte a second?
+//	go run . hostile        what do hostile connections cost the others?
 //	go run . proxies        does each request get its own answer through nginx and HAProxy?
 //
 // README.md says what each number means.
@@ -39,6 +41,8 @@ var subcommands = []subcommand{
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
+	{"hostile", "what 1,000 hostile connections a second cost those who behave", hostile},
+	{"slow", "what 10,000 connections that send a byte a second cost those who behave", slow},
 	{"proxies", "does each request get its own answer through nginx and HAProxy?", proxies},
 }
 

@@ -1,0 +1,218 @@
+package main
+
+// Ten thousand connections that each send a byte a second. One goroutine has them all, as plain descriptors, and goes
+// round once a second in small steps: an attack that needs much of its own core would be measured along. A connection
+// that the server cuts off is opened anew, so that there are always as many.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// dripStep is the pause between two steps of a round. The shorter, the less do drips come in bursts.
+	dripStep = time.Millisecond
+	// dripsOpened is how many connections are opened in a step.
+	dripsOpened = 4
+	// dripSources is the number of loopback addresses that they come from, since one has 28,000 ports.
+	dripSources = 8
+	maxDrips    = 100_000
+)
+
+// A dripKind is a way to be slow: what is sent at once, and the byte that then comes again and again.
+type dripKind struct {
+	name  string
+	first string
+	drip  byte
+}
+
+var dripKinds = []dripKind{
+	{"in a head", "GET / HTTP/1.1\r\nHost: bench.example\r\nX: ", 'x'},
+	{"in a target", "GET /", 'x'},
+	{"in a body", "POST / HTTP/1.1\r\nHost: bench.example\r\nContent-Length: 100000\r\n\r\n", 'x'},
+	{"in a chunk", "POST / HTTP/1.1\r\nHost: bench.example\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", 'x'},
+	{"in a chunk size", "POST / HTTP/1.1\r\nHost: bench.example\r\nTransfer-Encoding: chunked\r\n\r\n1;", 'x'},
+}
+
+// slowReader is the other way round: it asks for much and takes a byte a second.
+const slowReader = "GET /bytes/1000000 HTTP/1.1\r\nHost: bench.example\r\n\r\n"
+
+const slowHelp = `
+Ten thousand connections send a byte a second, in heads, bodies and chunks that never end, and come again when they are
+cut off. The marks: 64 clients that behave lose no request, and their p99 is at most 1.2 times what it was without the
+attack, in the same run; the server never has more than 64 MiB resident. If one is missed, the exit status is 1.`
+
+func slow(ctx context.Context, args []string, stdout io.Writer) error {
+	p := attackPlan{maxRSS: 64 << 20}
+	f := newFlags("slow", slowHelp, "microhttp", &p.options)
+	n := f.Int("n", 10_000, "slow connections")
+	readers := f.Int("readers", 0, "how many more ask for a megabyte each and read a byte a second")
+	f.IntVar(&p.regular, "good", 64, "clients that behave")
+	f.DurationVar(&p.every, "every", 10*time.Millisecond, "time between two requests of one of those; 0 is none")
+	f.DurationVar(&p.alone, "alone", 10*time.Second, "how long they are measured alone")
+	f.DurationVar(&p.lasts, "duration", 20*time.Second, "how long they are measured under attack")
+	f.Float64Var(&p.maxRatio, "ratio", 1.2, "the most that p99 may rise; 0 for any")
+	if err := p.parse(f, args); err != nil {
+		return err
+	}
+	if *n < 0 || *readers < 0 || *n+*readers < 1 || *n+*readers > maxDrips || p.lasts <= 0 || p.lasts > 10*time.Minute || p.regular < 1 {
+		return fmt.Errorf("-n and -readers must be 1 to %d together, -duration at most 10m, -good at least 1", maxDrips)
+	}
+	if err := raiseDescriptorLimit(*n + *readers + p.regular + spareDescriptors); err != nil {
+		return err
+	}
+	results, from, err := p.measure(ctx, func(ctx context.Context, addr string, risen func()) (map[string]int, error) {
+		return drip(ctx, addr, *n, *readers, risen)
+	})
+	if err != nil {
+		return err
+	}
+	return p.report(stdout, from, fmt.Sprintf("%d connections that send a byte a second, %d that read one", *n, *readers), results)
+}
+
+// A dripper is one slow connection.
+type dripper struct {
+	fd     int // -1 while it is closed
+	kind   int // index of dripKinds; beyond them a reader
+	opened bool
+}
+
+// drips is the whole crew.
+type drips struct {
+	to    *unix.SockaddrInet4
+	all   []dripper
+	count map[string]int
+	open  int
+	most  int
+}
+
+func drip(ctx context.Context, addr string, n, readers int, risen func()) (map[string]int, error) {
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	d := drips{to: &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, count: make(map[string]int)}
+	for i := range n + readers {
+		kind := i % len(dripKinds)
+		if i >= n {
+			kind = len(dripKinds)
+		}
+		d.all = append(d.all, dripper{fd: -1, kind: kind})
+	}
+	defer d.close()
+	for i := 0; i < len(d.all); { // open them all
+		for end := min(len(d.all), i+dripsOpened); i < end; i++ {
+			if err := d.dial(i); err != nil {
+				return d.count, err
+			}
+		}
+		if err := pause(ctx, dripStep); err != nil {
+			return d.count, err
+		}
+	}
+	risen()
+	begin, turn := time.Now(), 0
+	for ctx.Err() == nil { // each is due once a second
+		for due := int(time.Since(begin).Seconds() * float64(len(d.all))); turn < due; turn++ {
+			if err := d.step(turn % len(d.all)); err != nil {
+				return d.count, err
+			}
+		}
+		pause(ctx, dripStep)
+	}
+	d.count["open at most"] = d.most
+	d.count["open at the end"] = d.open
+	return d.count, nil
+}
+
+// step is the turn of one connection: it looks whether it was cut off, and sends its byte, or is opened.
+func (d *drips) step(i int) error {
+	c := &d.all[i]
+	if c.fd < 0 {
+		return d.dial(i)
+	}
+	var p [512]byte
+	want := p[:]
+	if c.kind == len(dripKinds) {
+		want = p[:1]
+	}
+	switch n, _, err := unix.Recvfrom(c.fd, want, unix.MSG_DONTWAIT); {
+	case err == nil && n > 0 && c.kind == len(dripKinds):
+		d.count["bytes taken by slow readers"]++
+		return nil
+	case err == nil && n >= 12:
+		d.cut(c, "answered "+string(p[9:12])+" and closed")
+		return d.dial(i)
+	case err == nil:
+		d.cut(c, "closed without an answer")
+		return d.dial(i)
+	case !errors.Is(err, unix.EAGAIN):
+		d.cut(c, "reset")
+		return d.dial(i)
+	}
+	if c.kind == len(dripKinds) {
+		return nil
+	}
+	p[0] = dripKinds[c.kind].drip
+	text := string(p[:1])
+	if !c.opened {
+		c.opened = true
+		text = dripKinds[c.kind].first
+	}
+	if err := unix.Sendto(c.fd, []byte(text), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil && !errors.Is(err, unix.EAGAIN) {
+		d.cut(c, "reset")
+		return nil
+	}
+	d.count["bytes dripped"]++
+	return nil
+}
+
+// dial begins to connect; by its next turn it is connected, or an error is there to be read.
+func (d *drips) dial(i int) error {
+	c := &d.all[i]
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	c.fd, c.opened = fd, false
+	d.open++
+	d.most = max(d.most, d.open)
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // a reset leaves no TIME_WAIT
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%dripSources)}}); err != nil {
+		return err
+	}
+	if c.kind == len(dripKinds) {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
+	}
+	if err := unix.Connect(fd, d.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		d.cut(c, "refused")
+		return nil
+	}
+	d.count["connections"]++
+	if c.kind == len(dripKinds) {
+		unix.Sendto(fd, []byte(slowReader), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	}
+	return nil
+}
+
+func (d *drips) cut(c *dripper, how string) {
+	d.count[how]++
+	d.open--
+	unix.Close(c.fd)
+	c.fd = -1
+}
+
+func (d *drips) close() {
+	for i := range d.all {
+		if d.all[i].fd >= 0 {
+			unix.Close(d.all[i].fd)
+		}
+	}
+}
