@@ -371,6 +371,7 @@ func TestConnectShutdown(t *testing.T) {
 			}
 			conns[0].Cancel()
 			if run {
+				l.Stop() // before the first tick, which would tell the one that was cancelled
 				l.start().stop()
 			} else if err := l.Close(); err != nil {
 				t.Fatal(err)
