@@ -1,0 +1,256 @@
+package server_test
+
+// The server in a simulated world: the same protocol over the same loop, on a network that fails. Whatever the network
+// does, each request has one answer, whole, in order, and its own.
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"microhttp/reactor"
+	"microhttp/reactor/sim"
+	"microhttp/server"
+
+	"github.com/rs/zerolog"
+)
+
+// host has a reactor of the world serve h.
+func host(w *sim.World, h func(loop *reactor.Reactor) server.HandlerFunc) *reactor.Port {
+	loop := w.Reactor("server", reactor.Config{})
+	nop := zerolog.Nop()
+	s := &server.Server{Handler: h(loop), Logger: &nop, DetectLateUse: true}
+	port, err := loop.ListenTCP("127.0.0.1:80", s.Factory(loop), &reactor.TCPOptions{
+		TransportOptions: reactor.TransportOptions{WriteTimeout: 30 * time.Second},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return port
+}
+
+// restless is the trouble that no answer may be lost in: everything but resets, and what makes time-outs pass.
+func restless() sim.Config {
+	return sim.Config{
+		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
+		Jump: sim.Never,
+	}
+}
+
+func TestAnswersInSimulation(t *testing.T) {
+	seeds := 2000 // of each
+	if server.RaceEnabled || testing.Short() {
+		seeds = 200
+	}
+	for name, c := range map[string]sim.Config{"restless": restless(), "with resets": {}} {
+		workers := runtime.GOMAXPROCS(0)
+		for i := range workers {
+			first, last := i*seeds/workers, (i+1)*seeds/workers
+			t.Run(fmt.Sprintf("%s/%d-%d", name, first+1, last), func(t *testing.T) {
+				t.Parallel()
+				sim.Check(t, uint64(first+1), last-first, c, func(w *sim.World) { playHTTP(w, name == "restless") })
+			})
+		}
+	}
+}
+
+func playHTTP(w *sim.World, strict bool) {
+	port := host(w, func(loop *reactor.Reactor) server.HandlerFunc {
+		return func(rw *server.Response, r *server.Request) { answer(w, loop, rw, r) }
+	})
+	clients := 1 + w.Rand().IntN(3)
+	gone := 0
+	for i := range clients {
+		w.Go(fmt.Sprint("client", i), func() {
+			defer func() { gone++ }()
+			client(w, port, i, strict)
+		})
+	}
+	w.Go("judge", func() {
+		w.Wait("the clients to leave", func() bool { return gone == clients })
+		w.Sleep(5 * time.Minute)
+		for _, d := range w.Descriptors() {
+			if strings.HasSuffix(d, "stream") {
+				w.Errorf("at rest descriptor %s is open", d)
+			}
+		}
+	})
+}
+
+// answer is the handler: it answers now, later, or bit by bit, with what the request was.
+func answer(w *sim.World, loop *reactor.Reactor, rw *server.Response, r *server.Request) {
+	rnd := w.Rand()
+	path, body := r.Path(), string(r.Body())
+	size, _ := strconv.Atoi(r.Header("Size"))
+	text := content(path, body, size)
+	switch rnd.IntN(4) {
+	case 0:
+		p := rw.Later()
+		loop.CallLater(time.Duration(rnd.Int64N(int64(100*time.Millisecond))), func() {
+			_ = p.Answer(func(rw *server.Response) { // ErrPeerGone if the connection was reset
+				rw.SetHeader("Id", path)
+				rw.WriteString(text)
+			})
+		})
+	case 1:
+		rw.SetHeader("Id", path)
+		s := rw.Stream()
+		rest := text
+		var more func()
+		more = func() {
+			for !s.Full() && rest != "" {
+				n := 1 + rnd.IntN(len(rest))
+				if _, err := io.WriteString(s, rest[:n]); err != nil {
+					return
+				}
+				rest = rest[n:]
+				if rnd.IntN(4) == 0 {
+					loop.CallLater(time.Millisecond, more)
+					return
+				}
+			}
+			if rest == "" {
+				_ = s.Close() // an error says that it is closed, or the peer gone
+			}
+		}
+		s.OnDrain(more)
+		more()
+	default:
+		rw.SetHeader("Id", path)
+		rw.WriteString(text)
+	}
+}
+
+// content is what the answer to a request says.
+func content(path, body string, size int) string {
+	s := fmt.Sprintf("%s %d %s ", path, len(body), body)
+	return s + strings.Repeat(path, (size+len(path)-1)/len(path))
+}
+
+// A request is one that a client sends, and what it must be answered with.
+type request struct {
+	method, path, wire, want string
+}
+
+func makeRequest(rnd *rand.Rand, id int, last bool) request {
+	q := request{method: [...]string{"GET", "HEAD", "POST", "PUT"}[rnd.IntN(4)], path: fmt.Sprintf("/r%d", id)}
+	size := rnd.IntN(1 << rnd.IntN(17))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: sim\r\nSize: %d\r\n", q.method, q.path, size)
+	if last && rnd.IntN(2) == 0 {
+		b.WriteString("Connection: close\r\n")
+	}
+	body := ""
+	if q.method == "POST" || q.method == "PUT" {
+		body = strings.Repeat("b", rnd.IntN(1<<rnd.IntN(15)))
+		if rnd.IntN(2) == 0 {
+			fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+		} else {
+			b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+			for rest := body; rest != ""; {
+				n := 1 + rnd.IntN(len(rest))
+				fmt.Fprintf(&b, "%x\r\n%s\r\n", n, rest[:n])
+				rest = rest[n:]
+			}
+			b.WriteString("0\r\n\r\n")
+		}
+	} else {
+		b.WriteString("\r\n")
+	}
+	q.wire = b.String()
+	q.want = content(q.path, body, size)
+	return q
+}
+
+// client sends requests without waiting for the answers, and has another script read those.
+func client(w *sim.World, port *reactor.Port, number int, strict bool) {
+	rnd := w.Rand()
+	conn, err := w.Dial(port.Addr())
+	if err != nil {
+		if strict {
+			w.Errorf("dial: %v", err)
+		}
+		return
+	}
+	n := 1 + rnd.IntN(10)
+	var requests []request
+	for i := range n {
+		requests = append(requests, makeRequest(rnd, 100*number+i, i == n-1))
+	}
+	done := false
+	w.Go(fmt.Sprint("reader", number), func() {
+		defer func() { done = true }()
+		readAnswers(w, conn, requests, strict)
+	})
+	for _, q := range requests {
+		for rest := q.wire; rest != ""; {
+			k := 1 + rnd.IntN(len(rest))
+			if _, err := io.WriteString(conn, rest[:k]); err != nil {
+				excuse(w, "write", err, strict)
+				conn.Close()
+				return
+			}
+			rest = rest[k:]
+			if rnd.IntN(4) == 0 {
+				w.Sleep(time.Duration(rnd.Int64N(int64(200 * time.Millisecond))))
+			}
+		}
+	}
+	if rnd.IntN(2) == 0 {
+		if err := conn.CloseWrite(); err != nil {
+			excuse(w, "half-close", err, strict)
+		}
+	}
+	w.Wait("the answers", func() bool { return done })
+	conn.Close()
+}
+
+// readAnswers checks that the answers are those to the requests.
+func readAnswers(w *sim.World, conn *sim.Conn, requests []request, strict bool) {
+	in := bufio.NewReader(conn)
+	for _, q := range requests {
+		res, err := http.ReadResponse(in, &http.Request{Method: q.method})
+		if err != nil {
+			excuse(w, "answer to "+q.path, err, strict)
+			return
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			excuse(w, "body of "+q.path, err, strict)
+			return
+		}
+		if res.StatusCode == 408 && !strict {
+			return // the clock has leapt
+		}
+		want := q.want
+		if q.method == "HEAD" {
+			want = ""
+		}
+		if res.StatusCode != 200 || res.Header.Get("Id") != q.path || string(body) != want {
+			w.Errorf("%s %s is answered with %d, Id %q, %d bytes of %d", q.method, q.path,
+				res.StatusCode, res.Header.Get("Id"), len(body), len(want))
+			return
+		}
+	}
+}
+
+// excuse fails the run unless the network may be at fault.
+func excuse(w *sim.World, what string, err error, strict bool) {
+	excused := slices.ContainsFunc([]error{
+		syscall.ECONNRESET, syscall.EPIPE, syscall.ENOTCONN, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+	}, func(excuse error) bool { return errors.Is(err, excuse) })
+	if strict || !excused {
+		w.Errorf("%s: %v", what, err)
+	}
+}
