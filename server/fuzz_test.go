@@ -26,7 +26,8 @@ func FuzzConnection(f *testing.F) {
 	for _, bytes := range server.Conversations {
 		f.Add([]byte(bytes), uint64(1))
 	}
-	f.Add([]byte("GET /later HTTP/1.1\r\nHost: a\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /large HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(2))
+	f.Add([]byte("GET /later HTTP/1.1\r\nHost: a\r\n\r\n"+
+		"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /large HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(2))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint64(3))
 	f.Add([]byte("HEAD https://a/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(4))
 	f.Fuzz(func(t *testing.T, sent []byte, seed uint64) {

@@ -15,7 +15,9 @@ const chaos = "chaos"
 // An actor is a protocol that does what comes to its mind and checks everything that it is told.
 type actor struct {
 	s        *stage
+	l        *loop
 	link     *link
+	attempt  *attempt // that it came of; nil if it was accepted
 	t        reactor.Transport
 	made     bool
 	lost     bool
@@ -28,9 +30,12 @@ type actor struct {
 	losing   bool
 	aborted  bool
 	panicked bool
+	detached bool
 	paused   bool // reading
 	slowed   bool // told by PauseProducing
-	timeouts int  // that were set
+	producer bool // is told of the marks
+	writes   int
+	timeouts int // that were set
 	expired  int
 	reason   error
 }
@@ -41,7 +46,7 @@ type (
 	patient    struct{ *actor }
 )
 
-func (s *stage) build(remote netip.AddrPort) reactor.Protocol {
+func (s *stage) build(loop *loop, remote netip.AddrPort) reactor.Protocol {
 	l := s.links[remote]
 	if l == nil {
 		s.w.Errorf("a connection from %v, who has not called", remote)
@@ -50,8 +55,12 @@ func (s *stage) build(remote netip.AddrPort) reactor.Protocol {
 	if l.a != nil {
 		s.w.Errorf("the connection from %v is accepted twice", remote)
 	}
-	a := &actor{s: s, link: l, promised: -1}
-	l.a = a
+	l.a = &actor{s: s, l: loop, link: l, promised: -1}
+	return s.cast(l.a)
+}
+
+// cast gives an actor its part.
+func (s *stage) cast(a *actor) reactor.Protocol {
 	switch s.w.Rand().IntN(8) {
 	case 0:
 		a.lost, a.aborted = true, true // refused
@@ -93,7 +102,13 @@ func (a *actor) enter(what string) (leave func()) {
 func (a *actor) ConnectionMade(t reactor.Transport) {
 	defer a.enter("ConnectionMade")()
 	a.made, a.t = true, t
+	if a.attempt != nil {
+		a.attempt.outcomes++
+		a.link = a.s.link(t.LocalAddr())
+		a.link.a = a
+	}
 	if a.s.w.Rand().IntN(2) == 0 {
+		a.producer = true
 		t.RegisterProducer(a)
 	}
 	a.act()
@@ -194,9 +209,11 @@ func (a *actor) ConnectionLost(reason error) {
 	case errors.Is(reason, reactor.ErrAborted):
 		ok = a.aborted || a.s.over
 	case errors.Is(reason, reactor.ErrTimeout):
-		ok = a.timeouts > 0 || a.s.opts.WriteTimeout > 0
+		ok = a.timeouts > 0 || a.losing || a.s.opts.WriteTimeout > 0
 	case errors.Is(reason, reactor.ErrShutdown):
 		ok = true
+	case errors.Is(reason, reactor.ErrDetached):
+		ok = a.detached
 	case errors.As(reason, &p):
 		ok = a.panicked
 	case errors.Is(reason, reactor.ErrConnectionLost):
@@ -236,18 +253,55 @@ func (a *actor) mute() bool { return a.promised >= 0 || a.aborted || a.lost }
 
 // write writes n bytes of the pattern.
 func (a *actor) write(n int) {
-	w := a.s.w
+	rnd := a.s.w.Rand()
 	if a.slowed || a.s.over {
 		return // a producer obeys
 	}
-	var b []byte
-	if w.Rand().IntN(2) == 0 {
-		b = a.t.AvailableBuffer()
+	key := a.link.key + fromActor
+	switch rnd.IntN(6) {
+	case 0:
+		a.s.files++
+		a.t.SendFile(&file{a.s, key}, int64(a.written), int64(n))
+	case 1:
+		var pieces [][]byte
+		for at := 0; at < n; {
+			k := 1 + rnd.IntN(n-at)
+			pieces = append(pieces, fill(nil, key, a.written+at, k))
+			at += k
+		}
+		a.t.WriteSequence(pieces...)
+	case 2, 3:
+		a.t.Write(fill(a.t.AvailableBuffer(), key, a.written, n))
+	default:
+		a.t.Write(fill(nil, key, a.written, n))
 	}
-	a.t.Write(fill(b, a.link.key+fromActor, a.written, n))
 	if !a.mute() {
 		a.written += n
 	}
+	if a.writes++; a.producer && n > 1000 {
+		a.checkMark()
+	}
+}
+
+// checkMark looks, when the tick is over, whether a producer beyond the high mark was told so.
+func (a *actor) checkMark() {
+	writes := a.writes
+	a.l.CallLater(0, a.ifAlive(func() {
+		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && !a.slowed && !a.mute() {
+			a.s.w.Errorf("%d bytes are queued above the high mark of %d, and the producer was not told", n, a.s.opts.HighWater)
+		}
+	}))
+}
+
+// detach takes the socket from the loop, and resets it.
+func (a *actor) detach() {
+	fd, _, err := a.t.Detach()
+	if err != nil {
+		return // it is ending already, or has files to send
+	}
+	a.aborted, a.detached = true, true
+	a.s.w.System().Reset(fd)
+	a.s.w.System().Close(fd)
 }
 
 // act does one thing, or several.
@@ -278,7 +332,7 @@ func (a *actor) act() {
 		case 11:
 			a.later(a.act)
 		case 12:
-			a.s.r.CallFromThread(a.ifAlive(a.act))
+			a.l.CallFromThread(a.ifAlive(a.act))
 		case 13:
 			if rnd.IntN(3) == 0 {
 				a.lose()
@@ -288,17 +342,24 @@ func (a *actor) act() {
 				a.closeWrite()
 			}
 		case 15:
-			a.s.timer(w.Now().Add(0), time.Duration(rnd.Int64N(int64(time.Second))), func() {})
+			a.s.timer(a.l, time.Duration(rnd.Int64N(int64(time.Second))), func() {})
 		case 16:
-			a.s.disturbTimers()
+			a.s.disturbTimers(a.l)
 		case 17:
-			if o := a.s.actors[rnd.IntN(len(a.s.actors))]; o.made && !o.lost && o != a {
+			switch o := a.s.actors[rnd.IntN(len(a.s.actors))]; {
+			case !o.made || o.lost || o == a:
+			case o.l == a.l:
 				o.write(1 + rnd.IntN(500)) // into another's connection
+			default:
+				o.l.CallFromThread(o.ifAlive(func() { o.write(1 + rnd.IntN(500)) }))
 			}
 		case 18:
-			if rnd.IntN(20) == 0 {
+			switch rnd.IntN(20) {
+			case 0:
 				a.s.closed = true
-				a.s.port.StopListening()
+				a.l.port.StopListening()
+			case 1, 2:
+				a.s.connect(a.l)
 			}
 		case 19:
 			switch {
@@ -306,6 +367,8 @@ func (a *actor) act() {
 			case a.inside && rnd.IntN(2) == 0:
 				a.panicked = true
 				panic(chaos)
+			case rnd.IntN(2) == 0:
+				a.detach()
 			default:
 				a.abort()
 			}
@@ -314,8 +377,7 @@ func (a *actor) act() {
 }
 
 func (a *actor) later(f func()) {
-	w := a.s.w
-	a.s.timer(w.Now(), time.Duration(w.Rand().Int64N(int64(200*time.Millisecond))), a.ifAlive(f))
+	a.s.timer(a.l, time.Duration(a.s.w.Rand().Int64N(int64(200*time.Millisecond))), a.ifAlive(f))
 }
 
 func (a *actor) ifAlive(f func()) func() {
@@ -334,10 +396,10 @@ type timer struct {
 	cancelled bool
 }
 
-func (s *stage) timer(now time.Time, d time.Duration, f func()) {
-	c := &timer{due: now.Add(d)}
-	s.timers = append(s.timers, c)
-	c.call = s.r.CallLater(d, func() {
+func (s *stage) timer(l *loop, d time.Duration, f func()) {
+	c := &timer{due: s.w.Now().Add(d)}
+	l.timers = append(l.timers, c)
+	c.call = l.CallLater(d, func() {
 		switch {
 		case c.done:
 			s.w.Errorf("a timer is called twice")
@@ -355,9 +417,9 @@ func (s *stage) timer(now time.Time, d time.Duration, f func()) {
 }
 
 // disturbTimers changes one of the timers.
-func (s *stage) disturbTimers() {
+func (s *stage) disturbTimers(l *loop) {
 	rnd := s.w.Rand()
-	c := s.timers[rnd.IntN(max(len(s.timers), 1)):]
+	c := l.timers[rnd.IntN(max(len(l.timers), 1)):]
 	if len(c) == 0 {
 		return
 	}

@@ -16,8 +16,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Check makes n worlds, of the seeds first, first+1 and so on, has f fill each and runs it. The first that fails ends the
-// test with its failure.
+// Check makes n worlds, of the seeds first, first+1 and so on, has f fill each and runs it. The first that fails ends
+// the test with its failure.
 func Check(t TB, first uint64, n int, c Config, f func(w *World)) {
 	t.Helper()
 	if s := os.Getenv(SeedVariable); s != "" {

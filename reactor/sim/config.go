@@ -15,13 +15,13 @@ type Chance float64
 // Never is the Chance of what does not happen.
 const Never Chance = -1
 
-// Config is what a world is like. The zero value is a bad day on a bad network, right for tests of protocols. Durations and
-// sizes that are zero are the defaults too; a negative duration is none.
+// Config is what a world is like. The zero value is a bad day on a bad network, right for tests of protocols. Durations
+// and sizes that are zero are the defaults too; a negative duration is none.
 type Config struct {
 	// Latency is the longest that bytes are under way. Each connection draws a bound of its own up to this. Default 50 ms.
 	Latency time.Duration
-	// MinBuffer and MaxBuffer bound how many bytes a connection holds that were written and not yet read; each direction of
-	// each connection draws a size between them. Default 256 B and 64 KiB.
+	// MinBuffer and MaxBuffer bound how many bytes a connection holds that were written and not yet read; each direction
+	// of each connection draws a size between them. Default 256 B and 64 KiB.
 	MinBuffer, MaxBuffer int
 	// Descriptors is how many may be open. Default 1024.
 	Descriptors int
@@ -52,8 +52,8 @@ type Config struct {
 	// Lost, Doubled and Overtaken are what happens to datagrams. Default 0.05 each.
 	Lost, Doubled, Overtaken Chance
 
-	// Reorder is how often the events of a poll come in random order, and Withhold how often some are left out. Default 0.5
-	// and 0.1.
+	// Reorder is how often the events of a poll come in random order, and Withhold how often some are left out. Default
+	// 0.5 and 0.1.
 	Reorder, Withhold Chance
 	// Spurious is how often a poll reports a descriptor that is not ready, or one twice; Stale how often it reports one
 	// under an old generation. Default 0.05 each.
@@ -79,8 +79,8 @@ type Config struct {
 	// Trace is given everything that happens as it happens; nil for nobody.
 	Trace io.Writer
 
-	// RealTime has the clock follow the real one, for reactors that are not the world's: made with World.System, and run by
-	// whoever made them, on goroutines of their own. Run and what waits, Dial and the like, are not for such a world.
+	// RealTime has the clock follow the real one, for reactors that are not the world's: made with World.System, and run
+	// by whoever made them, on goroutines of their own. Run and what waits, Dial and the like, are not for such a world.
 	RealTime bool
 }
 

@@ -1,8 +1,8 @@
 package sim_test
 
-// The laws of the reactor, checked together: each seed makes a world with its own faults, in which protocols and peers do
-// whatever they like, and everything that one of them sees must be allowed by what the others did. actor_test.go is the
-// protocol, peer_test.go who talks to it.
+// The laws of the reactor, checked together: each seed makes a world with its own faults, in which protocols and peers
+// do whatever they like, and everything that one of them sees must be allowed by what the others did. actor_test.go is
+// the protocol, peer_test.go who talks to it.
 
 import (
 	"errors"
@@ -50,18 +50,26 @@ func playCalmLaws(w *sim.World) { newStage(w, false).play() }
 
 // A stage is one world with what the actors and the peers in it know of each other.
 type stage struct {
-	w      *sim.World
-	r      *reactor.Reactor
+	w        *sim.World
+	loops    []*loop
+	far      *sim.Listener // a script's, whom the actors call
+	chaos    bool          // actors may do what spoils a connection: abort, panic
+	faulty   bool          // the network may reset connections
+	links    map[netip.AddrPort]*link
+	actors   []*actor
+	attempts []*attempt
+	files    int // that are open
+	opts     reactor.TCPOptions
+	peers    int  // that are still at it
+	closed   bool // a port
+	over     bool // the actors are to behave
+}
+
+// A loop is one of the reactors.
+type loop struct {
+	*reactor.Reactor
 	port   *reactor.Port
-	chaos  bool // actors may do what spoils a connection: abort, panic
-	faulty bool // the network may reset connections
-	links  map[netip.AddrPort]*link
-	actors []*actor
 	timers []*timer
-	opts   reactor.TCPOptions
-	peers  int // that are still at it
-	closed bool
-	over   bool // the actors are to behave
 }
 
 func newStage(w *sim.World, faulty bool) *stage {
@@ -70,6 +78,7 @@ func newStage(w *sim.World, faulty bool) *stage {
 	s.opts.Backlog = 1 + w.Rand().IntN(8)
 	s.opts.HighWater = 1 << (8 + w.Rand().IntN(9))
 	s.opts.LowWater = s.opts.HighWater / (1 + w.Rand().IntN(4))
+	s.opts.Shared = true
 	if w.Rand().IntN(2) == 0 {
 		s.opts.WriteTimeout = time.Duration(1+w.Rand().IntN(5000)) * time.Millisecond
 	}
@@ -78,14 +87,29 @@ func newStage(w *sim.World, faulty bool) *stage {
 
 func (s *stage) play() {
 	w := s.w
-	s.r = w.Reactor("server", reactor.Config{ReportError: s.reported})
-	var err error
-	if s.port, err = s.r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(s.build), &s.opts); err != nil {
-		w.Errorf("%v", err)
-		return
+	for i := range 1 + w.Rand().IntN(2) {
+		l := &loop{Reactor: w.Reactor(fmt.Sprint("loop", i), reactor.Config{ReportError: s.reported})}
+		f := reactor.FactoryFunc(func(remote netip.AddrPort) reactor.Protocol { return s.build(l, remote) })
+		var err error
+		if i == 0 {
+			l.port, err = l.ListenTCP("127.0.0.1:0", f, &s.opts)
+		} else {
+			l.port, err = s.loops[0].port.Share(l.Reactor, f)
+		}
+		if err != nil {
+			w.Errorf("listen: %v", err)
+			return
+		}
+		s.loops = append(s.loops, l)
+		for range w.Rand().IntN(3) {
+			s.timer(l, time.Duration(w.Rand().Int64N(int64(200*time.Millisecond))), func() { s.connect(l) })
+		}
 	}
-	s.peers = 1 + w.Rand().IntN(8)
-	for i := range s.peers {
+	s.far, _ = w.Listen(netip.MustParseAddrPort("10.0.0.2:80")) // nobody else is there
+	w.Go("far", s.answer)
+	peers := 1 + w.Rand().IntN(8)
+	s.peers += peers
+	for i := range peers {
 		w.Go(fmt.Sprint("peer", i), func() {
 			defer func() { s.peers-- }()
 			s.peer(uint32(i))
@@ -105,20 +129,24 @@ func (s *stage) reported(err error) {
 // judge waits until the peers are gone, ends what is left, and looks at what should not be.
 func (s *stage) judge() {
 	w := s.w
+	defer s.far.Close()
 	w.Wait("the peers to leave", func() bool { return s.peers == 0 })
 	w.Sleep(time.Duration(w.Rand().IntN(100)) * time.Millisecond)
 	if w.Rand().IntN(4) == 0 {
 		return // let Stop find everything as it is
 	}
 	s.over = true
-	s.r.CallFromThread(func() {
-		for _, a := range s.actors {
-			if !a.lost {
-				a.t.ResumeReading()
-				a.t.AbortConnection()
+	s.far.Close()
+	for _, l := range s.loops {
+		l.CallFromThread(func() {
+			for _, a := range s.actors {
+				if a.l == l && a.made && !a.lost {
+					a.t.ResumeReading()
+					a.t.AbortConnection()
+				}
 			}
-		}
-	})
+		})
+	}
 	w.Wait("all to be lost", func() bool {
 		for _, a := range s.actors {
 			if a.made && !a.lost {
@@ -128,10 +156,20 @@ func (s *stage) judge() {
 		return true
 	})
 	w.Sleep(time.Minute) // for the timers
-	for _, c := range s.timers {
-		if !c.done && !c.cancelled && c.due.Add(30*time.Second).Before(w.Now()) {
-			w.Errorf("a timer due at %v (%v, active %v) was not called until %v", c.due, c.call.Time(), c.call.Active(), w.Now())
+	for _, l := range s.loops {
+		for _, c := range l.timers {
+			if !c.done && !c.cancelled && c.due.Add(30*time.Second).Before(w.Now()) {
+				w.Errorf("a timer due at %v was not called until %v", c.due, w.Now())
+			}
 		}
+	}
+	for _, a := range s.attempts {
+		if a.outcomes != 1 {
+			w.Errorf("%d outcomes of an attempt to connect", a.outcomes)
+		}
+	}
+	if s.files != 0 {
+		w.Errorf("%d files are open", s.files)
 	}
 	for _, d := range w.Descriptors() {
 		if strings.HasSuffix(d, "stream") {
@@ -143,7 +181,8 @@ func (s *stage) judge() {
 // A link is one connection, as both of its ends know it.
 type link struct {
 	key      uint32
-	a        *actor // the protocol's end; nil until accepted
+	a        *actor // the protocol's end; nil until it is made
+	called   bool   // by the actor
 	sent     int    // by the peer
 	received int    // by the peer
 	shut     bool   // the peer has half-closed, or closed with nothing unread
@@ -178,3 +217,74 @@ const (
 	fromPeer  = 1 << 16
 	fromActor = 1 << 17
 )
+
+// An attempt is one of an actor's to connect.
+type attempt struct {
+	s        *stage
+	l        *loop
+	outcomes int
+}
+
+// connect has a loop connect to the far script, or to where nobody is.
+func (s *stage) connect(l *loop) {
+	rnd := s.w.Rand()
+	to := s.far.AddrPort().String()
+	if rnd.IntN(4) == 0 {
+		to = "10.0.0.3:81"
+	}
+	a := &attempt{s: s, l: l}
+	s.attempts = append(s.attempts, a)
+	o := &reactor.ConnectOptions{
+		TransportOptions: s.opts.TransportOptions,
+		Timeout:          time.Duration(1 + rnd.Int64N(int64(10*time.Second))),
+	}
+	c, err := l.ConnectTCP(to, a, o)
+	if err != nil {
+		s.w.Errorf("connect: %v", err)
+	}
+	if rnd.IntN(4) == 0 {
+		s.timer(l, time.Duration(rnd.Int64N(int64(100*time.Millisecond))), c.Cancel)
+	}
+}
+
+func (a *attempt) BuildProtocol(netip.AddrPort) reactor.Protocol {
+	if a.outcomes > 0 {
+		a.s.w.Errorf("an attempt is made twice")
+	}
+	return a.s.cast(&actor{s: a.s, l: a.l, attempt: a, promised: -1})
+}
+
+// ConnectionFailed needs a reason.
+func (a *attempt) ConnectionFailed(_ *reactor.Connector, reason error) {
+	if a.outcomes++; a.outcomes > 1 {
+		a.s.w.Errorf("an attempt has failed after it had an outcome: %v", reason)
+	}
+	var p *reactor.PanicError
+	for _, err := range []error{
+		reactor.ErrConnectFailed, reactor.ErrTimeout, reactor.ErrCancelled, reactor.ErrRefused, reactor.ErrShutdown,
+	} {
+		if errors.Is(reason, err) {
+			return
+		}
+	}
+	if !errors.As(reason, &p) {
+		a.s.w.Errorf("failed for no reason with %v", reason)
+	}
+}
+
+// A file is one whose bytes are the pattern.
+type file struct {
+	s   *stage
+	key uint32
+}
+
+func (f *file) Fd() uintptr { return ^uintptr(0) }
+
+func (f *file) ReadAt(p []byte, at int64) (int, error) {
+	return len(fill(p[:0], f.key, int(at), len(p))), nil
+}
+
+func (f *file) Close() error {
+	f.s.files--
+	return nil
+}

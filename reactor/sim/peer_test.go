@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -18,16 +19,21 @@ func (s *stage) peer(key uint32) {
 	w := s.w
 	rnd := w.Rand()
 	w.Sleep(time.Duration(rnd.Int64N(int64(100 * time.Millisecond))))
-	l := &link{key: key}
 	from := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), uint16(1000+key))
-	s.links[from] = l
-	conn, err := w.DialFrom(from, s.port.Addr())
+	l := s.link(from)
+	conn, err := w.DialFrom(from, s.loops[0].port.Addr())
 	if err != nil {
 		if !s.faulty && !s.closed && (l.a == nil || !l.a.lost && !l.a.aborted && !l.a.panicked) {
 			w.Errorf("dial: %v", err)
 		}
 		return
 	}
+	s.playOn(l, conn)
+}
+
+// playOn has a script play on its end of a connection.
+func (s *stage) playOn(l *link, conn *sim.Conn) {
+	rnd := s.w.Rand()
 	p := &player{s, l, conn, rnd.IntN(2) == 0, make([]byte, 8<<10)}
 	for range rnd.IntN(20) {
 		if !p.play() {
@@ -35,6 +41,34 @@ func (s *stage) peer(key uint32) {
 		}
 	}
 	p.leave()
+}
+
+// link is the connection with the far end at an address.
+func (s *stage) link(at netip.AddrPort) *link {
+	l := s.links[at]
+	if l == nil {
+		l = &link{key: uint32(len(s.links))}
+		s.links[at] = l
+	}
+	return l
+}
+
+// answer is a script: it takes calls from actors.
+func (s *stage) answer() {
+	for n := 0; ; n++ {
+		c, err := s.far.Accept()
+		if err != nil {
+			return
+		}
+		conn := c.(*sim.Conn)
+		l := s.link(conn.RemoteAddr().(*net.TCPAddr).AddrPort())
+		l.called = true
+		s.peers++
+		s.w.Go(fmt.Sprint("far", n), func() {
+			defer func() { s.peers-- }()
+			s.playOn(l, conn)
+		})
+	}
 }
 
 type player struct {
@@ -108,7 +142,7 @@ func (p *player) read(d time.Duration) bool {
 func (p *player) whole() {
 	a := p.l.a
 	switch {
-	case a == nil && p.s.faulty: // turned away for lack of a descriptor
+	case a == nil && (p.s.faulty || p.l.called): // turned away for lack of a descriptor; or the caller has given up
 	case a == nil:
 		p.s.w.Errorf("an end from nobody")
 	case a.made && a.promised < 0 && !a.done():

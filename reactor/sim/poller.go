@@ -1,8 +1,8 @@
 package sim
 
 // The poller. It is level triggered, as all of the kernel's are: what is ready is found out when it is asked, and it is
-// asked only when the reactor's turn has come again. Poll gives up the turn too, so that a loop that never sleeps starves
-// nobody.
+// asked only when the reactor's turn has come again. Poll gives up the turn too, so that a loop that never sleeps
+// starves nobody.
 
 import (
 	"os"

@@ -25,7 +25,7 @@ func TestRealTime(t *testing.T) {
 		return r
 	}
 	server, client := start(), start()
-	port, err := server.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return &echo{} }), nil)
+	port, err := server.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(newEcho), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

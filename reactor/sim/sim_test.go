@@ -295,7 +295,7 @@ func TestEveryFaultHappens(t *testing.T) {
 func TestCalm(t *testing.T) {
 	for seed := range uint64(100) {
 		w := sim.New(seed, sim.Calm())
-		port := listen(w, func(netip.AddrPort) reactor.Protocol { return &echo{} })
+		port := listen(w, newEcho)
 		w.Go("client", func() {
 			conn := dial(w, port)
 			defer conn.Close()
@@ -316,6 +316,8 @@ func TestCalm(t *testing.T) {
 }
 
 type echo struct{ t reactor.Transport }
+
+func newEcho(netip.AddrPort) reactor.Protocol { return &echo{} }
 
 func (e *echo) ConnectionMade(t reactor.Transport) { e.t = t }
 func (e *echo) DataReceived(p []byte)              { e.t.Write(p) }
@@ -441,7 +443,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	w := sim.New(1, c)
 	var reports []error
 	r := w.Reactor("server", reactor.Config{ReportError: func(err error) { reports = append(reports, err) }})
-	port, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return &echo{} }), nil)
+	port, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(newEcho), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

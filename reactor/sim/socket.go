@@ -1,7 +1,8 @@
 package sim
 
 // A socket, of whatever kind, and where it is bound. All reactors of a world are one process on one machine: they have
-// one table of descriptors and one set of ports. The scripts are the rest of the world: their sockets have no descriptor.
+// one table of descriptors and one set of ports. The scripts are the rest of the world: their sockets have no
+// descriptor.
 
 import (
 	"net/netip"

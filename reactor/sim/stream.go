@@ -1,8 +1,8 @@
 package sim
 
-// Streams. What one end writes is under way to the other in segments, each of which arrives at its time and never before
-// those in front of it. An end has room for so many bytes, under way or unread, and its peer cannot write more. An end of
-// the bytes, and a reset, travel as segments do.
+// Streams. What one end writes is under way to the other in segments, each of which arrives at its time and never
+// before those in front of it. An end has room for so many bytes, under way or unread, and its peer cannot write more.
+// An end of the bytes, and a reset, travel as segments do.
 
 import (
 	"syscall"

@@ -1,7 +1,7 @@
 package sim
 
-// The world as a reactor.System: each call takes a little time, may fail for no good reason, does what it is for, and is
-// noted.
+// The world as a reactor.System: each call takes a little time, may fail for no good reason, does what it is for, and
+// is noted.
 
 import (
 	"io"

@@ -92,8 +92,8 @@ func (w *World) parkScript(what string, until time.Duration, ready func() bool) 
 // Sleep lets time pass. It is for scripts.
 func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.now+max(d, 0), nil) }
 
-// Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure. It
-// is for scripts.
+// Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure.
+// It is for scripts.
 func (w *World) Wait(what string, ready func() bool) { w.parkScript(what, never, ready) }
 
 // An event happens at its time: f is called, or what is under way to the socket arrives.

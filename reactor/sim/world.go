@@ -20,9 +20,9 @@ const settleTime = time.Minute
 // genesis is when every world begins.
 var genesis = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// A World is a network with the reactors and scripts that live on it. It is made by New, filled, and run once by Run. Its
-// methods are for the goroutine that does so, and for what runs in it: scripts and callbacks. Those that wait (Sleep,
-// Wait, Dial, and the methods of Conn, Listener and PacketConn) are for scripts only.
+// A World is a network with the reactors and scripts that live on it. It is made by New, filled, and run once by Run.
+// Its methods are for the goroutine that does so, and for what runs in it: scripts and callbacks. Those that wait
+// (Sleep, Wait, Dial, and the methods of Conn, Listener and PacketConn) are for scripts only.
 type World struct {
 	seed   uint64
 	c      Config
@@ -162,7 +162,8 @@ func (f *Failure) Error() string {
 }
 
 // Run runs everything until all scripts have returned, lets the network come to rest, stops the reactors, and returns
-// when they have ended; in a world without scripts, when all reactors were stopped by their own. The error is a *Failure.
+// when they have ended; in a world without scripts, when all reactors were stopped by their own. The error is a
+// *Failure.
 func (w *World) Run() error {
 	over := false
 	defer func() {
@@ -353,8 +354,8 @@ func (w *World) waitOutside(next time.Duration) {
 	}
 }
 
-// lastPatience is how long it takes until nobody outside is expected to call: the goroutines of a pool that is closed do
-// so when they end.
+// lastPatience is how long it takes until nobody outside is expected to call: the goroutines of a pool that is closed
+// do so when they end.
 const lastPatience = 200 * time.Millisecond
 
 // lastLook reports whether somebody outside has called after all.
