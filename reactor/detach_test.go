@@ -249,3 +249,36 @@ func TestPanicAfterDetach(t *testing.T) {
 	}
 	unix.Close(fd)
 }
+
+// A producer that is told of a mark may take that for its cue to detach the connection.
+func TestDetachInProducer(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		conn, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{HighWater: 1 << 10}}, nil)
+		detached := false
+		l.do(func() {
+			rec.RegisterProducer(&detacher{rec.Transport, &detached})
+			rec.Write(make([]byte, 16<<20)) // more than a kernel takes
+		})
+		if err := rec.reason(l); err != ErrDetached {
+			t.Errorf("lost with %v", err)
+		}
+		if !detached || len(l.reported()) > 0 {
+			t.Errorf("detached: %v; reported %v", detached, l.reported())
+		}
+		conn.Close()
+	})
+}
+
+type detacher struct {
+	t        Transport
+	detached *bool
+}
+
+func (d *detacher) ResumeProducing() {}
+
+func (d *detacher) PauseProducing() {
+	if fd, _, err := d.t.Detach(); err == nil {
+		*d.detached = kernel{}.Close(fd) == 0
+	}
+}

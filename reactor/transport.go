@@ -175,6 +175,9 @@ func (t *transport) settle() error {
 	}
 	if t.producer != nil {
 		t.tellProducer()
+		if t.flags&gone != 0 {
+			return nil // it has detached the connection
+		}
 	}
 	return t.watch()
 }

@@ -28,6 +28,7 @@ type actor struct {
 	written  int
 	promised int // written when the orderly end was asked for; -1 before
 	losing   bool
+	late     bool // when the peer's end may have been read already, in the same tick
 	aborted  bool
 	panicked bool
 	detached bool
@@ -232,6 +233,7 @@ func (a *actor) lose() {
 	if !a.losing && a.promised < 0 {
 		a.promised = a.written
 	}
+	a.late = a.late || !a.losing && a.link.shut
 	a.losing = true
 	a.t.LoseConnection()
 }
