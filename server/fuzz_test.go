@@ -30,6 +30,7 @@ func FuzzConnection(f *testing.F) {
 		"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /large HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(2))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint64(3))
 	f.Add([]byte("HEAD https://a/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(4))
+	f.Add([]byte("0 /000000 HTTP/1.0\r\n\r\n0"), uint64(168)) // reset within the answer
 	f.Fuzz(func(t *testing.T, sent []byte, seed uint64) {
 		whole := hear(t, sim.New(seed, sim.Calm()), sent, true)
 		whole.check(t)
@@ -56,7 +57,8 @@ type outcome struct {
 	methods []string // of the requests that the handler has seen
 }
 
-var dateLine = regexp.MustCompile(`Date: [^\r]*\r\n`)
+// dateLine is what differs between two runs.
+var dateLine = regexp.MustCompile(`Date: [^\r]*`)
 
 // hear sends bytes to a server and returns what comes back, until the end.
 func hear(t *testing.T, w *sim.World, sent []byte, whole bool) outcome {
@@ -102,7 +104,9 @@ func hear(t *testing.T, w *sim.World, sent []byte, whole bool) outcome {
 	if err := w.Run(); err != nil {
 		t.Fatal(err)
 	}
-	o.bytes = dateLine.ReplaceAll(o.bytes, nil)
+	o.bytes = dateLine.ReplaceAllFunc(o.bytes, func(line []byte) []byte {
+		return append([]byte("Date: "), bytes.Repeat([]byte("d"), len(line)-len("Date: "))...)
+	})
 	return o
 }
 
