@@ -101,6 +101,7 @@ type Connector struct {
 	known   []Address
 	state   ConnectorState
 	attempt *attempt // the one that is being made
+	started bool     // the factory was told
 }
 
 // ConnectTCP connects to addr, "host:port", and has f make the protocol of the connection. A literal address is tried at
@@ -150,11 +151,15 @@ func (c *Connector) know(port uint16) {
 // Connect begins to connect again, in ConnectionFailed or ConnectionLost or at any time after. The error is ErrStopped, or
 // ErrConnectorBusy when it is connecting or connected.
 func (c *Connector) Connect() error {
-	if c.r.ending || c.r.stage.Load() == stageEnded {
+	if c.r.over() {
 		return ErrStopped
 	}
 	if c.state != Disconnected {
 		return ErrConnectorBusy
+	}
+	if !c.started {
+		c.started = true
+		c.r.startFactory(c.factory)
 	}
 	c.state = Connecting
 	a := &attempt{c: c, fd: -1, deadline: never}
@@ -181,11 +186,21 @@ func (c *Connector) Target() string { return c.target }
 // lost is called when a connection that c has opened is closed. Without a protocol it was never made.
 func (c *Connector) lost(t *transport, reason error) {
 	c.state = Disconnected
+	defer c.rest()
 	if t.proto == nil {
 		c.factory.ConnectionFailed(c, reason)
 		return
 	}
 	t.proto.ConnectionLost(reason)
+}
+
+// rest tells the factory that it is not used any more, unless it has connected again. It is deferred: a callback that panics
+// does not keep the factory in use.
+func (c *Connector) rest() {
+	if c.started && c.state == Disconnected {
+		c.started = false
+		c.r.stopFactory(c.factory)
+	}
 }
 
 // An attempt is one way from Connect to its outcome.
@@ -413,6 +428,7 @@ func (a *attempt) ConnectionLost(reason error) {
 	}
 	a.leave()
 	a.c.state = Disconnected
+	defer a.c.rest()
 	a.c.factory.ConnectionFailed(a.c, reason)
 }
 

@@ -337,7 +337,7 @@ func (t *fdset) evict(fd int, errno syscall.Errno) {
 // inherit gives c the descriptor that another Writer has watched until now. The poller notices nothing.
 func (t *fdset) inherit(c *transport) {
 	s := t.slot(int(c.fd))
-	*s = slot{writer: c, conn: c, gen: s.gen, have: s.have}
+	s.reader, s.writer, s.conn = nil, c, c
 }
 
 // expel takes who out of the table: no event finds it any more. The poller goes on watching for a connection until

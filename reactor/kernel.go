@@ -97,6 +97,7 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 		{"setsockopt", true, option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}, // accepted sockets inherit it, and the next
 		{"setsockopt", true, func() error { return keepAliveByDefault(fd) }},
 		{"setsockopt", addr.Addr().Is6(), option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)},
+		{"setsockopt", o.ReusePort, option(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)},
 		{"setsockopt", o.Sibling, func() error { return share(fd) }},
 		{"bind", true, func() error { return unix.Bind(fd, sa) }},
 		{"setsockopt", o.Shared && !o.Sibling, func() error { return share(fd) }},

@@ -74,8 +74,18 @@ func (o *TransportOptions) tune(sys System, fd int) {
 	}
 	if o.KeepAlive != defaultKeepAliveIdle || o.KeepAliveInterval != defaultKeepAliveInterval ||
 		o.KeepAliveCount != defaultKeepAliveCount {
-		sys.SetKeepAlive(fd, max(o.KeepAlive, 0), o.KeepAliveInterval, o.KeepAliveCount)
+		o.setKeepAlive(sys, fd)
 	}
+}
+
+// tuneAll is tune for a socket that the System has not made.
+func (o *TransportOptions) tuneAll(sys System, fd int) {
+	sys.SetNoDelay(fd, !o.Nagle)
+	o.setKeepAlive(sys, fd)
+}
+
+func (o *TransportOptions) setKeepAlive(sys System, fd int) {
+	sys.SetKeepAlive(fd, max(o.KeepAlive, 0), o.KeepAliveInterval, o.KeepAliveCount)
 }
 
 // TCPOptions are the options of ListenTCP. Nil and the zero value are the defaults, right for production.
@@ -88,6 +98,14 @@ type TCPOptions struct {
 
 	// Shared lets other reactors Share the port.
 	Shared bool
+
+	// ReusePort lets other processes listen on the same address if they ask for it too (SO_REUSEPORT), and the kernel
+	// spreads connections over all of them: for a new version of a program that takes over from the old one. By default a
+	// second process gets EADDRINUSE, rather than half of the traffic.
+	ReusePort bool
+
+	// V6Only keeps an empty host to IPv6.
+	V6Only bool
 }
 
 func (o *TCPOptions) withDefaults() TCPOptions {

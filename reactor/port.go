@@ -6,7 +6,6 @@ package reactor
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"syscall"
 	"time"
@@ -28,102 +27,33 @@ type Port struct {
 	r         *Reactor
 	factory   Factory
 	options   TCPOptions
-	addr      netip.AddrPort
+	at        Address
 	fd        int
 	accepts   int  // how many to take at a time
 	shedding  bool // the lack of descriptors was reported
 	closed    bool
+	started   bool // the factory was told
 	dualStack bool
+	single    bool         // the socket cannot be bound once for each loop
+	file      *socketFile  // of a Unix socket that we have bound; nil for all others
 	rest      *DelayedCall // ends the rest; nil if the port never rested
 }
 
-// ListenTCP listens on addr, "host:port", and hands what it accepts to f. An empty host is every address, of IPv4 and
-// IPv6 both; port 0 lets the kernel choose, see Addr. It is for the loop, or before Run.
-//
-// The error is ErrStopped, or a *net.OpError that names the address and wraps the errno: errors.Is(err,
-// syscall.EADDRINUSE) when somebody else listens there, also when the port was made Shared.
-func (r *Reactor) ListenTCP(addr string, f Factory, o *TCPOptions) (*Port, error) {
-	if r.ending || r.stage.Load() == stageEnded {
-		return nil, ErrStopped
-	}
-	a, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	p := &Port{r: r, factory: f, options: o.withDefaults()}
-	where := a.AddrPort()
-	if a.IP == nil {
-		where = netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port))
-		p.dualStack = true
-	}
-	where = netip.AddrPortFrom(where.Addr().Unmap(), where.Port())
-	if p.fd, err = p.bind(where); err != nil {
-		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: a, Err: err}
-	}
-	return p, p.start()
-}
+// Addr is where the port listens, and the zero AddrPort for a Unix socket. It may be called from any goroutine.
+func (p *Port) Addr() netip.AddrPort { return p.at.IP }
 
-// bind opens the listening socket. A machine without IPv6 has no dual stack.
-func (p *Port) bind(where netip.AddrPort) (int, error) {
-	fd, err := p.r.sys.Listen(Address{IP: where}, p.listenOptions())
-	if p.dualStack && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
-		p.dualStack = false
-		where = netip.AddrPortFrom(netip.IPv4Unspecified(), where.Port())
-		fd, err = p.r.sys.Listen(Address{IP: where}, p.listenOptions())
-	}
-	return fd, err
-}
-
-func (p *Port) listenOptions() ListenOptions {
-	return ListenOptions{Backlog: p.options.Backlog, Shared: p.options.Shared, DualStack: p.dualStack}
-}
-
-// start has the loop watch the listening socket.
-func (p *Port) start() error {
-	p.addr = p.r.sys.LocalAddr(p.fd)
-	p.options.tune(p.r.sys, p.fd) // what is accepted inherits it
-	p.accepts = 1
-	p.r.ports[p] = struct{}{}
-	if err := p.r.AddReader(p); err != nil {
-		p.close()
-		return err
-	}
-	return nil
-}
-
-// Share has r2 accept from the same port, with the factory f and the same options. The port must have been made Shared.
-// It touches both reactors, so neither may run yet, unless it is on their common goroutine. Where the system can, each
-// reactor gets a listening socket of its own and the kernel spreads connections over them; elsewhere they share one.
-func (p *Port) Share(r2 *Reactor, f Factory) (*Port, error) {
-	if !p.options.Shared {
-		return nil, fmt.Errorf("reactor: port %v was not made Shared", p.addr)
-	}
-	if p.closed {
-		return nil, net.ErrClosed
-	}
-	if r2.ending || r2.stage.Load() == stageEnded {
-		return nil, ErrStopped
-	}
-	p2 := &Port{r: r2, factory: f, options: p.options, dualStack: p.dualStack}
-	o := p2.listenOptions()
-	o.Sibling = true
-	var err error
-	if p2.fd, err = r2.sys.Share(p.fd, Address{IP: p.addr}, o); err != nil {
-		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(p.addr), Err: err}
-	}
-	return p2, p2.start()
-}
-
-// Addr is where the port listens. It may be called from any goroutine.
-func (p *Port) Addr() netip.AddrPort { return p.addr }
+// Path is where a Unix socket listens, and empty for others. It may be called from any goroutine.
+func (p *Port) Path() string { return p.at.Path }
 
 // StopListening takes the connections that the kernel has queued, for closing would reset them, and closes the port.
-// Connections live on. It is for the loop, or before Run, and may be called again.
+// Connections live on. The file of a Unix socket is removed first, with the last port that shares it. It is for the loop,
+// or before Run, and may be called again.
 func (p *Port) StopListening() {
 	if p.closed {
 		return
 	}
 	defer p.close()
+	p.file.release(p)
 	for range p.options.Backlog {
 		if p.accept() != acceptNext {
 			return
@@ -138,10 +68,14 @@ func (p *Port) close() {
 	}
 	p.closed = true
 	p.r.RemoveReader(p)
+	p.file.release(p) // before the socket: while that is open nobody else's file can look like ours
 	p.r.sys.Close(p.fd)
 	delete(p.r.ports, p)
 	if p.rest != nil {
 		_ = p.rest.Cancel() // it may have ended already
+	}
+	if p.started {
+		p.r.stopFactory(p.factory)
 	}
 }
 
@@ -151,7 +85,7 @@ func (p *Port) FD() int { return p.fd }
 // ConnectionLost is called by the loop when accepting has failed for good.
 func (p *Port) ConnectionLost(reason error) {
 	if !p.closed {
-		p.r.report(fmt.Errorf("reactor: port %v is closed: %w", p.addr, reason))
+		p.r.report(fmt.Errorf("reactor: port %v is closed: %w", p.at, reason))
 		p.close()
 	}
 }
@@ -225,7 +159,7 @@ func (p *Port) accept() acceptResult {
 	}
 	if !p.shedding {
 		p.shedding = true
-		p.r.report(fmt.Errorf("reactor: port %v turns connections away: %w", p.addr, errno))
+		p.r.report(fmt.Errorf("reactor: port %v turns connections away: %w", p.at, errno))
 	}
 	return p.shed()
 }

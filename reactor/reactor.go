@@ -73,15 +73,16 @@ type Reactor struct {
 	broken   int         // and how often a callback has broken it off
 	triggers triggers
 
-	fds      fdset
-	events   []Event    // what a wait fills
-	ready    []Event    // what this tick serves: what the last wait has found, and what is always ready
-	next     int        // the event to serve next
-	step     int        // the step of the tick that is being done
-	current  Descriptor // whose callback runs: it pays for a panic
-	ports    map[*Port]struct{}
-	attempts map[*attempt]struct{} // connections that are being opened
-	reserve  int                   // a descriptor to give up when there is no other; -1 when that has happened
+	fds       fdset
+	events    []Event    // what a wait fills
+	ready     []Event    // what this tick serves: what the last wait has found, and what is always ready
+	next      int        // the event to serve next
+	step      int        // the step of the tick that is being done
+	current   Descriptor // whose callback runs: it pays for a panic
+	ports     map[*Port]struct{}
+	attempts  map[*attempt]struct{} // connections that are being opened
+	factories map[Factory]int       // how often those are used that want to know
+	reserve   int                   // a descriptor to give up when there is no other; -1 when that has happened
 
 	in        []byte     // what a read fills and DataReceived is lent
 	datagrams *datagrams // the same for UDP; nil until there is a port
@@ -119,7 +120,7 @@ type ending struct {
 
 // New makes a reactor. It holds a few descriptors from now on: Run frees them when it returns, Close if it never runs.
 func New(c Config) (*Reactor, error) {
-	r := &Reactor{config: c, sys: c.System, ports: map[*Port]struct{}{}, attempts: map[*attempt]struct{}{}}
+	r := &Reactor{config: c, sys: c.System, ports: map[*Port]struct{}{}, attempts: map[*attempt]struct{}{}, factories: map[Factory]int{}}
 	if r.sys == nil {
 		r.sys, r.real = kernel{}, true
 	}

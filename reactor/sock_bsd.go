@@ -33,9 +33,15 @@ func openSocket(family, kind int) (int, error) {
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
 	return socket(unix.SOCK_STREAM, at, func(fd int) error {
+		if at.Path != "" {
+			return listenUnix(fd, at.Path, o)
+		}
 		return listen(fd, at.IP, o, func(int) error { return nil })
 	})
 }
+
+// abstract reports whether path has no file: only Linux has such sockets.
+func abstract(string) bool { return false }
 
 // Share makes a second descriptor of the one socket: here SO_REUSEPORT would send all connections to the last one bound.
 func (kernel) Share(fd int, _ Address, _ ListenOptions) (int, error) {

@@ -5,6 +5,7 @@ package reactor
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -18,12 +19,27 @@ func openSocket(family, kind int) (int, error) {
 }
 
 func (kernel) Listen(at Address, o ListenOptions) (int, error) {
-	return socket(unix.SOCK_STREAM, at, func(fd int) error { return listen(fd, at.IP, o, reusePort) })
+	return socket(unix.SOCK_STREAM, at, func(fd int) error {
+		if at.Path != "" {
+			return listenUnix(fd, at.Path, o)
+		}
+		return listen(fd, at.IP, o, reusePort)
+	})
 }
+
+// abstract reports whether path names a socket in the abstract namespace, which has no file.
+func abstract(path string) bool { return strings.HasPrefix(path, "@") }
 
 // Share opens another socket on the same port; the kernel spreads connections over all of them. The first one was bound
 // without SO_REUSEPORT, so that a second process does not get in unnoticed.
-func (k kernel) Share(_ int, at Address, o ListenOptions) (int, error) {
+//
+// A socket that cannot be bound again is watched by all loops. EPOLLEXCLUSIVE would change nothing: the loops are parked on
+// Go's poller, so the kernel finds nobody asleep in epoll_wait(2) whose waking would be enough. Each connection costs every
+// other loop one look, with that flag and without.
+func (k kernel) Share(fd int, at Address, o ListenOptions) (int, error) {
+	if o.Single {
+		return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	}
 	return k.Listen(at, o)
 }
 

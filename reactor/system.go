@@ -9,6 +9,7 @@ package reactor
 
 import (
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"syscall"
@@ -68,6 +69,9 @@ type ListenOptions struct {
 	Sibling   bool // joins a Shared socket that listens on the same address
 	ReusePort bool // other processes may listen on the same address, and share what arrives
 	DualStack bool // the address is the IPv6 wildcard and stands for IPv4 too
+	Single    bool // Share makes another descriptor of the one socket: it cannot be bound again
+
+	Mode fs.FileMode // permissions of a Unix socket's file; 0 leaves what the system makes of it
 }
 
 // A File is what SendFile reads from; an *os.File is one. The kernel reads by its descriptor. By ReadAt reads a simulation,
@@ -122,10 +126,14 @@ type System interface {
 	NewPoller(name string) (Poller, error)
 	Pollers() []string
 
-	// Listen makes a non-blocking listening socket whose accepted sockets have TCP_NODELAY set.
+	// Listen makes a non-blocking listening socket whose accepted sockets have TCP_NODELAY and keep-alive set. The file of a
+	// Unix socket is replaced when nobody listens there any more.
 	Listen(at Address, o ListenOptions) (fd int, err error)
 	// Share makes another descriptor that accepts from the same port as fd, which was made Shared.
 	Share(fd int, at Address, o ListenOptions) (fd2 int, err error)
+	// Lstat and Unlink are for the file of a Unix socket: whoever has made it removes it, if it is still the same.
+	Lstat(path string) (fs.FileInfo, error)
+	Unlink(path string) error
 	// Accept takes one connection; its descriptor is non-blocking and closed on exec. A Unix socket's peer is the zero
 	// AddrPort.
 	Accept(fd int) (conn int, remote netip.AddrPort, errno syscall.Errno)

@@ -92,7 +92,7 @@ func (r *Reactor) RemoveSystemEventTrigger(id TriggerID) bool {
 // before. It returns false, and drops f, once the reactor has ended. It is for the loop, or before Run.
 func (r *Reactor) CallWhenRunning(f func()) bool {
 	switch {
-	case r.ending || r.stage.Load() == stageEnded:
+	case r.over():
 		return false
 	case r.started:
 		f()

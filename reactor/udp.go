@@ -126,7 +126,7 @@ var (
 // A host that is a name is looked up, which blocks: give an address when the reactor is running. The error is ErrStopped,
 // or a *net.OpError that names the address and wraps the errno.
 func (r *Reactor) ListenUDP(addr string, proto DatagramProtocol, o *UDPOptions) (*UDPPort, error) {
-	if r.ending || r.stage.Load() == stageEnded {
+	if r.over() {
 		return nil, ErrStopped
 	}
 	a, err := net.ResolveUDPAddr("udp", addr)

@@ -5,6 +5,7 @@ package sim
 
 import (
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"syscall"
@@ -99,6 +100,10 @@ func (s *system) Share(_ int, at reactor.Address, o reactor.ListenOptions) (int,
 	o.Sibling = true
 	return s.Listen(at, o)
 }
+
+// Lstat and Unlink find nothing: a world has no files, and a path is free again when its listener is closed.
+func (s *system) Lstat(string) (fs.FileInfo, error) { return nil, fs.ErrNotExist }
+func (s *system) Unlink(string) error               { return fs.ErrNotExist }
 
 func (s *system) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	w := s.enter()

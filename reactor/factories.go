@@ -1,0 +1,50 @@
+package reactor
+
+// Factories that want to know when they are in use: Twisted's doStart and doStop. A port and a connector that is connecting
+// or connected each count for one.
+
+// A FactoryStarter is a Factory that is told when the first of its ports and connectors on a reactor is opened, before
+// anything else. Its dynamic type must be comparable; a pointer is. It may be called from inside ListenTCP, ConnectTCP and
+// their like.
+type FactoryStarter interface {
+	StartFactory()
+}
+
+// A FactoryStopper is a Factory that is told when the last of its ports on a reactor is closed and none of its connectors is
+// connecting or connected. Connections that its ports have accepted may live on. Its dynamic type must be comparable. It may
+// be called from inside StopListening; a panic in it is reported and ends nothing.
+type FactoryStopper interface {
+	StopFactory()
+}
+
+// countsUse reports whether f wants to be told.
+func countsUse(f Factory) bool {
+	_, starts := f.(FactoryStarter)
+	_, stops := f.(FactoryStopper)
+	return starts || stops
+}
+
+// startFactory counts one more use of f.
+func (r *Reactor) startFactory(f Factory) {
+	if !countsUse(f) {
+		return
+	}
+	r.factories[f]++
+	if s, ok := f.(FactoryStarter); ok && r.factories[f] == 1 {
+		s.StartFactory()
+	}
+}
+
+// stopFactory counts one less.
+func (r *Reactor) stopFactory(f Factory) {
+	if !countsUse(f) {
+		return
+	}
+	if r.factories[f]--; r.factories[f] > 0 {
+		return
+	}
+	delete(r.factories, f)
+	if s, ok := f.(FactoryStopper); ok {
+		r.contained(s.StopFactory)
+	}
+}

@@ -1,0 +1,67 @@
+//go:build unix
+
+package reactor
+
+// Unix sockets. bind(2) makes a file, and nobody removes it when the process ends; so a file that is in the way may be stale.
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenUnix makes a listening socket out of one that was just opened.
+func listenUnix(fd int, path string, o ListenOptions) error {
+	sa := &unix.SockaddrUnix{Name: path}
+	err := unix.Bind(fd, sa)
+	if err == unix.EADDRINUSE && removeStale(path) {
+		err = unix.Bind(fd, sa)
+	}
+	if err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	if o.Mode != 0 && !abstract(path) {
+		err = os.Chmod(path, o.Mode)
+	}
+	if err == nil { // nobody can connect before this
+		err = os.NewSyscallError("listen", unix.Listen(fd, o.Backlog))
+	}
+	if err != nil && !abstract(path) {
+		_ = os.Remove(path) // the first error is the one to tell
+	}
+	return err
+}
+
+// removeStale removes the file of a socket on which nobody listens any more: only the kernel knows, and it tells whoever
+// connects. Whatever else is there stays.
+func removeStale(path string) bool {
+	file, err := os.Lstat(path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) // it has just gone
+	}
+	if file.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	fd, errno := kernel{}.Connect(Address{Path: path}, netip.AddrPort{})
+	if errno == 0 {
+		sysClose(fd)
+	}
+	if errno != syscall.ECONNREFUSED {
+		return false
+	}
+	again, err := os.Lstat(path)
+	return err == nil && os.SameFile(file, again) && os.Remove(path) == nil
+}
+
+func (kernel) Lstat(path string) (fs.FileInfo, error) {
+	if abstract(path) {
+		return nil, fs.ErrNotExist
+	}
+	return os.Lstat(path)
+}
+
+func (kernel) Unlink(path string) error { return os.Remove(path) }
