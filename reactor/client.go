@@ -180,6 +180,9 @@ func (c *Connector) Cancel() {
 // State says what the connector is doing. In ConnectionFailed and in ConnectionLost it is Disconnected already.
 func (c *Connector) State() ConnectorState { return c.state }
 
+// Reactor is the loop that the connector lives on.
+func (c *Connector) Reactor() *Reactor { return c.r }
+
 // Target is what the connector was made to connect to, as it was given.
 func (c *Connector) Target() string { return c.target }
 
