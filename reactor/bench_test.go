@@ -10,14 +10,19 @@ import (
 )
 
 // What the loop itself costs, with a kernel that answers at once: a tick of 64 ready connections, each of which reads a
-// request and answers. Everything but the system calls is real.
+// request and answers. Everything but the system calls is real. It is watched for stalls, or not.
 func BenchmarkTick(b *testing.B) {
+	b.Run("watched", func(b *testing.B) { benchmarkTick(b, defaultStallLimit) })
+	b.Run("unwatched", func(b *testing.B) { benchmarkTick(b, -1) })
+}
+
+func benchmarkTick(b *testing.B, stallLimit time.Duration) {
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!")
 	s := &faultySystem{
 		read:  func(_ int, p []byte) (int, syscall.Errno) { return copy(p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 0 },
 		write: func(_ int, p []byte) (int, syscall.Errno) { return len(p), 0 },
 	}
-	l := prepare(b, Config{System: s})
+	l := prepare(b, Config{System: s, StallLimit: stallLimit})
 	r := l.Reactor
 	options := TransportOptions{}.withDefaults()
 	const connections = 64

@@ -88,6 +88,7 @@ func (r *Reactor) runCalls() {
 		if !ok {
 			return
 		}
+		r.watch.begin(servingCall, nil, -1, f)
 		f()
 	}
 }

@@ -22,10 +22,13 @@ func (r *Reactor) tick(latest int64) error {
 	r.ready, r.next = r.fds.alwaysReady(r.events[:found]), 0
 	r.fresh = false
 	r.fds.turn++
+	begun := r.clock()
 	r.timers.newTick()
 	r.work()
+	lasted := r.reading() - begun
+	r.lag.record(lasted)
 	if len(r.timers.resets) > 0 {
-		r.timers.endTick(r.reading() - r.mono)
+		r.timers.endTick(lasted)
 	}
 	if r.threads.busy() || !r.fds.always.empty() {
 		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
@@ -45,7 +48,9 @@ func (r *Reactor) wait(until int64) (int, error) {
 	if until != never {
 		t = r.epoch.Add(time.Duration(until))
 	}
+	r.watch.sleep()
 	n, err := r.poller.Wait(r.events, t)
+	r.watch.wake()
 	r.calls.awake()
 	return n, err
 }
@@ -88,16 +93,6 @@ func (r *Reactor) tryWork() (done bool) {
 	return true
 }
 
-// guarded calls f, which is for no connection, and catches its panic.
-func (r *Reactor) guarded(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.panicked(&PanicError{Value: v, Stack: debug.Stack()})
-		}
-	}()
-	f()
-}
-
 // panicked puts the loop in order after a callback that did not return.
 func (r *Reactor) panicked(err *PanicError) {
 	culprit := r.current
@@ -137,6 +132,7 @@ func (r *Reactor) dispatch() {
 		if ev.Ready&Readable != 0 && s.reader != nil {
 			who := s.reader
 			r.current = who
+			r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
 			if reason := who.DoRead(); reason != nil {
 				r.lose(who, reason)
 			}
@@ -145,6 +141,7 @@ func (r *Reactor) dispatch() {
 			if s := r.fds.find(ev); s != nil && s.writer != nil {
 				who := s.writer
 				r.current = who
+				r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
 				if reason := who.DoWrite(); reason != nil {
 					r.lose(who, reason)
 				}
@@ -180,6 +177,7 @@ func (r *Reactor) flush() {
 			break
 		}
 		r.current = t
+		r.watch.begin(servingDescriptor, t, t.FD(), nil)
 		if reason := t.settleTouched(); reason != nil {
 			r.lose(t, reason)
 		}
@@ -194,6 +192,7 @@ func (r *Reactor) reap() {
 		if !ok {
 			return
 		}
+		r.watch.begin(servingLoss, e.who, -1, nil)
 		e.who.ConnectionLost(e.reason)
 	}
 }

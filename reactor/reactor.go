@@ -41,9 +41,18 @@ type Config struct {
 	ShutdownTimeout time.Duration
 
 	// ReportError is told of each panic (*PanicError) and of trouble that belongs to no connection, such as having run
-	// out of descriptors. It is called on the loop, except for a panic in CallInThread, which is posted to it. Nil
-	// prints through package log.
+	// out of descriptors. It is called on the loop, except for a panic in CallInThread, which is posted to it, and for a
+	// *StallError. Nil prints through package log.
 	ReportError func(error)
+
+	// StallLimit is how long a callback may keep the loop before that is reported, once, between one limit and two after
+	// it began, while it goes on (default 100 ms, or none with a System of one's own, whose time is another; negative:
+	// none). Reports of all loops of the process are at least a second apart.
+	StallLimit time.Duration
+
+	// ReportStall is told of a stall, on a goroutine of its own while the loop is stuck: it must not wait for the loop,
+	// which in turn does not end before it has returned. Nil is ReportError with a *StallError, on that goroutine.
+	ReportStall func(Stall)
 
 	// System replaces the kernel; nil is the kernel. It is for simulations.
 	System System
@@ -98,6 +107,8 @@ type Reactor struct {
 	fresh  bool // now was read in this tick
 	timers timers
 	sweeps sweeps
+	lag    lag
+	watch  watch
 
 	calls   calls
 	threads pool
@@ -140,8 +151,21 @@ func New(c Config) (*Reactor, error) {
 	if r.config.ShutdownTimeout == 0 {
 		r.config.ShutdownTimeout = defaultShutdownTimeout
 	}
+	r.watchStalls()
 	r.openReserve()
 	return r, nil
+}
+
+// watchStalls makes the stall watch.
+func (r *Reactor) watchStalls() {
+	limit, report := r.config.StallLimit, r.config.ReportStall
+	if limit == 0 && r.real {
+		limit = defaultStallLimit
+	}
+	if report == nil {
+		report = func(s Stall) { r.report(&StallError{s}) }
+	}
+	r.watch.init(max(limit, 0), report)
 }
 
 func orDefault[T int | time.Duration](n, byDefault T) T {
@@ -193,6 +217,7 @@ func (r *Reactor) Iterate(d time.Duration) error {
 			return
 		}
 		r.fresh = false
+		r.watch.sleep()
 		r.stage.Store(stageNew)
 	}()
 	if !r.stopping.Load() {
@@ -252,6 +277,7 @@ func (r *Reactor) Close() error {
 // enter makes the caller the loop.
 func (r *Reactor) enter() error {
 	if r.stage.CompareAndSwap(stageNew, stageRunning) {
+		r.watch.enter()
 		return nil
 	}
 	if r.stage.Load() == stageEnded {
@@ -299,6 +325,7 @@ var endSteps = [...]func(*Reactor){
 	},
 	func(r *Reactor) { r.fireShutdown(After) },
 	func(r *Reactor) {
+		r.watch.close()
 		_ = r.poller.Close() // there is nobody left to whom its failing would matter
 		if r.reserve >= 0 {
 			r.sys.Close(r.reserve)
@@ -375,9 +402,12 @@ func (r *Reactor) report(err error) {
 		r.config.ReportError(err)
 		return
 	}
-	if p, ok := err.(*PanicError); ok {
-		log.Printf("%v\n%s", p, p.Stack)
-		return
+	switch e := err.(type) {
+	case *PanicError:
+		log.Printf("%v\n%s", e, e.Stack)
+	case *StallError:
+		log.Printf("%v\n%s", e, e.Stack)
+	default:
+		log.Print(err)
 	}
-	log.Print(err)
 }

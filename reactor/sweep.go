@@ -65,6 +65,7 @@ func (t *transport) expire(now int64) {
 	default:
 		t.deadline = 0
 		if h, ok := t.proto.(TimeoutHandler); ok {
+			t.r.watch.begin(servingDescriptor, t, int(t.fd), nil)
 			h.TimeoutConnection()
 		} else {
 			t.doom(ErrTimeout)

@@ -199,6 +199,7 @@ func (r *Reactor) runTimers() {
 		t.heap.remove(0)
 		f := c.f
 		c.state, c.f = callDone, nil
+		r.watch.begin(servingTimer, nil, -1, f)
 		f()
 	}
 }

@@ -124,7 +124,8 @@ func (r *Reactor) fire(m moment) {
 	for len(t.lists[m]) > 0 {
 		f := t.lists[m][0].f
 		t.lists[m] = t.lists[m][1:]
-		r.guarded(f)
+		r.watch.begin(servingTrigger, nil, -1, f)
+		r.contained(f)
 	}
 	t.lists[m] = nil
 	t.next = m + 1

@@ -1,0 +1,336 @@
+package reactor
+
+// The stall watch: it tells of a callback that keeps the loop while it still does, so that the stack shows where.
+//
+// The loop counts its callbacks in one word, the beat, and notes in one of two places what each is for. The watch is a
+// timer, not a goroutine. It is armed when the loop wakes up and finds it not armed, comes by twice in a limit for as long
+// as the loop is awake, and is not armed again when it finds the loop asleep; so a program at rest has no wake-ups. Two
+// looks that find the same beat, a limit apart, have found a stall.
+//
+// What the watch reads it must not read while the loop writes it, and the loop has no time for a lock. So the watch first
+// marks the beat. A loop that moves on writes to the other place, and if it finds the mark it waits until the reader is
+// done, before it comes to the place that is being read.
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"net/netip"
+	"reflect"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// defaultStallLimit is what a peer on another connection of the loop begins to notice.
+	defaultStallLimit = 100 * time.Millisecond
+
+	// stallInterval is the least time between two reports of all loops of the process: a stack costs the whole process a
+	// stop, the longer the more goroutines there are.
+	stallInterval = time.Second
+
+	// stackMost is how much is read of the stacks of all goroutines to find that of the loop.
+	stackMost = 16 << 20
+)
+
+// A Stall is one callback that keeps a loop for longer than Config.StallLimit. It is told while it lasts.
+type Stall struct {
+	// Lasted is how long the callback has lasted so far, at least.
+	Lasted time.Duration
+	// Serving says what the callback is for: a connection and its peer, a descriptor, a timer or a posted call and
+	// its function.
+	Serving string
+	// Work is what the callback has said itself, through Reactor.Serving; empty if it has not.
+	Work string
+	// Remote is the peer, when the callback is for a TCP connection, and FD the descriptor, -1 when it is for none.
+	Remote netip.AddrPort
+	FD     int
+	// Stack is the stack of the loop's goroutine, as runtime.Stack formats it. It is nil if the callback ended just before
+	// it could be taken, or if there are so many goroutines that this one could not be found among them.
+	Stack []byte
+}
+
+// StallError is a Stall told to ReportError.
+type StallError struct{ Stall }
+
+// Error says all but the stack.
+func (e *StallError) Error() string {
+	work := ""
+	if e.Work != "" {
+		work = ", " + e.Work
+	}
+	return fmt.Sprintf("reactor: a loop has been in one callback for %v: %s%s", e.Lasted, e.Serving, work)
+}
+
+// Serving names what the running callback works on, a route or a command, for the Stall that may come of it. The string
+// must not be changed any more. The name holds until the callback ends or another is given. It costs two nanoseconds, and
+// nothing without a stall watch. It is for the loop.
+func (r *Reactor) Serving(work *string) {
+	if w := &r.watch; w.limit > 0 {
+		s := w.place()
+		s.work.Store(work)
+		s.named = work != nil
+	}
+}
+
+// What a callback can be for.
+type servingKind uint8
+
+const (
+	servingNothing servingKind = iota // between the poller and the first callback
+	servingDescriptor
+	servingLoss
+	servingCall
+	servingTimer
+	servingTrigger
+)
+
+// A serving is what a callback is for.
+type serving struct {
+	kind  servingKind
+	named bool // work is set
+	fd    int32
+	who   Descriptor
+	f     func()
+	work  atomic.Pointer[string]
+}
+
+// The bits of a beat below the count.
+const (
+	beatRead   = 1 << iota // the watch has read, or is reading, what this callback is for
+	beatAsleep             // there is no callback
+	beatOne                // the count's unit
+)
+
+type watch struct {
+	limit  time.Duration // 0: off
+	report func(Stall)
+
+	beat   atomic.Uint64
+	count  uint64 // beat's, the loop's own
+	places [2]serving
+	reader sync.Mutex // held while a place is read
+
+	goroutine atomic.Uint64 // of the loop
+	armed     atomic.Bool   // the timer is, or will be by its function
+	timer     *time.Timer
+
+	mu     sync.Mutex // guards what follows: the timer's function has it
+	closed bool
+	seen   uint64    // the beat of the last look
+	since  time.Time // when it was new
+	looks  int       // how many have found it since
+	told   bool
+	rate   *stallRate
+}
+
+// place is where it says what the running callback is for.
+func (w *watch) place() *serving { return &w.places[w.count/beatOne%2] }
+
+// begin notes that a callback begins. f and who are for the report, and are not touched.
+func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
+	if w.limit > 0 {
+		w.move(kind, who, fd, f, 0)
+	}
+}
+
+func (w *watch) move(kind servingKind, who Descriptor, fd int, f func(), asleep uint64) {
+	w.count += beatOne
+	s := w.place()
+	s.kind, s.who, s.fd, s.f = kind, who, int32(fd), f
+	if s.named {
+		s.work.Store(nil)
+		s.named = false
+	}
+	if w.beat.Swap(w.count|asleep)&beatRead != 0 {
+		w.awaitReader()
+	}
+}
+
+func (w *watch) awaitReader() {
+	w.reader.Lock()
+	defer w.reader.Unlock()
+}
+
+// enter notes that the calling goroutine is the loop now.
+func (w *watch) enter() {
+	if w.limit > 0 {
+		w.goroutine.Store(goroutineID())
+		w.wake()
+	}
+}
+
+// sleep notes that no callback runs.
+func (w *watch) sleep() {
+	if w.limit > 0 {
+		w.move(servingNothing, nil, -1, nil, beatAsleep)
+		w.places[(w.count/beatOne+1)%2].who = nil // nobody reads it now, and who is gone should not be held at rest
+		w.places[(w.count/beatOne+1)%2].f = nil
+	}
+}
+
+// wake notes that the loop is awake, and sees to it that the watch is too.
+func (w *watch) wake() {
+	if w.limit > 0 {
+		w.move(servingNothing, nil, -1, nil, 0)
+		if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
+			w.timer.Reset(w.limit / 2)
+		}
+	}
+}
+
+// init makes the watch; limit 0 is none.
+func (w *watch) init(limit time.Duration, report func(Stall)) {
+	w.limit, w.report, w.rate = limit, report, &stalls
+	w.beat.Store(beatAsleep)
+	if limit > 0 {
+		w.timer = time.AfterFunc(time.Hour, w.look)
+		w.timer.Stop()
+	}
+}
+
+// close ends the watch. When it returns, nothing is being reported and nothing will be.
+func (w *watch) close() {
+	if w.limit > 0 {
+		w.timer.Stop()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.closed = true
+	}
+}
+
+// look is the timer's function.
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	beat := w.beat.Load() &^ beatRead
+	if beat&beatAsleep != 0 {
+		w.armed.Store(false)
+		beat = w.beat.Load() &^ beatRead // again, or a loop that woke up meanwhile would be alone
+		if beat&beatAsleep != 0 || !w.armed.CompareAndSwap(false, true) {
+			return
+		}
+	}
+	if beat != w.seen {
+		w.seen, w.since, w.looks, w.told = beat, time.Now(), 0, false
+	} else if w.looks++; w.looks >= 2 && !w.told { // one could be due to a pause of the whole process
+		now := time.Now()
+		if lasted := now.Sub(w.since); lasted >= w.limit && w.rate.allow(now) {
+			w.told = true
+			w.tell(beat, lasted)
+		}
+	}
+	w.timer.Reset(w.limit / 2)
+}
+
+// tell reports the callback of beat, if it is still running.
+func (w *watch) tell(beat uint64, lasted time.Duration) {
+	w.reader.Lock()
+	if !w.beat.CompareAndSwap(beat, beat|beatRead) {
+		w.reader.Unlock()
+		return
+	}
+	s := &w.places[beat/beatOne%2]
+	kind, who, fd, f, work := s.kind, s.who, int(s.fd), s.f, s.work.Load()
+	w.reader.Unlock()
+	if kind == servingNothing {
+		return
+	}
+	stall := Stall{Lasted: lasted, Serving: describe(kind, who, fd, f), FD: fd}
+	if work != nil {
+		stall.Work = *work
+	}
+	if t, ok := who.(*transport); ok {
+		stall.Remote = t.remote
+	}
+	stack := stackOf(w.goroutine.Load())
+	if w.beat.Load() == beat|beatRead { // else it is the stack of something else
+		stall.Stack = stack
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			log.Printf("reactor: ReportStall panicked: %v, when told of %s", v, stall.Serving)
+		}
+	}()
+	w.report(stall)
+}
+
+// describe says in words what a callback is for. Of who it touches only what never changes.
+func describe(kind servingKind, who Descriptor, fd int, f func()) string {
+	switch d := who.(type) {
+	case nil:
+		names := map[servingKind]string{
+			servingCall: "a posted call", servingTimer: "a timer", servingTrigger: "a system event",
+		}
+		return names[kind] + ": " + runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+	case *transport:
+		if kind == servingLoss {
+			return fmt.Sprintf("the loss of the connection with %v", d.remote)
+		}
+		return fmt.Sprintf("descriptor %d, the connection with %v", fd, d.remote)
+	case *Port:
+		return fmt.Sprintf("descriptor %d, the port %v", fd, d.addr)
+	default:
+		if kind == servingLoss {
+			return fmt.Sprintf("the loss of a %T", d)
+		}
+		return fmt.Sprintf("descriptor %d, a %T", fd, d)
+	}
+}
+
+// stallRate bounds the reports.
+type stallRate struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+// stalls is the bound for the whole process.
+var stalls stallRate
+
+func (s *stallRate) allow(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.next) {
+		return false
+	}
+	s.next = now.Add(stallInterval)
+	return true
+}
+
+// goroutineID is the number of the calling goroutine, as stacks show it.
+func goroutineID() uint64 {
+	var buf [64]byte
+	fields := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 7 [running]: …
+	if len(fields) < 2 {
+		return 0
+	}
+	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
+	return id
+}
+
+// stackOf returns the stack of one goroutine, nil if it is not found. The only way to the stack of another goroutine is
+// through those of all.
+func stackOf(id uint64) []byte {
+	header := fmt.Appendf(nil, "goroutine %d ", id)
+	for size := min(max(64<<10, runtime.NumGoroutine()<<10), stackMost); ; size *= 2 {
+		all := make([]byte, size)
+		all = all[:runtime.Stack(all, true)]
+		cut := len(all) == size && size < stackMost
+		for len(all) > 0 {
+			stack, rest, whole := bytes.Cut(all, []byte("\n\n"))
+			if bytes.HasPrefix(stack, header) && (whole || !cut) {
+				return bytes.Clone(stack)
+			}
+			all = rest
+		}
+		if !cut {
+			return nil
+		}
+	}
+}
