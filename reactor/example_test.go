@@ -242,3 +242,69 @@ func ExampleProducer() {
 	}
 	// Output: 13107200 <nil>
 }
+
+// hello greets and hangs up.
+type hello struct{}
+
+func (hello) ConnectionMade(t reactor.Transport) {
+	t.Write([]byte("hello from one of the loops\n"))
+	t.LoseConnection()
+}
+func (hello) DataReceived([]byte)  {}
+func (hello) ConnectionLost(error) {}
+
+func ExampleGroup() {
+	g, err := reactor.NewGroup(2, reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	ports, err := g.ListenTCP("localhost:0", func(*reactor.Reactor) reactor.Factory {
+		return reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return hello{} })
+	}, nil)
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		defer g.Stop()
+		for range 3 {
+			conn, err := net.Dial("tcp", ports[0].Addr().String())
+			if err != nil {
+				panic(err)
+			}
+			p, _ := io.ReadAll(conn)
+			fmt.Print(string(p))
+			conn.Close()
+		}
+	}()
+	if err := g.Run(); err != nil {
+		panic(err)
+	}
+	fmt.Println(g.Lag().Count() > 0)
+	// Output:
+	// hello from one of the loops
+	// hello from one of the loops
+	// hello from one of the loops
+	// true
+}
+
+func ExampleConfig_ReportStall() {
+	told := make(chan reactor.Stall)
+	r, err := reactor.New(reactor.Config{
+		StallLimit:  10 * time.Millisecond,
+		ReportStall: func(s reactor.Stall) { told <- s },
+	})
+	if err != nil {
+		panic(err)
+	}
+	command := "REPORT"
+	r.CallLater(0, func() {
+		r.Serving(&command)
+		s := <-told // it should not wait; but it is told of while it does
+		fmt.Println(s.Work, s.Lasted >= 10*time.Millisecond, len(s.Stack) > 0)
+		r.Stop()
+	})
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: REPORT true true
+}
