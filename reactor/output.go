@@ -37,6 +37,30 @@ const (
 // outputs is the pool of the connections' own buffers.
 var outputs bytebufferpool.Pool
 
+// takeBuffer gets an empty buffer. How much room it has decides what a write takes along, and the pool forgets when the
+// collector likes; so a simulation, which is to be the same each time, has a list of its own.
+func (r *Reactor) takeBuffer() *bytebufferpool.ByteBuffer {
+	if r.real {
+		return outputs.Get()
+	}
+	if n := len(r.spare); n > 0 {
+		b := r.spare[n-1]
+		r.spare = r.spare[:n-1]
+		return b
+	}
+	return &bytebufferpool.ByteBuffer{}
+}
+
+// giveBuffer gives it back.
+func (r *Reactor) giveBuffer(b *bytebufferpool.ByteBuffer) {
+	if r.real {
+		outputs.Put(b)
+		return
+	}
+	b.Reset()
+	r.spare = append(r.spare, b)
+}
+
 // gathered is the loop's output buffer and the connection that it is lent to.
 type gathered struct {
 	owner *transport
@@ -329,7 +353,7 @@ func (t *transport) keep(p []byte) {
 // own returns the connection's own buffer with room for n bytes behind what it holds. What was sent makes room first.
 func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 	if t.out == nil {
-		t.out = outputs.Get()
+		t.out = t.r.takeBuffer()
 	}
 	b := t.out
 	if cap(b.B)-len(b.B) < n {
@@ -347,7 +371,7 @@ func (t *transport) release() {
 	if t.out != nil {
 		t.r.unsent -= len(t.out.B) - t.sent
 		if cap(t.out.B) <= outputKeep {
-			outputs.Put(t.out)
+			t.r.giveBuffer(t.out)
 		}
 		t.out = nil
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // Bounds and defaults.
@@ -96,10 +98,11 @@ type Reactor struct {
 	in        []byte     // what a read fills and DataReceived is lent
 	datagrams *datagrams // the same for UDP; nil until there is a port
 	out       gathered
-	unsent    int            // what the connections' own buffers hold, all together
-	pieces    [][]byte       // of a WriteSequence
-	touched   batch[settler] // whose output goes out at the end of the tick
-	ended     batch[ending]  // connections to bury at the end of the tick
+	spare     []*bytebufferpool.ByteBuffer // of a simulation, see takeBuffer
+	unsent    int                          // what the connections' own buffers hold, all together
+	pieces    [][]byte                     // of a WriteSequence
+	touched   batch[settler]               // whose output goes out at the end of the tick
+	ended     batch[ending]                // connections to bury at the end of the tick
 
 	epoch  time.Time // the zero of all int64 times
 	now    time.Time // the tick's clock, and the same as nanoseconds since epoch
