@@ -52,20 +52,46 @@ func (g *Group) Reactors() []*Reactor { return append([]*Reactor(nil), g.reactor
 //
 // The error is ErrRunning, or Reactor.ListenTCP's; then no port is left open. Each port's StopListening is for its own loop.
 func (g *Group) ListenTCP(addr string, f func(*Reactor) Factory, o *TCPOptions) ([]*Port, error) {
+	var own TCPOptions
+	if o != nil {
+		own = *o
+	}
+	own.Shared = own.Shared || len(g.reactors) > 1
+	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenTCP(addr, f, &own) })
+}
+
+// ListenUnix is ListenTCP for a Unix socket, which all loops watch: whoever is first accepts.
+func (g *Group) ListenUnix(path string, f func(*Reactor) Factory, o *UnixOptions) ([]*Port, error) {
+	var own UnixOptions
+	if o != nil {
+		own = *o
+	}
+	own.Shared = own.Shared || len(g.reactors) > 1
+	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenUnix(path, f, &own) })
+}
+
+// ListenFD is ListenTCP for a socket that was handed in, which all loops watch: whoever is first accepts. When the first loop
+// cannot take it, fd is still the caller's; when a later one cannot, it is closed.
+func (g *Group) ListenFD(fd int, f func(*Reactor) Factory, o *TCPOptions) ([]*Port, error) {
+	var own TCPOptions
+	if o != nil {
+		own = *o
+	}
+	own.Shared = own.Shared || len(g.reactors) > 1
+	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenFD(fd, f, &own) })
+}
+
+// listen has the first loop listen and the others share its port.
+func (g *Group) listen(f func(*Reactor) Factory, first func(*Reactor, Factory) (*Port, error)) ([]*Port, error) {
 	if g.isRunning() {
 		return nil, ErrRunning
 	}
-	var shared TCPOptions
-	if o != nil {
-		shared = *o
-	}
-	shared.Shared = shared.Shared || len(g.reactors) > 1
 	var ports []*Port
 	for _, r := range g.reactors {
 		var p *Port
 		var err error
 		if len(ports) == 0 {
-			p, err = r.ListenTCP(addr, f(r), &shared)
+			p, err = first(r, f(r))
 		} else {
 			p, err = ports[0].Share(r, f(r))
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -99,6 +101,68 @@ func TestGroup(t *testing.T) {
 			t.Errorf("lag of %d ticks, want %d", n, ticks)
 		}
 	})
+}
+
+// A socket that cannot be bound once for each loop is watched by all.
+func TestGroupOnOneSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	for _, way := range []struct {
+		name   string
+		listen func(g *Group, f func(*Reactor) Factory) ([]*Port, error)
+	}{
+		{"ListenUnix", func(g *Group, f func(*Reactor) Factory) ([]*Port, error) { return g.ListenUnix(path, f, nil) }},
+		{"ListenFD", func(g *Group, f func(*Reactor) Factory) ([]*Port, error) {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+			if err != nil {
+				return nil, err
+			}
+			l.SetUnlinkOnClose(false)
+			defer l.Close()
+			file, err := l.File()
+			if err != nil {
+				return nil, err
+			}
+			defer file.Close()
+			fd, err := syscall.Dup(int(file.Fd()))
+			if err != nil {
+				return nil, err
+			}
+			return g.ListenFD(fd, f, nil)
+		}},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			eachPoller(t, func(t *testing.T, c Config) {
+				g, done := group(t, 3, c)
+				ports, err := way.listen(g, func(*Reactor) Factory {
+					return FactoryFunc(func(netip.AddrPort) Protocol {
+						rec := newRecorder()
+						rec.onMade = func() { rec.Write([]byte("x")) }
+						return rec
+					})
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(ports) != 3 || ports[2].Path() != path {
+					t.Errorf("%d ports, the last at %q", len(ports), ports[len(ports)-1].Path())
+				}
+				go func() { done <- g.Run() }()
+				for range 20 {
+					conn, err := net.Dial("unix", path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					readN(t, conn, 1)
+					conn.Close()
+				}
+				g.Stop()
+				if err := receive(t, done, "Run to return"); err != nil {
+					t.Error(err)
+				}
+				_ = os.Remove(path) // the file of a socket that was handed in is not ours
+			})
+		})
+	}
 }
 
 // A loop that fails stops the others, and says which it was.

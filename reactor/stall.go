@@ -275,7 +275,7 @@ func describe(kind servingKind, who Descriptor, fd int, f func()) string {
 		}
 		return fmt.Sprintf("descriptor %d, the connection with %v", fd, d.remote)
 	case *Port:
-		return fmt.Sprintf("descriptor %d, the port %v", fd, d.addr)
+		return fmt.Sprintf("descriptor %d, the port %v", fd, d.at)
 	default:
 		if kind == servingLoss {
 			return fmt.Sprintf("the loss of a %T", d)
