@@ -1,44 +1,12 @@
 package reactor
 
 import (
-	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
-
-// Calls from many goroutines are all made, each caller's in its order.
-func TestCallFromThread(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
-		const callers, each = 8, 2000
-		l := start(t, c)
-		var last [callers]int
-		var made int
-		var wg sync.WaitGroup
-		for g := range callers {
-			wg.Go(func() {
-				for i := 1; i <= each; i++ {
-					l.CallFromThread(func() {
-						if last[g] != i-1 {
-							t.Errorf("caller %d: call %d after %d", g, i, last[g])
-						}
-						last[g] = i
-						made++
-					})
-				}
-			})
-		}
-		wg.Wait()
-		l.do(func() {
-			if made != callers*each {
-				t.Errorf("%d calls made, want %d", made, callers*each)
-			}
-		})
-	})
-}
 
 // Any number of calls that find the loop asleep wake it once.
 func TestOneWakeUp(t *testing.T) {
@@ -116,41 +84,6 @@ func TestCallsDoNotStarve(t *testing.T) {
 		eventually(t, "data", func() bool { return rec.received() == "hello" })
 		l.do(func() { stop = true })
 	})
-}
-
-// What was accepted is made, what was not says so: also while the reactor ends.
-func TestCallFromThreadAtTheEnd(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
-		for range 20 {
-			l := start(t, c)
-			var accepted, made atomic.Int64
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					for l.CallFromThread(func() { made.Add(1) }) {
-						accepted.Add(1)
-						runtime.Gosched()
-					}
-				})
-			}
-			eventually(t, "some calls", func() bool { return made.Load() > 10 })
-			l.stop()
-			wg.Wait()
-			if accepted.Load() != made.Load() {
-				t.Errorf("%d accepted, %d made", accepted.Load(), made.Load())
-			}
-		}
-	})
-}
-
-func TestPanicInCall(t *testing.T) {
-	l := start(t, Config{})
-	boom := errors.New("boom")
-	l.CallFromThread(func() { panic(boom) })
-	l.do(func() {})
-	if got := l.reported(); len(got) != 1 || !errors.Is(got[0], boom) {
-		t.Errorf("reported %v", got)
-	}
 }
 
 func TestBatch(t *testing.T) {

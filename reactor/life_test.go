@@ -16,27 +16,6 @@ import (
 	"time"
 )
 
-func TestRunTwice(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
-		l := start(t, c)
-		l.do(func() {
-			if err := l.Run(); err != ErrRunning {
-				t.Errorf("Run while it runs: %v", err)
-			}
-			if err := l.Close(); err != ErrRunning {
-				t.Errorf("Close while it runs: %v", err)
-			}
-		})
-		l.stop()
-		if err := l.Run(); err != ErrStopped {
-			t.Errorf("Run after the end: %v", err)
-		}
-		if err := l.Close(); err != nil {
-			t.Errorf("Close after the end: %v", err)
-		}
-	})
-}
-
 // A reactor that has ended refuses what would start something.
 func TestAfterTheEnd(t *testing.T) {
 	l := start(t, Config{})
@@ -56,14 +35,6 @@ func TestAfterTheEnd(t *testing.T) {
 	}
 	l.HandleSignal(func(os.Signal) {}, syscall.SIGUSR1)
 	l.Stop()
-}
-
-func TestStopBeforeRun(t *testing.T) {
-	l := prepare(t, Config{})
-	l.Stop()
-	if err := l.Run(); err != nil {
-		t.Error(err)
-	}
 }
 
 // Close frees what was prepared.
@@ -91,18 +62,6 @@ func TestClose(t *testing.T) {
 			t.Errorf("the port is open: %v", err)
 		}
 	})
-}
-
-func TestStopFromManyGoroutines(t *testing.T) {
-	for range 20 {
-		l := start(t, Config{})
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(l.Stop)
-		}
-		wg.Wait()
-		receive(t, l.done, "Run to return")
-	}
 }
 
 // Whatever a reactor had, nothing is left of it; and many run at once.

@@ -274,19 +274,6 @@ func TestPostponingIsLazy(t *testing.T) {
 	})
 }
 
-func TestPanicInTimer(t *testing.T) {
-	l := start(t, Config{})
-	done := make(chan struct{})
-	l.do(func() {
-		l.CallLater(0, func() { panic("first") })
-		l.CallLater(0, func() { close(done) })
-	})
-	receive(t, done, "the timer behind the one that panicked")
-	if len(l.reported()) != 1 {
-		t.Errorf("reported %v", l.reported())
-	}
-}
-
 // Now stands still within a tick and never goes back.
 func TestNow(t *testing.T) {
 	l := start(t, Config{})

@@ -29,6 +29,9 @@ var clock = []promise{
 				}
 				last = due
 			})
+			if in := call.Time().Sub(s.r.Now()); in < d { // and the tick's clock is a little old
+				s.Errorf("%v from now is due in %v", d, in)
+			}
 		}
 		s.until("all timers", func() bool { return fired == n })
 	}),
