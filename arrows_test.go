@@ -16,6 +16,9 @@ var arrows = map[string][]string{
 	"microhttp/parser":      {},
 	"microhttp/reactor":     {"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
 	"microhttp/reactor/sim": {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
+	"microhttp/reactor/reactortest": {
+		"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool",
+	},
 	"microhttp/server": {
 		"microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
