@@ -91,6 +91,8 @@ func hasBareLF(m []byte) bool {
 // servedHere lists what net/http's ReadRequest refuses and the parser serves: its error begins so.
 var servedHere = []struct{ err, reason string }{
 	{"invalid byte in chunk length", "RFC 9112 section 7.1.1: white space before an extension belongs to its grammar"},
+	{"bad trailer key", "RFC 9110 section 6.6.2: Trailer tells what may come; what it names takes no effect, so it is only a hint"},
+	{"invalid URL escape", "RFC 3986 section 3.2.2: a name may hold escapes of ASCII characters too"},
 }
 
 // reading is what somebody made of a message.
@@ -157,6 +159,9 @@ func readOurs(b []byte) (r reading) {
 			return reading{err: io.ErrUnexpectedEOF}
 		case ev == EventHead:
 			r.method, r.target, r.host = string(h.Method.In(b)), string(h.Target.In(b)), string(h.Authority.In(b))
+			if h.Form == AbsoluteForm { // net/http decodes this one
+				r.host = string(Unescape(nil, h.Authority.In(b)))
+			}
 			r.fields = canonical(b, h.Fields, "Host", "Transfer-Encoding", "Trailer")
 		case ev == EventBody:
 			r.body += string(h.Body.In(b))

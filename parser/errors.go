@@ -46,7 +46,7 @@ var (
 	errHostTwice     = &Error{400, "more than one Host field"}
 	errHost          = &Error{400, "invalid Host field"}
 	errConnection    = &Error{400, "invalid Connection field"}
-	errContentType   = &Error{400, "Content-Type fields that differ"}
+	errContentType   = &Error{400, "Content-Type fields that differ, or more than two"}
 	errExpectation   = &Error{417, "unknown expectation"}
 	errLength        = &Error{400, "invalid Content-Length field"}
 	errLengthTwice   = &Error{400, "more than one Content-Length field"}
