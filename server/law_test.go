@@ -34,7 +34,7 @@ import (
 // A failure names its seed; -law.seed plays that conversation alone, -law.count more of them.
 var (
 	lawSeed  = flag.Uint64("law.seed", 0, "play the one conversation of TestLaws with this seed")
-	lawCount = flag.Int("law.count", 600, "how many conversations TestLaws plays")
+	lawCount = flag.Int("law.count", 200, "how many conversations TestLaws plays")
 )
 
 // lawClients converse side by side.

@@ -73,8 +73,8 @@ func (w *Response) SetHeader(name, value string) error {
 	return w.putHeader(name, value, true)
 }
 
-// AddHeader adds a field line, keeping others of the same name. Otherwise it is as
-// SetHeader.
+// AddHeader adds a field line, keeping others of the same name; of Date there is only one.
+// Otherwise it is as SetHeader.
 func (w *Response) AddHeader(name, value string) error {
 	return w.putHeader(name, value, false)
 }
@@ -91,8 +91,11 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 	if own || err != nil {
 		return err
 	}
-	if replace && len(w.lines) > 0 {
+	if date := len(name) == len("Date") && parser.EqualFold(name, "Date"); (replace || date) && len(w.lines) > 0 {
 		w.DelHeader(name)
+		if date {
+			w.flags |= ownDate
+		}
 	}
 	start := uint32(len(w.fields))
 	w.fields = append(w.fields, name...)
@@ -120,10 +123,7 @@ func (w *Response) ownField(name, value string) (own bool, err error) {
 		}
 	case len("Connection"):
 		if parser.EqualFold(name, "Connection") {
-			if parser.EqualFold(value, "close") {
-				w.flags |= closeAfter
-			}
-			return parser.EqualFold(value, "close") || parser.EqualFold(value, "keep-alive"), nil
+			return w.ownConnection(value), nil
 		}
 	case len("Content-Length"):
 		if parser.EqualFold(name, "Content-Length") {
@@ -140,6 +140,21 @@ func (w *Response) ownField(name, value string) (own bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// ownConnection takes what a Connection field says of persistence, and reports whether that
+// is all that it says.
+func (w *Response) ownConnection(value string) bool {
+	all := true
+	for option := range parser.Tokens([]byte(value)) {
+		switch {
+		case parser.EqualFold(option, "close"):
+			w.flags |= closeAfter
+		case !parser.EqualFold(option, "keep-alive"):
+			all = false
+		}
+	}
+	return all
 }
 
 // DelHeader removes all lines of a field, unless a Stream was taken.

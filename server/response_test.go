@@ -73,6 +73,36 @@ func TestFieldsOfTheAnswer(t *testing.T) {
 	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nC: 3\r\n"+"\r\n") // its own Date line was removed by undated
 }
 
+// What a handler says of the connection is what becomes of it, and there is one Date.
+func TestConnectionAndDateOfTheAnswer(t *testing.T) {
+	for value, connection := range map[string]string{
+		"close":              "Connection: close\r\n",
+		"Close ,":            "Connection: close\r\n",
+		"keep-alive":         "",
+		"keep-alive, close":  "Connection: close\r\n",
+		"upgrade":            "Connection: upgrade\r\n",
+		"upgrade, close":     "Connection: close\r\nConnection: upgrade, close\r\n",
+		"upgrade,keep-alive": "Connection: upgrade,keep-alive\r\n",
+	} {
+		p, m := inMemory(t, func(w *Response, r *Request) {
+			w.AddHeader("Connection", value)
+			w.AddHeader("Date", "a")
+			w.AddHeader("date", "b")
+		})
+		p.DataReceived([]byte(plainGet))
+		want(t, value, m.out.String(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+connection+"date: b\r\n\r\n")
+		if closes := strings.Contains(value, "lose"); closes != (m.ended != "") {
+			t.Errorf("%q: ended %q", value, m.ended)
+		}
+	}
+	got := answerTo(t, plainGet, func(w *Response, r *Request) {
+		w.SetHeader("Date", "a")
+		w.SetHeader("Date", "b")
+		w.DelHeader("date")
+	})
+	want(t, "without one of its own", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+}
+
 func TestFramingFollowsStatusAndMethod(t *testing.T) {
 	for _, c := range []struct {
 		method string
