@@ -28,4 +28,12 @@
 // awaited, what the peer sends further is kept up to a bound and then no longer
 // read. Answers therefore leave in the order of the requests by construction,
 // and a pipelined batch is answered with one write.
+//
+// # Bounds
+//
+// Whatever a peer can make grow has a bound, a field of Server: bytes, numbers, time, and
+// the rate of what arrives. Beyond it the peer gets the status that says so, the log one
+// line, and the connection ends. Memory grows with what has arrived, never with what was
+// announced; a peer that does not read is not read from; and when a loop holds more than
+// its share, those connections pay that hold the most.
 package server
