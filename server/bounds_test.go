@@ -409,3 +409,41 @@ func TestFixedBoundsOfTheParserCanBeSet(t *testing.T) {
 		}
 	}
 }
+
+// A peer that reads now and then makes progress, and too little of it. What counts is the
+// rate, in whatever state the connection is.
+func TestSlowReadersAreCutOff(t *testing.T) {
+	var log syncBuffer
+	logger := zerolog.New(&log)
+	s, addr := start(t, func(w *Response, r *Request) {
+		if r.Path() != "/small" {
+			w.SetBody(make([]byte, 16<<20))
+		}
+	}, func(s *Server) {
+		s.MinDataRate, s.DataRateGrace, s.SendTimeout, s.Logger = 20<<20, 50*time.Millisecond, time.Hour, &logger
+		s.IdleTimeout = 100 * time.Millisecond // ends nobody whose answer is under way
+	})
+	for _, connection := range []string{"keep-alive", "close"} {
+		p := dial(t, addr)
+		p.SetReadBuffer(128 << 10)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n", connection)
+		read, piece := 0, make([]byte, 32<<10)
+		for range time.Tick(tick) { // some 1.6 MB a second
+			n, err := p.TCPConn.Read(piece)
+			if read += n; err != nil {
+				if errors.Is(err, errDeadline) {
+					t.Errorf("%s: still served after %d bytes", connection, read)
+				}
+				break
+			}
+		}
+		if read >= 16<<20 {
+			t.Errorf("%s: it was never cut off", connection)
+		}
+	}
+	dial(t, addr).get("/small")
+	await(t, "nothing to be held", func() bool { in, out := held(s); return in == 0 && out == 0 })
+	if got := strings.Count(log.String(), "read too slowly"); got != 2 {
+		t.Errorf("%d lines in the log: %s", got, log.String())
+	}
+}

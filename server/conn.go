@@ -29,6 +29,8 @@ type conn struct {
 	ends   int64 // when the phase does, on the worker's clock; 0 is never
 	behind int64 // when the peer falls behind the least data rate, unless more comes
 	held   int   // what this connection was last counted to hold: see memory.go
+	unsent int   // the output that waited at the last look that mattered: see slowreaders.go
+	seen   int64 // when that was
 
 	state   state
 	phase   phase
@@ -352,6 +354,7 @@ func (c *conn) dropInput() {
 // answer.
 func (c *conn) PauseProducing() {
 	c.choked = true
+	c.w.watchReaders()
 	if x := c.cur; x != nil && x.live != nil {
 		x.live.choke(true)
 	}

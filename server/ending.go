@@ -53,7 +53,7 @@ func (c *conn) leave() {
 	c.state = leaving
 	c.dropInput()
 	c.dropRequest()
-	c.recount()
+	c.recount() // and have an answer watched that is not yet read
 	c.t.LoseConnection()
 }
 

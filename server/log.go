@@ -39,3 +39,8 @@ func (c *conn) logRefusal(status int, reason string) {
 	c.w.srv.log.Info().Int("status", status).Str("reason", reason).
 		Stringer("remote", c.t.RemoteAddr()).Msg("request refused")
 }
+
+// logCut is the line of a connection that is reset because of what its peer does.
+func (c *conn) logCut(reason string) {
+	c.w.srv.log.Info().Str("reason", reason).Stringer("remote", c.t.RemoteAddr()).Msg("connection reset")
+}

@@ -41,6 +41,9 @@ func (w *worker) over() bool { return w.held+w.loop.Unsent() > w.srv.conf.share 
 
 // checkHeld has the loop relieved, once this callback is over, if it holds too much.
 func (w *worker) checkHeld() {
+	if w.loop.Unsent() > 0 {
+		w.watchReaders()
+	}
 	if w.over() && !w.relieving {
 		w.relieving = true
 		w.loop.CallFromThread(w.relieve)
@@ -88,6 +91,6 @@ func (c *conn) unload() {
 		c.refuse(c.cur, errOverloaded)
 		return
 	}
-	c.logRefused(errOverloaded)
+	c.logCut(errOverloaded.Reason)
 	c.abort()
 }

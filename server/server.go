@@ -95,10 +95,11 @@ type Server struct {
 	// MinDataRate is the rate, in bytes a second, at which a head or a body must at
 	// least arrive, once DataRateGrace has passed since it began. Bytes that come
 	// faster buy time, up to 30 s of it. Beyond it 408. It does not count while the
-	// server is not reading. Default 240; negative is no bound.
+	// server is not reading. A peer that takes its answer more slowly, over six times
+	// DataRateGrace, is reset. Default 240; negative is no bound.
 	MinDataRate int
 	// DataRateGrace is the time before MinDataRate counts. Default 5 s; negative is
-	// none.
+	// none, and then answers may be read slowly.
 	DataRateGrace time.Duration
 	// SendTimeout ends a connection whose peer takes nothing of the output that
 	// waits for it for so long. Default 30 s.

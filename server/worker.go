@@ -23,6 +23,7 @@ type worker struct {
 
 	held      int  // what the connections hold, but for their unsent output
 	relieving bool // relieve is on its way
+	watching  bool // lookAtReaders is on its way
 	full      bool // that there are too many connections was logged
 	turned    int  // connections that are being turned away
 
