@@ -41,7 +41,7 @@ type Request struct {
 	pattern string
 	names   []string
 	values  []parser.Span
-	spare   [4]parser.Span // room for values, so that few parameters allocate nothing
+	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
 
 	received time.Time
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
@@ -170,6 +170,12 @@ func (r *Request) ProtoMinor() int { return int(min(r.head.Minor, 1)) }
 // else the Host field (RFC 9112, 3.2).
 func (r *Request) Host() string { return r.str(r.head.Authority) }
 
+// PeekHost is Host, lent.
+func (r *Request) PeekHost() []byte {
+	r.lent()
+	return r.head.Authority.In(r.raw)
+}
+
 // Header returns the value of the first field with that name, or "". Names
 // compare without regard to ASCII case.
 func (r *Request) Header(name string) string {
@@ -266,7 +272,14 @@ type Span = parser.Span
 // copied, names is kept.
 func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.pattern, r.names = pattern, names
-	r.values = append(r.spare[:0], values...)
+	if len(values) > len(r.spare) {
+		r.values = append([]Span(nil), values...)
+		return
+	}
+	for i := range values {
+		r.spare[i] = values[i]
+	}
+	r.values = r.spare[:len(values)]
 }
 
 // Pattern returns the pattern that a router matched, or "".
