@@ -43,7 +43,7 @@ func BenchmarkMatch(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					var m match
-					tree.match("GET", p, &m)
+					tree.match("GET", nil, p, &m)
 				}
 			})
 			b.Run(set.name+path+"/ServeMux", func(b *testing.B) {
@@ -74,7 +74,7 @@ func BenchmarkInsert(b *testing.B) {
 	for b.Loop() {
 		var t tree
 		for _, p := range patterns {
-			if err := t.insert(&route{pattern: p}); err != nil {
+			if err := t.insert(&Route{pattern: p}); err != nil {
 				b.Fatal(err)
 			}
 		}

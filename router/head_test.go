@@ -29,6 +29,7 @@ func TestServeHead(t *testing.T) {
 	ok := server.HandlerFunc(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) })
 	rt.Handle("POST /take", ok)
 	rt.Handle("POST /guarded/{word}", guarded{ok})
+	rt.Group("/own").NotFound(ok)
 	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: rt}
 	addr, err := s.Listen()
 	if err != nil {
@@ -46,6 +47,8 @@ func TestServeHead(t *testing.T) {
 		"PUT /take":            "HTTP/1.1 405 Method Not Allowed\r\n",
 		"BREW /take":           "HTTP/1.1 501 Not Implemented\r\n",
 		"OPTIONS /take":        "HTTP/1.1 204 No Content\r\n",
+		"POST /x/../take":      "HTTP/1.1 307 Temporary Redirect\r\n",
+		"POST /own/nowhere":    "HTTP/1.1 100 Continue\r\n",
 	} {
 		c, err := net.Dial("tcp", addr.String())
 		if err != nil {

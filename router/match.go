@@ -8,104 +8,226 @@ package router
 //
 // The path is matched as it came, escaped. Segments are cut at the slashes that are really there, and each is
 // decoded for itself, so an escaped slash is data. Values are offsets into the path; whoever reads one decodes
-// it.
+// it. A path that is not clean matches nothing: what becomes of it is not decided here.
+
+import (
+	"bytes"
+	"math/bits"
+)
 
 // outcome says what became of a request.
 type outcome uint8
 
 const (
-	matched      outcome = iota // match.route is the route
-	noRoute                     // no route for this path with this method
-	wantsSlash                  // none that is as good as the one for this path and a slash
-	noSuchMethod                // the method is neither standard nor registered
+	noRoute    outcome = iota // no route for this path with this method
+	matched                   // match.route is the route
+	wantsSlash                // no route that is as good as match.slash, which takes the path with a slash at its end
 )
 
 // match is the answer for one request, and the state of the search for it. It can be used again.
 type match struct {
-	route *route             // set if the outcome is matched
+	route *Route             // set if the outcome is matched
+	slash *Route             // set if the outcome is wantsSlash
 	spans [maxWildcards]span // where in the path the values are, one for each name of the route's pattern
 
 	path   []byte
 	method methodID
 	open   bool // the path does not end in a slash
-	slash  bool // with a slash at its end, the path would match a route exactly
+	below  bool // a route takes the path for a part of its tree, but slash is the better one
 }
 
-// match finds the route for method and path, and leaves it, with the values of its wildcards, in m. The path
-// is the escaped one of an origin-form target; any other matches nothing. Nor does a path that is not clean:
-// what it means depends on who removes its dot segments (RFC 3986, section 5.2.4), and nothing here guesses.
-func (t *tree) match(method string, path []byte, m *match) outcome {
+// match finds the route for method, host and path, and leaves it, with the values of its wildcards, in m. The host is one
+// that hostOf gave. The path is the escaped one of an origin-form target; any other matches nothing.
+func (t *tree) match(method string, host, path []byte, m *match) outcome {
 	m.method = t.methods.id(method)
-	if m.method == unknownMethod {
-		return noSuchMethod
-	}
 	if len(path) == 0 || path[0] != '/' {
 		return noRoute
 	}
 	m.path = path
 	m.open = path[len(path)-1] != '/'
-	m.slash = false
-	m.route = m.walk(&t.root, 0, 0)
+	if t.hosts != nil {
+		if r := t.hosts[string(host)]; r != nil {
+			if o := m.searchHost(r, &t.root); o != noRoute {
+				return o
+			}
+		}
+	}
+	return m.search(&t.root)
+}
+
+// search looks through the routes for one host, or through those for all hosts.
+func (m *match) search(r *root) outcome {
+	m.slash, m.below = nil, false
+	if n := r.paths.find(m.path); n != nil {
+		if m.route = n.here.find(m.method); m.route != nil {
+			return matched
+		}
+	}
+	if r.node == nil {
+		m.route = nil
+		return noRoute
+	}
+	m.route = m.walk(r.node, 0, 0)
 	switch {
 	case m.route != nil:
 		return matched
-	case m.slash:
+	case m.slash != nil:
 		return wantsSlash
 	}
 	return noRoute
 }
 
-// walk matches the path from pos on with what is below n. At pos stands the slash that begins a segment,
-// unless the path is at its end. So many of the spans as values says belong to the wildcards on the way to n.
-func (m *match) walk(n *node, pos, values int) *route {
-	if pos == len(m.path) {
-		return m.arrive(n)
+// searchHost looks through the routes for one host. If one of them matches it wins, even over one for all hosts that is
+// more specific otherwise. If none does but for a slash at the end of the path, one for all hosts may still be for this
+// very path; http.ServeMux has it so.
+func (m *match) searchHost(host, all *root) outcome {
+	o := m.search(host)
+	if o != wantsSlash || m.below {
+		return o
 	}
-	begin := pos + 1
-	end, percent := scanSegment(m.path, begin)
-	exact, wild := n.children(m.path[begin:end], percent, end == len(m.path))
-	if exact != nil {
-		if r := m.walk(exact, end, values); r != nil {
-			return r
-		}
+	slash := m.slash
+	if m.search(all) == matched && !m.route.pattern.isTree() {
+		return matched
 	}
-	if wild != nil {
-		m.spans[values] = span{Off: uint32(begin), Len: uint32(end - begin)}
-		if r := m.walk(wild, end, values+1); r != nil {
-			return r
-		}
-	}
-	r := n.rest.find(m.method)
-	if r == nil || m.slash || !isClean(m.path[pos:]) {
-		return nil
-	}
-	m.spans[values] = span{Off: uint32(begin), Len: uint32(len(m.path) - begin)}
-	return r
+	m.route, m.slash = nil, slash
+	return wantsSlash
 }
 
-// arrive returns the route for a path that ends at n. Where there is none, it notes whether there would be one
+// walk matches the path from pos on with what is below n. At pos stands the slash that begins a segment,
+// unless the path is at its end. So many of the spans as values says belong to the wildcards on the way to n.
+func (m *match) walk(n *node, pos, values int) *Route {
+	var (
+		path      = m.path
+		rest      *Route // the deepest route so far that takes all that is left
+		restBegin int
+		restValue int
+	)
+	for pos < len(path) {
+		if n.rest.first.route != nil {
+			if r := n.rest.find(m.method); r != nil {
+				rest, restBegin, restValue = r, pos, values
+			}
+		}
+		// The segment ends within eight bytes, or it is a long one.
+		var (
+			begin   = pos + 1
+			k       key
+			percent bool
+		)
+		w, size := wordAt(path, begin)
+		if slash := equalBytes(w, slashes); slash == 0 && size == 8 {
+			k, percent = scanLong(path, begin, w)
+		} else {
+			if slash != 0 {
+				size = bits.TrailingZeros64(slash) / 8
+				w &= below(slash)
+			}
+			k, percent = key{first: w, size: size}, equalBytes(w, percents) != 0
+		}
+		pos = begin + k.size
+		var exact, wild *node
+		switch {
+		case percent:
+			exact, wild = n.escaped(k, path[begin:pos])
+		case k.first&0xff == 0: // only the last one may be empty: that is the slash at the end of the path
+			if k.size == 0 && pos == len(path) {
+				exact = n.slash
+			}
+		case k.first&0xff == '.' && isDots(path[begin+1:pos]):
+		default:
+			wild = n.single
+			if len(n.at) > 0 {
+				exact = n.find(k, path[begin:pos])
+			}
+		}
+		if wild != nil {
+			if exact != nil {
+				if r := m.walk(exact, pos, values); r != nil {
+					return r
+				}
+			}
+			m.spans[values] = span{Off: uint32(begin), Len: uint32(k.size)}
+			values++
+			exact = wild
+		}
+		if n = exact; n == nil {
+			break
+		}
+	}
+	if n != nil {
+		if r := m.arrive(n); r != nil {
+			return r
+		}
+	}
+	if rest == nil || !isClean(path[restBegin:]) {
+		return nil
+	}
+	if m.slash != nil {
+		m.below = true
+		return nil
+	}
+	m.spans[restValue] = span{Off: uint32(restBegin + 1), Len: uint32(len(path) - restBegin - 1)}
+	return rest
+}
+
+// arrive returns the route for a path that ends at n. Where there is none, it notes the one that there would be
 // if the path had a slash at its end. That one is more specific than any that takes the rest of the path, so it
 // is found before them, and keeps them from matching: with /api/ and / registered, /api is not for the latter.
-func (m *match) arrive(n *node) *route {
+func (m *match) arrive(n *node) *Route {
 	if r := n.here.find(m.method); r != nil {
 		return r
 	}
-	if m.open && (n.rest.find(m.method) != nil || n.slash != nil && n.slash.here.find(m.method) != nil) {
-		m.slash = true
+	if m.open && m.slash == nil {
+		if n.slash != nil {
+			m.slash = n.slash.here.find(m.method)
+		}
+		if m.slash == nil {
+			m.slash = n.rest.find(m.method)
+		}
 	}
 	return nil
 }
 
-// children returns the child of n for the text of seg, and the one for any segment if seg is one that it may
-// take. Only the last segment may be empty: that is the slash at the end of the path.
-func (n *node) children(seg []byte, percent, last bool) (exact, wild *node) {
+// escaped returns the child of n for what seg, which holds a percent sign, decodes to, and the one for any segment if this
+// is one that it may take.
+func (n *node) escaped(k key, seg []byte) (exact, wild *node) {
 	switch {
-	case len(seg) == 0 && last || percent && isEscapedSlash(seg):
+	case isEscapedSlash(seg):
 		return n.slash, nil
-	case len(seg) == 0 || seg[0] == '.' && isDots(seg[1:]):
-		return nil, nil
-	case percent && isEscaped(seg):
-		return n.literals.findEscaped(seg), n.single
+	case isEscaped(seg):
+		return n.findEscaped(seg), n.single
 	}
-	return n.literals.find(seg), n.single
+	return n.find(k, seg), n.single
+}
+
+// hostOf returns the host that patterns are compared with: that of the request without its port, but for CONNECT, whose
+// target has a port.
+func hostOf(method string, host []byte) []byte {
+	if method == "CONNECT" {
+		return host
+	}
+	return stripPort(host)
+}
+
+// stripPort takes a port off a host, as http.ServeMux does with the help of net.SplitHostPort: brackets go with it, and
+// what that function takes for an error stays as it is.
+func stripPort(host []byte) []byte {
+	colon := bytes.LastIndexByte(host, ':')
+	if colon < 0 {
+		return host
+	}
+	name, port := host[:colon], host[colon+1:]
+	if host[0] == '[' {
+		end := bytes.IndexByte(name, ']')
+		if end < 0 || end != len(name)-1 {
+			return host
+		}
+		name = name[1:end]
+	} else if bytes.IndexByte(name, ':') >= 0 {
+		return host
+	}
+	if bytes.IndexByte(name, '[') >= 0 || bytes.IndexByte(name, ']') >= 0 || bytes.ContainsAny(port, "[]") {
+		return host
+	}
+	return name
 }

@@ -32,16 +32,35 @@ const (
 const maxExtensions = 64
 
 // standardMethods are the methods of RFC 9110, section 9, and RFC 5789, which every tree knows.
-var standardMethods = map[string]methodID{
-	"CONNECT": methodCONNECT,
-	"DELETE":  methodDELETE,
-	"GET":     methodGET,
-	"HEAD":    methodHEAD,
-	"OPTIONS": methodOPTIONS,
-	"PATCH":   methodPATCH,
-	"POST":    methodPOST,
-	"PUT":     methodPUT,
-	"TRACE":   methodTRACE,
+var standardMethods = [...]string{
+	methodHEAD: "HEAD", methodGET: "GET", methodCONNECT: "CONNECT", methodDELETE: "DELETE", methodOPTIONS: "OPTIONS",
+	methodPATCH: "PATCH", methodPOST: "POST", methodPUT: "PUT", methodTRACE: "TRACE",
+}
+
+// standardID returns the number of a standard method, or unknownMethod. The compiler makes comparisons of whole words
+// of the switch.
+func standardID(name string) methodID {
+	switch name {
+	case "GET":
+		return methodGET
+	case "HEAD":
+		return methodHEAD
+	case "POST":
+		return methodPOST
+	case "PUT":
+		return methodPUT
+	case "DELETE":
+		return methodDELETE
+	case "PATCH":
+		return methodPATCH
+	case "OPTIONS":
+		return methodOPTIONS
+	case "CONNECT":
+		return methodCONNECT
+	case "TRACE":
+		return methodTRACE
+	}
+	return unknownMethod
 }
 
 // methods numbers the methods that a tree knows. The zero value knows the standard ones.
@@ -52,13 +71,7 @@ type methods struct {
 
 // id returns the number of a request's method, or unknownMethod.
 func (m *methods) id(name string) methodID {
-	switch name { // the two that are nearly all requests
-	case "GET":
-		return methodGET
-	case "POST":
-		return methodPOST
-	}
-	if id, ok := standardMethods[name]; ok {
+	if id := standardID(name); id != unknownMethod {
 		return id
 	}
 	return m.extensions[name]
@@ -88,8 +101,7 @@ func (m *methods) register(name string) (id methodID, ok bool) {
 
 // known returns every method that a request can be matched with.
 func (m *methods) known() []string {
-	all := slices.Collect(maps.Keys(standardMethods))
-	return slices.AppendSeq(all, maps.Keys(m.extensions))
+	return slices.AppendSeq(slices.Clone(standardMethods[methodHEAD:]), maps.Keys(m.extensions))
 }
 
 // served returns the methods that some route takes. CONNECT is among them only if a route names it: its target

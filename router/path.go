@@ -4,6 +4,11 @@ package router
 // where its segments end, which of them are not plain text, and how their text compares without being decoded
 // into memory of its own.
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // isClean reports whether path has no empty segment but one at its end, and none that is "." or "..".
 func isClean[T string | []byte](path T) bool {
 	for i := 0; i < len(path)-1; i++ {
@@ -22,17 +27,60 @@ func isDots[T string | []byte](rest T) bool {
 	return len(rest) == 0 || rest[0] == '/'
 }
 
-// scanSegment returns where the segment that begins at begin ends, and whether it holds a percent sign.
-func scanSegment(path []byte, begin int) (end int, percent bool) {
-	for i := begin; i < len(path); i++ {
-		switch path[i] {
-		case '/':
-			return i, percent
-		case '%':
-			percent = true
+// scanLong returns the key of the segment that begins at begin and has eight bytes or more, the first of which are in w,
+// and whether it holds a percent sign. If it does, the key is that of its escaped form.
+func scanLong(path []byte, begin int, w uint64) (k key, percent bool) {
+	k.first = w
+	found := equalBytes(w, percents)
+	i := begin + 8
+	for {
+		w, n := wordAt(path, i)
+		slash := equalBytes(w, slashes)
+		if slash != 0 {
+			n = bits.TrailingZeros64(slash) / 8
+			w &= below(slash)
+		}
+		found |= equalBytes(w, percents)
+		if i += n; n < 8 {
+			break
 		}
 	}
-	return len(path), percent
+	if k.size = i - begin; k.size > 8 {
+		k.last = binary.LittleEndian.Uint64(path[i-8:])
+	}
+	return k, found != 0
+}
+
+// A word of the same byte, eight times.
+const (
+	ones     = 0x0101010101010101
+	slashes  = ones * '/'
+	percents = ones * '%'
+)
+
+// equalBytes marks the bytes in which w and eight times the same byte are equal by their highest bit. Above the first
+// mark it may mark others.
+func equalBytes(w, same uint64) uint64 {
+	w ^= same
+	return (w - ones) &^ w & (ones << 7)
+}
+
+// below covers the bytes below the first one that is marked.
+func below(marks uint64) uint64 { return marks&-marks>>7 - 1 }
+
+// wordAt returns the eight bytes from i on, and how many of them there are; the rest is zeros.
+func wordAt(path []byte, i int) (w uint64, n int) {
+	if i+8 <= len(path) {
+		return binary.LittleEndian.Uint64(path[i:]), 8
+	}
+	n = len(path) - i
+	if len(path) >= 8 {
+		return binary.LittleEndian.Uint64(path[len(path)-8:]) >> (8 * (8 - n)), n
+	}
+	for j, c := range path[i:] {
+		w |= uint64(c) << (8 * j)
+	}
+	return w, n
 }
 
 // isEscapedSlash reports whether seg decodes to a slash and nothing else, which http.ServeMux cannot tell from

@@ -3,7 +3,7 @@ package router
 // A pattern is text that a programmer wrote; here it becomes a list of segments, or an error that says at
 // which offset it is wrong. The language is net/http's since Go 1.22:
 //
-//	[METHOD ]/seg/seg/…
+//	[METHOD ][HOST]/seg/seg/…
 //
 // where a segment is literal text (percent-escapes are decoded), a wildcard {name}, or, at the end only, the
 // wildcard {name...} for all that is left, {$} for "the path ends with this slash", or nothing: a pattern that
@@ -46,6 +46,8 @@ type segment struct {
 type pattern struct {
 	text     string // as registered
 	method   string // empty: every method
+	host     string // empty: every host
+	path     string // as registered
 	segments []segment
 	names    []string // of the wildcards, in the order of the path
 }
@@ -53,7 +55,6 @@ type pattern struct {
 // What this package refuses and http.ServeMux takes. They are values so that the comparison with ServeMux can
 // tell these differences from mistakes.
 var (
-	errHost      = errors.New("patterns with a host are not supported")
 	errUnclean   = errors.New("a path with an empty, '.' or '..' segment can never match")
 	errWildcards = fmt.Errorf("more than %d wildcards", maxWildcards)
 )
@@ -61,20 +62,24 @@ var (
 // parsePattern parses text. Its errors name the offset at which the pattern is wrong.
 func parsePattern(text string) (*pattern, error) {
 	p := &pattern{text: text}
-	rest := text
-	if i := strings.IndexAny(text, " \t"); i >= 0 {
-		p.method, rest = text[:i], strings.TrimLeft(text[i:], " \t")
-	}
+	p.method, p.host, p.path = splitPattern(text)
+	rest := p.path
 	// All errors are about what begins at rest, which is always a suffix of text.
 	fail := func(err error) (*pattern, error) {
 		return nil, fmt.Errorf("at offset %d: %w", len(text)-len(rest), err)
 	}
-	if p.method != "" && !isToken(p.method) {
+	switch {
+	case p.method != "" && !isToken(p.method):
 		rest = text
 		return fail(fmt.Errorf("invalid method %q", p.method))
-	}
-	if err := checkPath(rest); err != nil {
-		return fail(err)
+	case p.path == "":
+		rest = text[len(text)-len(p.host):]
+		return fail(errors.New("path missing /"))
+	case strings.Contains(p.host, "{"):
+		rest = p.host[strings.IndexByte(p.host, '{'):] + p.path
+		return fail(errors.New("path must begin with / before '{'"))
+	case !isClean(p.path):
+		return fail(errUnclean)
 	}
 	for rest != "" {
 		rest = rest[1:] // the slash
@@ -92,20 +97,14 @@ func parsePattern(text string) (*pattern, error) {
 	return p, nil
 }
 
-// checkPath refuses what cannot be cut into segments.
-func checkPath(p string) error {
-	host, _, found := strings.Cut(p, "/")
-	switch {
-	case !found:
-		return errors.New("path missing /")
-	case strings.Contains(host, "{"):
-		return errors.New("path must begin with / before '{'")
-	case host != "":
-		return errHost
-	case !isClean(p):
-		return errUnclean
+// splitPattern splits a pattern into its parts, none of which it checks. The path begins with a slash or is empty.
+func splitPattern(text string) (method, host, path string) {
+	rest := text
+	if i := strings.IndexAny(text, " \t"); i >= 0 {
+		method, rest = text[:i], strings.TrimLeft(text[i:], " \t")
 	}
-	return nil
+	host, path = cutSegment(rest)
+	return method, host, path
 }
 
 // cutSegment splits s before its first slash.
@@ -159,6 +158,9 @@ func literalSegment(raw string) segment {
 	}
 	return segment{kind: literal, text: text}
 }
+
+// isTree reports whether p matches paths that it does not spell: all that is below some place.
+func (p *pattern) isTree() bool { return p.segments[len(p.segments)-1].kind == multi }
 
 // add appends s to the segments, and its name, if it is a wildcard that has one, to the names.
 func (p *pattern) add(s segment) error {

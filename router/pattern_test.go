@@ -21,6 +21,8 @@ func TestParsePattern(t *testing.T) {
 		text, method, segments string
 		names                  []string
 	}{
+		{"example.com/a", "", "=a", nil},
+		{"GET [::1]/{a}", "GET", "{a}", []string{"a"}},
 		{"/", "", "{...}", nil},
 		{"/{$}", "", "$", nil},
 		{"/a", "", "=a", nil},
@@ -65,8 +67,8 @@ func TestParsePatternErrors(t *testing.T) {
 		"/a b":                 `offset 0: invalid method "/a"`,
 		"G=T /":                `offset 0: invalid method "G=T"`,
 		"GÖT /":                `offset 0: invalid method "GÖT"`,
-		"example.com/":         "offset 0: patterns with a host",
-		"GET example.com/":     "offset 4: patterns with a host",
+		"example.com":          "offset 0: path missing /",
+		"GET a.org{x}/":        "offset 9: path must begin with / before '{'",
 		"GET {x}/":             "offset 4: path must begin with / before '{'",
 		"/a//b":                "offset 0: a path with an empty",
 		"//":                   "offset 0: a path with an empty",

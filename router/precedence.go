@@ -7,6 +7,9 @@ package router
 // wins; they conflict, and the second of them is refused when it is registered. So of all the patterns that
 // match a request one is always within all the others, and the tree need only look for the most specific
 // first.
+//
+// Hosts stand above that: a pattern with a host wins over one without, whatever the rest of them says, and two
+// different hosts have nothing in common.
 
 import (
 	"fmt"
@@ -35,6 +38,9 @@ var segmentRelation = [kinds][kinds]relation{
 
 // conflicts reports whether some request matches both patterns and neither is the more specific.
 func conflicts(p, q *pattern) bool {
+	if p.host != q.host {
+		return false
+	}
 	r := compareMethods(p.method, q.method) | comparePaths(p.segments, q.segments)
 	return r == equal || r == crossing
 }
@@ -73,20 +79,34 @@ func compareSegments(a, b segment) relation {
 	return segmentRelation[a.kind][b.kind]
 }
 
-// explainConflict says why p and q, which conflict, do.
+// explainConflict says why p and q, which conflict, do, and names a request that both match.
 func explainConflict(p, q *pattern) string {
 	methods := compareMethods(p.method, q.method)
 	paths := comparePaths(p.segments, q.segments)
+	why := "neither matches more methods or more paths"
 	switch {
 	case methods|paths == equal:
-		return "both match the same requests"
+		why = "they match the same requests"
 	case paths == crossing:
-		return fmt.Sprintf("both match paths like %q, and neither path is the more specific",
-			commonPath(p.segments, q.segments))
+		why = "neither path is the more specific"
 	case methods == wider:
-		return fmt.Sprintf("%q matches more methods, but fewer paths", p.text)
+		why = fmt.Sprintf("%q has more methods, but fewer paths", p.text)
+	case methods == narrower:
+		why = fmt.Sprintf("%q has fewer methods, but more paths", p.text)
 	}
-	return fmt.Sprintf("%q matches fewer methods, but more paths", p.text)
+	return fmt.Sprintf("both match %q, and %s", commonRequest(p, q), why)
+}
+
+// commonRequest returns a request that both p and q match, which are not disjoint.
+func commonRequest(p, q *pattern) string {
+	method := p.method
+	if compareMethods(p.method, q.method) == wider {
+		method = q.method
+	}
+	if method == "" {
+		method = "GET" // any would do
+	}
+	return method + " " + p.host + commonPath(p.segments, q.segments)
 }
 
 // commonPath returns a path that matches both a and b, which are not disjoint: at each place, an example of

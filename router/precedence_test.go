@@ -10,18 +10,23 @@ func TestConflicts(t *testing.T) {
 	for _, test := range []struct {
 		p, q, why string // no why: they do not conflict
 	}{
-		{"/a", "/a", "both match the same requests"},
-		{"/{x}/b", "/{y}/b", "both match the same requests"},
-		{"/a/", "/a/{x...}", "both match the same requests"},
-		{"/a/{$}", "/a/%2F", "both match the same requests"},
-		{"/%61", "/a", "both match the same requests"},
-		{"/a/{x}", "/{y}/b", `both match paths like "/a/b", and neither path is the more specific`},
+		{"/a", "/a", "they match the same requests"},
+		{"/{x}/b", "/{y}/b", "they match the same requests"},
+		{"/a/", "/a/{x...}", "they match the same requests"},
+		{"/a/{$}", "/a/%2F", "they match the same requests"},
+		{"/%61", "/a", "they match the same requests"},
+		{"/a/{x}", "/{y}/b", `both match "GET /a/b", and neither path is the more specific`},
 		{"/{x}/b/{$}", "/{y}/{z}/%2F/d", ""},
-		{"/{x}/b%20c/", "/a/{z}/{$}", `both match paths like "/a/b%20c/"`},
-		{"/{x}/%2F/{y}", "/a/{z...}", `both match paths like "/a/%2F/y"`},
-		{"GET /", "/a", `"GET /" matches fewer methods, but more paths`},
-		{"GET /a", "HEAD /", `"GET /a" matches more methods, but fewer paths`},
-		{"HEAD /", "GET /a", `"HEAD /" matches fewer methods, but more paths`},
+		{"/{x}/b%20c/", "/a/{z}/{$}", `both match "GET /a/b%20c/"`},
+		{"/{x}/%2F/{y}", "/a/{z...}", `both match "GET /a/%2F/y"`},
+		{"GET /", "/a", `both match "GET /a", and "GET /" has fewer methods, but more paths`},
+		{"GET /a", "HEAD /", `both match "HEAD /a", and "GET /a" has more methods, but fewer paths`},
+		{"HEAD /", "GET /a", `both match "HEAD /a", and "HEAD /" has fewer methods, but more paths`},
+		{"POST a.org/a", "a.org/{x...}", ""},
+		{"a.org/{x}", "POST a.org/{y}/{$}", ""},
+		{"a.org/{x}/b", "a.org/a/", `both match "GET a.org/a/b", and neither path`},
+		{"a.org/a", "b.org/a", ""},
+		{"a.org/{x}", "/a", ""},
 		{"GET /{x}", "/{y}/b", ""},
 		{"GET /", "/", ""},
 		{"GET /a", "HEAD /a", ""},
@@ -77,7 +82,7 @@ func TestCommonPath(t *testing.T) {
 		path := commonPath(p.segments, q.segments)
 		for _, p := range []*pattern{p, q} {
 			var m match
-			if grow(t, "GET "+p.text[strings.IndexByte(p.text, '/'):]).match("GET", []byte(path), &m) != matched {
+			if grow(t, "GET "+p.text[strings.IndexByte(p.text, '/'):]).match("GET", nil, []byte(path), &m) != matched {
 				t.Fatalf("seed %d: %q and %q are said to have %q in common", seed, p.text, q.text, path)
 			}
 		}

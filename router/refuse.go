@@ -1,45 +1,109 @@
 package router
 
-// What a request gets that no route takes. RFC 9110 tells four cases apart: a method that this server does not
-// know (501, section 15.6.2), a resource that lacks the method (405 with Allow, 15.5.6), no resource (404,
-// 15.5.5), and OPTIONS, which asks for nothing but the methods (9.3.7) and so needs no handler.
+// What a request gets that no route takes. RFC 9110 tells the cases apart: a path that is another way to write one
+// that is served, or nearly (307, section 15.4.8), a method that this server does not know (501, 15.6.2), a resource
+// that lacks the method (405 with Allow, 15.5.6), no resource (404, 15.5.5), and OPTIONS, which asks for nothing but
+// the methods (9.3.7) and so needs no handler.
 
 import (
+	"html"
 	"slices"
 	"strings"
+
+	"microhttp/server"
 )
 
 // The statuses of the answers that the router makes itself.
 const (
-	statusNoContent        = 204
-	statusNotFound         = 404
-	statusMethodNotAllowed = 405
-	statusNotImplemented   = 501
+	statusNoContent         = 204
+	statusTemporaryRedirect = 307
+	statusNotFound          = 404
+	statusMethodNotAllowed  = 405
+	statusNotImplemented    = 501
 )
 
-// refuse says how to answer the request that match gave the outcome why, which was not matched. If allow is
-// not empty it is the value of the Allow field.
-func (t *tree) refuse(why outcome, method string, path []byte) (status int, allow string) {
-	if why == noSuchMethod {
-		return statusNotImplemented, ""
+// refusal is the answer to a request that no route takes.
+type refusal struct {
+	status   int
+	allow    string // the value of the Allow field, if there is to be one
+	location string // the value of the Location field of a redirect
+	pattern  string // that takes the request which a redirect leads to, if one does
+}
+
+// refuse answers the request that match gave the outcome why, which was not matched. Of a head alone it makes only the
+// answers that are the router's own, and reports whether it did: a handler may want to take its time.
+func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *match, headOnly bool) (done bool) {
+	a := t.tree.refusal(why, m, r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), r.RawQuery)
+	instead := t.instead(a.status, r)
+	if instead != nil && headOnly {
+		return false
 	}
-	var methods []string
+	if a.allow != "" {
+		_ = w.SetHeader("Allow", a.allow) // of tokens only, so it cannot fail
+	}
+	switch {
+	case instead != nil:
+		w.SetStatus(a.status)
+		instead.handler.Serve(w, r)
+	case a.status == statusNoContent:
+		w.SetStatus(a.status)
+	case a.status == statusTemporaryRedirect:
+		r.SetMatch(a.pattern, nil, nil)
+		redirect(w, r, a)
+	default:
+		w.Error(a.status)
+	}
+	return true
+}
+
+// instead returns the route of NotFound or MethodNotAllowed that answers in place of the router, or nil. Its pattern ends
+// in a slash; what lacks only that is for it, too.
+func (t *table) instead(status int, r *server.Request) *Route {
+	of := &t.notFound
+	switch {
+	case status == statusMethodNotAllowed:
+		of = &t.notAllowed
+	case status != statusNotFound:
+		return nil
+	}
+	var m match
+	if of.match("", hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), &m) == wantsSlash {
+		return m.slash
+	}
+	return m.route
+}
+
+// redirect answers as net/http's Redirect does, with a note for people to a GET alone.
+func redirect(w *server.Response, r *server.Request, a refusal) {
+	w.SetStatus(a.status)
+	_ = w.SetHeader("Location", a.location) // percent-encoded, and a query that was parsed: it cannot fail
+	switch r.Method() {
+	case "GET", "HEAD":
+		_ = w.SetHeader("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.WriteString("<a href=\"" + html.EscapeString(a.location) + "\">" + server.StatusText(a.status) + "</a>.\n\n")
+	}
+}
+
+// refusal says how to answer. m is used again.
+func (t *tree) refusal(why outcome, m *match, method string, host, path []byte, query func() string) refusal {
 	switch {
 	case method == "OPTIONS" && string(path) == "*":
-		methods = t.methods.served()
+		return refusal{status: statusNoContent, allow: allowField(t.methods.served())}
 	case why == wantsSlash:
-		return statusNotFound, ""
-	default:
-		methods = t.allowed(path)
-		if len(methods) == 0 {
-			return statusNotFound, ""
-		}
+		return refusal{statusTemporaryRedirect, "", withSlash(path, query()), m.slash.pattern.text}
+	case len(path) > 0 && path[0] == '/' && method != "CONNECT" && !isClean(path):
+		return t.cleanRedirect(m, method, host, path, query())
+	case t.methods.id(method) == unknownMethod:
+		return refusal{status: statusNotImplemented}
 	}
-	allow = allowField(methods)
-	if method == "OPTIONS" {
-		return statusNoContent, allow
+	methods := t.allowed(host, path, m)
+	switch {
+	case len(methods) == 0:
+		return refusal{status: statusNotFound}
+	case method == "OPTIONS":
+		return refusal{status: statusNoContent, allow: allowField(methods)}
 	}
-	return statusMethodNotAllowed, allow
+	return refusal{status: statusMethodNotAllowed, allow: allowField(methods)}
 }
 
 // allowField writes methods as an Allow field has them, sorted, with OPTIONS, which this package answers for
@@ -52,10 +116,9 @@ func allowField(methods []string) string {
 	return strings.Join(methods, ", ")
 }
 
-// allowed returns the methods that match path.
-func (t *tree) allowed(path []byte) []string {
-	var m match
+// allowed returns the methods that match path, or would if it had a slash at its end.
+func (t *tree) allowed(host, path []byte, m *match) []string {
 	return slices.DeleteFunc(t.methods.known(), func(method string) bool {
-		return t.match(method, path, &m) != matched
+		return t.match(method, host, path, m) == noRoute
 	})
 }

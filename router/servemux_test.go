@@ -2,15 +2,17 @@ package router
 
 // The law of this package: it decides as http.ServeMux does. Here both are given the same patterns and the
 // same requests, and must agree on which patterns conflict, which pattern takes a request, the values of its
-// wildcards, and the status and Allow of what none takes. They differ on purpose in this, and nothing else:
+// wildcards, the status and Allow of what none takes, and where redirects lead. They differ on purpose in this, and
+// nothing else; the package comment lists the same for users:
 //
-//   - a pattern with a host, with an unclean path, or with more than maxWildcards wildcards is refused: hosts
-//     are not supported, no request can match the second, and the third keeps matches off the heap;
-//   - where ServeMux redirects (unclean paths, /tree to /tree/), the answer is 404, and Allow does not list
-//     what a redirect would be needed to reach;
+//   - a pattern with an unclean path is refused also if it has no method, or CONNECT; one with more than maxWildcards
+//     wildcards is refused;
 //   - OPTIONS is always allowed, and answered with 204 where no route takes it and ServeMux answers 405;
-//   - a method that is not standard and that no route names gets 501, also where a route takes every method;
-//   - CONNECT is matched as all other methods are; ServeMux does not clean its path.
+//   - a method that is not standard, that no route names, and for which no route takes the path, gets 501;
+//   - CONNECT with an unclean path matches nothing, and the pattern that a redirect of CONNECT leads to is given as it was
+//     registered, where ServeMux gives the path; a Server answers CONNECT before it reaches a Router.
+//
+// Requests that no parser lets through, or whose path net/url would spell differently, are not compared.
 
 import (
 	"errors"
@@ -41,21 +43,21 @@ func TestServeMuxLaw(t *testing.T) {
 			p.handle(randomPattern(rng))
 		}
 		for range requestsEach {
-			count[p.request(randomMethod(rng), randomPath(rng))]++
+			count[p.request(randomMethod(rng), randomHost(rng), randomPath(rng), randomQuery(rng))]++
 		}
 		if t.Failed() {
 			return
 		}
 	}
 	// A law that is never put to the test holds trivially.
-	for _, status := range []int{200, 204, 404, 405, 501} {
+	for _, status := range []int{200, 204, 307, 404, 405, 501} {
 		if count[status] < 100 {
 			t.Errorf("only %d answers of %d were compared", count[status], status)
 		}
 	}
 }
 
-// FuzzRouter compares routers for patterns, one on each line, and one request.
+// FuzzRouter compares routers for patterns, one on each line, and a few requests made of one.
 func FuzzRouter(f *testing.F) {
 	for _, patterns := range []string{
 		"GET /{$}\n/a/\n/a/{x}\nPOST /a/{y}/b",
@@ -63,14 +65,16 @@ func FuzzRouter(f *testing.F) {
 		"/%61/{$}\n/a/%2F\n/a/{x}\n/%2f/b\n/b%\n/{é}",
 		"GET /a/b/c\n/{x}/{y}/{z}\n/{w...}\nLOCK /a/b/\nGET /a/{$}",
 		"GET /a\nGET /{p}/b/c\nHEAD /a/{q}\n /b\nGET \t/c\nPOST host/a\n//\n/{x}x\nGET /./a",
+		"a.org/\na.org/b/\n/b\n/c/\nGET a.org/{x}/c\n[::1]/a\nCONNECT a.org:80/a/",
 	} {
-		for _, method := range []string{"GET", "HEAD", "LOCK", "OPTIONS"} {
-			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/%61/%2F", "/a/%2f/c%20d/", "/a//b", "/b/.."} {
-				f.Add(patterns, method, path)
+		for _, method := range []string{"GET", "HEAD", "LOCK", "OPTIONS", "CONNECT"} {
+			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/%61/%2F", "/a/%2f/c%20d/", "/a//b", "/b/..", "/b"} {
+				f.Add(patterns, method, "a.org:80", path, "")
+				f.Add(patterns, method, "[::1]", path, "q=/../?&x")
 			}
 		}
 	}
-	f.Fuzz(func(t *testing.T, patterns, method, path string) {
+	f.Fuzz(func(t *testing.T, patterns, method, host, path, query string) {
 		const most = 20 // more find nothing new, and cost time
 		p := newPair(t)
 		for i, pattern := range strings.Split(patterns, "\n") {
@@ -78,14 +82,16 @@ func FuzzRouter(f *testing.F) {
 				p.handle(pattern)
 			}
 		}
-		p.request(method, path)
-		p.request("OPTIONS", path)
-		p.request("GET", path+"/")
+		p.request(method, host, path, query)
+		p.request("OPTIONS", host, path, query)
+		p.request("GET", "", path+"/", query)
+		p.request("POST", host, "/a"+path, "")
 	})
 }
 
 var (
 	someMethods  = []string{"GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE", "LOCK", "CONNECT"}
+	someHosts    = []string{"", "a.org", "b.org", "a.org:80", "[::1]", "::1"}
 	someLiterals = []string{"a", "b", "ab", "%61", "c", "%2F", "b%", "%7Bx%7d"}
 )
 
@@ -93,6 +99,9 @@ func randomPattern(rng *rand.Rand) string {
 	var b strings.Builder
 	if rng.IntN(2) == 0 {
 		b.WriteString(pick(rng, someMethods) + " ")
+	}
+	if rng.IntN(4) == 0 {
+		b.WriteString(pick(rng, someHosts))
 	}
 	for i := range 1 + rng.IntN(3) {
 		if rng.IntN(2) == 0 {
@@ -110,6 +119,14 @@ func randomPattern(rng *rand.Rand) string {
 
 func randomMethod(rng *rand.Rand) string {
 	return pick(rng, append(someMethods, "PUT", "get"))
+}
+
+func randomHost(rng *rand.Rand) string {
+	return pick(rng, append(someHosts, "a.org:", "b.org:443", "[::1]:80", "A.org", "c.org", "a.org:80:80", "[a.org]:80", "[::1", ":80"))
+}
+
+func randomQuery(rng *rand.Rand) string {
+	return pick(rng, []string{"", "", "q", "a=b&c=%20d", "?x//../"})
 }
 
 func randomPath(rng *rand.Rand) string {
@@ -138,20 +155,21 @@ func newPair(t *testing.T) *pair { return &pair{t: t, mux: http.NewServeMux()} }
 
 // verdict is what becomes of a request, as far as routing goes.
 type verdict struct {
-	status  int
-	pattern string
-	values  map[string]string
-	allow   string
+	status   int
+	pattern  string
+	values   map[string]string
+	allow    string
+	location string
 }
 
 // handle registers a pattern with both, or with neither if only this package means to refuse it.
 func (p *pair) handle(pattern string) {
 	parsed, err := parsePattern(pattern)
-	if errors.Is(err, errHost) || errors.Is(err, errUnclean) || errors.Is(err, errWildcards) {
+	if errors.Is(err, errUnclean) || errors.Is(err, errWildcards) {
 		return
 	}
 	if err == nil {
-		err = p.tree.insert(&route{pattern: parsed, site: "here"})
+		err = p.tree.insert(&Route{pattern: parsed, site: "here"})
 	}
 	muxErr := p.muxHandle(pattern)
 	if (err == nil) != (muxErr == nil) {
@@ -174,36 +192,51 @@ func (p *pair) muxHandle(pattern string) (err error) {
 		for _, name := range parsed.names {
 			values[name] = r.PathValue(name)
 		}
-		w.(*recorder).got = verdict{status: http.StatusOK, pattern: r.Pattern, values: values}
+		w.(*recorder).got = verdict{status: http.StatusOK, values: values}
 	})
 	return nil
 }
 
 // request compares what both do with a request, and returns the status of the answer, or 0 if no client could
 // send it.
-func (p *pair) request(method, path string) int {
+func (p *pair) request(method, host, path, query string) int {
 	u, err := url.ParseRequestURI(path)
-	if err != nil || !strings.HasPrefix(path, "/") || u.EscapedPath() != path || !isToken(method) {
+	if err != nil || !strings.HasPrefix(path, "/") || u.EscapedPath() != path || !isToken(method) || !isQuery(query) {
 		return 0
 	}
 	if method == "CONNECT" && !isClean(path) {
 		return 0
 	}
-	want := p.wanted(method, u)
-	got := p.treeAnswer(method, path)
+	u.RawQuery = query
+	want := p.wanted(method, host, u)
+	got := p.treeAnswer(method, host, path, query)
+	if method == "CONNECT" && want.status == http.StatusTemporaryRedirect {
+		want.pattern = got.pattern
+	}
 	if got.status != want.status || got.pattern != want.pattern || got.allow != want.allow ||
-		!maps.Equal(got.values, want.values) {
-		p.t.Errorf("patterns %q, request %s %s:\ngot  %+v\nwant %+v", p.patterns, method, path, got, want)
+		got.location != want.location || !maps.Equal(got.values, want.values) {
+		p.t.Errorf("patterns %q, request %s %s %s %s:\ngot  %+v\nwant %+v", p.patterns, method, host, path, query, got, want)
 	}
 	return got.status
 }
 
-func (p *pair) treeAnswer(method, path string) verdict {
+// isQuery reports whether the parser would take s for a query.
+func isQuery(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"#<>", c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pair) treeAnswer(method, host, path, query string) verdict {
 	var m match
-	outcome := p.tree.match(method, []byte(path), &m)
+	authority := hostOf(method, []byte(host))
+	outcome := p.tree.match(method, authority, []byte(path), &m)
 	if outcome != matched {
-		status, allow := p.tree.refuse(outcome, method, []byte(path))
-		return verdict{status: status, allow: allow}
+		r := p.tree.refusal(outcome, &m, method, authority, []byte(path), func() string { return query })
+		return verdict{status: r.status, allow: r.allow, location: r.location, pattern: r.pattern}
 	}
 	a := verdict{status: http.StatusOK, pattern: m.route.pattern.text, values: make(map[string]string)}
 	for i, name := range m.route.pattern.names {
@@ -218,37 +251,39 @@ func (p *pair) treeAnswer(method, path string) verdict {
 }
 
 // wanted is what ServeMux does, but for the differences listed above.
-func (p *pair) wanted(method string, u *url.URL) verdict {
-	if !slices.Contains(p.tree.methods.known(), method) {
-		return verdict{status: http.StatusNotImplemented}
-	}
-	a := p.muxAnswer(method, u)
+func (p *pair) wanted(method, host string, u *url.URL) verdict {
+	a := p.muxAnswer(method, host, u)
+	known := slices.Contains(p.tree.methods.known(), method)
 	switch a.status {
-	case http.StatusOK, http.StatusNotFound:
+	case http.StatusOK, http.StatusTemporaryRedirect:
 		return a
-	case http.StatusTemporaryRedirect:
-		return verdict{status: http.StatusNotFound}
-	case http.StatusMethodNotAllowed:
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
 	default:
 		p.t.Errorf("ServeMux answered %+v", a)
 	}
-	allowed := strings.Split(a.allow, ", ")
-	allowed = slices.DeleteFunc(allowed, func(method string) bool {
-		return p.muxAnswer(method, u).status == http.StatusTemporaryRedirect
-	})
-	if len(allowed) == 0 {
-		return verdict{status: http.StatusNotFound}
+	if !known {
+		return verdict{status: http.StatusNotImplemented}
 	}
-	a.allow = allowField(allowed)
+	if a.status == http.StatusNotFound {
+		return a
+	}
+	a.allow = allowField(strings.Split(a.allow, ", "))
 	if method == "OPTIONS" {
 		a.status = http.StatusNoContent
 	}
 	return a
 }
 
-func (p *pair) muxAnswer(method string, u *url.URL) verdict {
+func (p *pair) muxAnswer(method, host string, u *url.URL) verdict {
 	var w recorder
-	p.mux.ServeHTTP(&w, &http.Request{Method: method, URL: u, RequestURI: u.Path, Proto: "HTTP/1.1"})
+	r := &http.Request{Method: method, Host: host, URL: u, RequestURI: u.RequestURI(), Proto: "HTTP/1.1"}
+	if method == "CONNECT" {
+		target := *u
+		target.Host = host // on the wire it is the target
+		r.URL = &target
+	}
+	p.mux.ServeHTTP(&w, r)
+	w.got.pattern = r.Pattern
 	return w.got
 }
 
@@ -266,7 +301,7 @@ func (w *recorder) Header() http.Header {
 }
 
 func (w *recorder) WriteHeader(status int) {
-	w.got = verdict{status: status, allow: w.header.Get("Allow")}
+	w.got = verdict{status: status, allow: w.header.Get("Allow"), location: w.header.Get("Location")}
 }
 
 func (w *recorder) Write(p []byte) (int, error) { return len(p), nil }

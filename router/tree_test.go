@@ -13,7 +13,7 @@ func grow(tb testing.TB, patterns ...string) *tree {
 	for _, text := range patterns {
 		p, err := parsePattern(text)
 		if err == nil {
-			err = t.insert(&route{pattern: p, site: "here"})
+			err = t.insert(&Route{pattern: p, site: "here"})
 		}
 		if err != nil {
 			tb.Fatalf("pattern %q: %v", text, err)
@@ -23,12 +23,12 @@ func grow(tb testing.TB, patterns ...string) *tree {
 }
 
 // lookUp matches and spells the result: the pattern and its values as they stand in the path, or the status and
-// the Allow field of the answer.
+// the Allow or Location field of the answer. The query is always q.
 func lookUp(t *tree, method, path string) string {
 	var m match
-	if o := t.match(method, []byte(path), &m); o != matched {
-		status, allow := t.refuse(o, method, []byte(path))
-		return strings.TrimSpace(fmt.Sprint(status, " ", allow))
+	if o := t.match(method, nil, []byte(path), &m); o != matched {
+		r := t.refusal(o, &m, method, nil, []byte(path), func() string { return "q" })
+		return strings.TrimSpace(fmt.Sprint(r.status, " ", r.allow, r.location))
 	}
 	words := []string{m.route.pattern.text}
 	for i, name := range m.route.pattern.names {
@@ -80,8 +80,9 @@ func TestMatch(t *testing.T) {
 		{"GET", "/api/v1/x", "/api/"},
 
 		// A path that lacks a slash is not taken by a route for less.
-		{"GET", "/files", "404"},
-		{"GET", "/api/v1", "404"},
+		{"GET", "/files", "307 /files/?q"},
+		{"GET", "/api/v1", "307 /api/v1/?q"},
+		{"POST", "/files", "405 GET, HEAD, OPTIONS"},
 
 		// Segments are decoded, each for itself.
 		{"GET", "/%75sers/m%65", "GET /users/me"},
@@ -90,19 +91,22 @@ func TestMatch(t *testing.T) {
 		{"GET", "/a%20b/%41", "GET /a%20b/{x} x=%41"},
 		{"GET", "/a%2/b", "404"},
 
-		// A path that is not clean matches nothing, least of all what takes the rest.
-		{"GET", "/files/../users/me", "404"},
-		{"GET", "/files/a/..", "404"},
-		{"GET", "/files//a", "404"},
-		{"GET", "/files/.", "404"},
-		{"GET", "//", "404"},
-		{"GET", "/users//posts/1", "404"},
+		// A path that is not clean matches nothing, least of all what takes the rest: it is redirected.
+		{"GET", "/files/../users/me", "307 /users/me?q"},
+		{"POST", "/files/a/..", "307 /files?q"},
+		{"GET", "/files//a", "307 /files/a?q"},
+		{"GET", "/files/.", "307 /files/?q"},
+		{"GET", "//", "307 /?q"},
+		{"GET", "/nowhere//", "307 /nowhere/?q"},
+		{"GET", "/users//posts/1", "307 /users/posts/1?q"},
+		{"GET", "/a%20b/./c", "307 /a%2520b/c?q"}, // as http.ServeMux has it
 		{"GET", "/files/.../.a", "GET /files/{path...} path=.../.a"},
 
 		// Methods that the standard does not know are known if a route names them.
 		{"LOCK", "/api/v1/lock", "LOCK /api/v1/lock"},
 		{"LOCK", "/api/x", "/api/"},
-		{"UNLOCK", "/api/x", "501"},
+		{"UNLOCK", "/api/x", "/api/"}, // whoever takes every method takes this one
+		{"UNLOCK", "/users/me", "501"},
 		{"get", "/", "501"},
 		{"", "/", "501"},
 
@@ -133,29 +137,59 @@ func TestOptionsAsterisk(t *testing.T) {
 	}
 }
 
-// TestChildren holds that the three ways of finding a child agree, for few children and for many.
+// TestChildren holds that the two ways of finding a child agree, for few children and for many.
 func TestChildren(t *testing.T) {
-	var c children
-	for i := range 3 * scanLimit {
+	c := newNode()
+	for i := range 100 {
 		text := fmt.Sprintf("%d é%%", i*7%10+i)
 		if i%2 == 0 {
 			text = strings.Repeat("é ", i/2+1) // the beginning of others, and they of it
 		}
-		want := c.grow(text)
-		if c.grow(text) != want {
+		want := c.child(text)
+		if c.child(text) != want {
 			t.Fatalf("%q was made twice", text)
 		}
 		escaped := strings.NewReplacer(" ", "%20", "é", "%c3%A9", "%", "%25").Replace(text)
 		for way, got := range map[string]*node{
-			"get": c.get(text), "find": c.find([]byte(text)), "findEscaped": c.findEscaped([]byte(escaped)),
+			"get": c.get(text), "findEscaped": c.findEscaped([]byte(escaped)),
 		} {
 			if got != want {
-				t.Errorf("%d children: %s gave another child for %q", len(c.texts), way, text)
+				t.Errorf("%d children: %s gave another child for %q", len(c.sorted), way, text)
 			}
 		}
 		for _, absent := range []string{"", "%20", text + "x", text[:len(text)-1], "\xff", "%ff" + escaped} {
-			if c.get(absent) != nil || c.find([]byte(absent)) != nil || isEscaped([]byte(absent)) && c.findEscaped([]byte(absent)) != nil {
+			if c.get(absent) != nil || isEscaped([]byte(absent)) && c.findEscaped([]byte(absent)) != nil {
 				t.Errorf("found %q", absent)
+			}
+		}
+	}
+}
+
+// TestSegments holds that a walk reads the same segments and keys, wherever in a path they lie.
+func TestSegments(t *testing.T) {
+	for size := range 40 {
+		for _, before := range []string{"", "/x", "/12345", "/1234567/"} {
+			for _, after := range []string{"", "/", "/y", "/12345678"} {
+				text := strings.Repeat("abcdefghijk", 4)[:size]
+				path := []byte(before + "/" + text + after)
+				begin := len(before) + 1
+				w, n := wordAt(path, begin)
+				if n != min(8, len(path)-begin) || size >= 8 && w != keyOf([]byte(text)).first {
+					t.Errorf("%s: the word at %d is %x, of %d bytes", path, begin, w, n)
+				}
+				if size < 8 {
+					continue
+				}
+				if k, percent := scanLong(path, begin, w); k != keyOf([]byte(text)) || percent {
+					t.Errorf("%s: the key at %d is %v, %t", path, begin, k, percent)
+				}
+				for i := range size {
+					path[begin+i] = '%'
+					if _, percent := scanLong(path, begin, w|uint64(size)); i >= 8 && !percent {
+						t.Errorf("%s: no percent sign was seen", path)
+					}
+					path[begin+i] = 'x'
+				}
 			}
 		}
 	}
@@ -183,7 +217,7 @@ func TestTooManyExtensionMethods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tree.insert(&route{pattern: p}); (err != nil) != (i == maxExtensions) {
+		if err := tree.insert(&Route{pattern: p}); (err != nil) != (i == maxExtensions) {
 			t.Errorf("method %d: %v", i, err)
 		}
 	}
