@@ -321,7 +321,7 @@ func (r *Request) Received() time.Time { return r.received }
 // CallFromThread, which leads back to it from other goroutines.
 func (r *Request) Reactor() *reactor.Reactor {
 	r.lent()
-	return r.conn.w.loop
+	return r.conn.t.Reactor()
 }
 
 // Context returns a context that ends when the response is done, when the peer is
