@@ -24,6 +24,11 @@ var arrows = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
 	},
+	"microhttp/server/nethttp": {
+		"microhttp/server", "microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
+	},
 	"microhttp/router": {
 		"microhttp/server", "microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
@@ -41,7 +46,8 @@ var direct = map[string][]string{
 	"github.com/rs/zerolog":             {"microhttp/server", "microhttp/middleware", "microhttp/cmd/microhttp"},
 	"github.com/valyala/bytebufferpool": {"microhttp/reactor", "microhttp/server"},
 	"golang.org/x/sys/unix":             {"microhttp/reactor"},
-	"microhttp/parser":                  {"microhttp/server"},
+	"microhttp/parser":                  {"microhttp/server", "microhttp/server/nethttp"},
+	"microhttp/server/nethttp":          {}, // whoever does not use net/http does not link it
 }
 
 // parserMayImport is all that package parser imports: bytes in, events out, and no way
@@ -58,6 +64,16 @@ func TestArrows(t *testing.T) {
 			if !ok {
 				t.Errorf("%s reaches %s", pkg, dep)
 			}
+		}
+	}
+}
+
+// TestNetHTTPIsNotLinked holds that a server does not bring net/http along: only the bridge to it does.
+func TestNetHTTPIsNotLinked(t *testing.T) {
+	for pkg := range arrows {
+		links := slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "net/http")
+		if links != (pkg == "microhttp/server/nethttp") {
+			t.Errorf("%s links net/http: %t", pkg, links)
 		}
 	}
 }

@@ -1,0 +1,240 @@
+package nethttp
+
+// A lane is what one request at a time crosses on: a loop, a connection of the server on it, and what stands where its
+// socket would. A lane on which a request was answered at once is used again. Its loop has then never run, and holds
+// nothing that would have to be closed. Any other lane is given up with its request.
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"microhttp/reactor"
+	"microhttp/server"
+)
+
+// A lane belongs to the goroutine of ServeHTTP until its loop runs, and to that from then on, until done is closed.
+type lane struct {
+	loop     *reactor.Reactor
+	protocol reactor.Protocol
+	answer   answer
+	in       []byte // what is sent to the protocol
+	room     []byte // for AvailableBuffer
+
+	remote   string // of the request
+	local    net.Addr
+	running  bool        // the loop does
+	answered bool        // the server has given the whole answer
+	ended    bool        // the server has ended the connection
+	aborted  bool        // … within an answer
+	finished bool        // finish was called
+	flushing bool        // a flush is posted
+	borrowed atomic.Bool // the handler has asked for the loop
+	done     chan struct{}
+}
+
+var _ reactor.Transport = (*lane)(nil)
+
+func newLane(h server.Handler) *lane {
+	loop, err := reactor.New(reactor.Config{System: nowhere{}})
+	if err != nil {
+		panic(err) // it is made of memory alone
+	}
+	l := &lane{loop: loop, done: make(chan struct{})}
+	done := func(*server.Response, *server.Request) { l.setOver(&l.answered) }
+	s := &server.Server{Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.OnDone(done)
+		h.Serve(w, r)
+	})}
+	if h, ok := h.(server.HeadHandler); ok {
+		s.ServeHead = func(w *server.Response, r *server.Request) bool {
+			w.OnDone(done)
+			return h.ServeHead(w, r)
+		}
+	}
+	// The bounds of net/http's server hold already; what is left is what a span can hold.
+	s.MaxHeaderBytes, s.MaxHeaderFields, s.MaxTargetBytes = maxHead, maxHead, maxHead
+	l.protocol = s.Factory(loop).BuildProtocol(netip.AddrPort{})
+	l.protocol.ConnectionMade(l)
+	return l
+}
+
+// maxHead is the most that the parser can be asked for: parser.MaxSection.
+const maxHead = 16 << 20
+
+// begin readies the lane for a request.
+func (l *lane) begin(w http.ResponseWriter, r *http.Request) {
+	l.answer.begin(w, r)
+	l.remote = r.RemoteAddr
+	l.local, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	l.answered = false
+}
+
+// release lets go of what belongs to the request, for the next one.
+func (l *lane) release() {
+	l.answer.w = nil
+	l.remote, l.local = "", nil
+	if cap(l.in) > maxKept {
+		l.in = nil
+	}
+	if cap(l.room) > maxKept {
+		l.room = nil
+	}
+}
+
+// maxKept is the largest buffer that a lane keeps for its next request.
+const maxKept = 64 << 10
+
+// over reports whether there is nothing left to wait for.
+func (l *lane) over() bool { return l.answered || l.ended }
+
+// setOver sets one of the reasons to be over. While the loop runs, the request is then finished in the next tick: the
+// server may not have come to the end of its callback.
+func (l *lane) setOver(why *bool) {
+	*why = true
+	if l.running {
+		l.loop.CallFromThread(func() { l.finish(reactor.ErrConnectionDone) })
+	}
+}
+
+// finish ends the request on its loop, and the loop.
+func (l *lane) finish(reason error) {
+	if l.finished {
+		return
+	}
+	l.finished = true
+	l.aborted = l.aborted || !l.over() // nobody waits any more
+	l.lose(reason)
+	l.loop.Stop()
+	close(l.done) // ServeHTTP returns
+}
+
+// lose tells the server that the connection is lost. Nothing is written to the peer any more.
+func (l *lane) lose(reason error) {
+	l.answer.w = nil
+	l.ended = true
+	l.protocol.ConnectionLost(reason)
+}
+
+// dispose gives up a lane whose loop has not run. The calls that a handler has left on the loop are made, elsewhere: they
+// may wait for something.
+func (l *lane) dispose() {
+	if l.answer.w != nil {
+		l.lose(reactor.ErrConnectionDone)
+	}
+	if l.borrowed.Load() {
+		l.loop.Stop()
+		go func() { _ = l.loop.Run() }() // it ends at once
+	} else {
+		_ = l.loop.Close() // it does not run
+	}
+}
+
+// Write implements reactor.Transport.
+func (l *lane) Write(p []byte) {
+	l.answer.write(p)
+	if l.answer.streamed && !l.flushing {
+		l.flushing = true
+		l.loop.CallFromThread(l.flush) // once for all that is written in this tick
+	}
+}
+
+// WriteSequence implements reactor.Transport.
+func (l *lane) WriteSequence(pieces ...[]byte) {
+	for _, p := range pieces {
+		l.Write(p)
+	}
+}
+
+// SendFile implements reactor.Transport. It copies.
+func (l *lane) SendFile(f reactor.File, offset, n int64) {
+	piece := make([]byte, min(n, 64<<10))
+	for n > 0 && !l.aborted {
+		m, err := f.ReadAt(piece[:min(n, int64(len(piece)))], offset)
+		l.Write(piece[:m])
+		offset, n = offset+int64(m), n-int64(m)
+		if err != nil && n > 0 {
+			l.AbortConnection() // the peer was promised more
+		}
+	}
+	if c, ok := f.(io.Closer); ok {
+		_ = c.Close() // it was only read
+	}
+}
+
+func (l *lane) flush() {
+	l.flushing = false
+	l.answer.flush()
+}
+
+// AvailableBuffer implements reactor.Transport.
+func (l *lane) AvailableBuffer() []byte {
+	if l.room == nil {
+		l.room = make([]byte, 0, 4<<10)
+	}
+	return l.room[:0]
+}
+
+// Buffered implements reactor.Transport: nothing ever waits here.
+func (l *lane) Buffered() int { return 0 }
+
+// LoseConnection implements reactor.Transport.
+func (l *lane) LoseConnection() { l.setOver(&l.ended) }
+
+// CloseWrite implements reactor.Transport. The server half-closes behind its last answer, to let a peer read it that
+// still sends; here the peer has it.
+func (l *lane) CloseWrite() { l.setOver(&l.ended) }
+
+// AbortConnection implements reactor.Transport.
+func (l *lane) AbortConnection() {
+	l.aborted = true
+	l.setOver(&l.ended)
+}
+
+// SetProtocol implements reactor.Transport.
+func (l *lane) SetProtocol(p reactor.Protocol) {
+	l.protocol = p
+	p.ConnectionMade(l)
+}
+
+// Detach implements reactor.Transport: there is no descriptor to give away.
+func (l *lane) Detach() (int, []byte, error) { return -1, nil, errors.ErrUnsupported }
+
+// PauseReading, ResumeReading, SetTimeout and RegisterProducer implement reactor.Transport. There is one request, whose
+// bytes are there already, and the http.Server in front has timeouts of its own.
+func (l *lane) PauseReading()                       {}
+func (l *lane) ResumeReading()                      {}
+func (l *lane) SetTimeout(time.Duration)            {}
+func (l *lane) RegisterProducer(p reactor.Producer) {}
+
+// SetNoDelay and SetKeepAlive implement reactor.Transport: they are for sockets.
+func (l *lane) SetNoDelay(bool)                                {}
+func (l *lane) SetKeepAlive(time.Duration, time.Duration, int) {}
+
+// LocalAddr implements reactor.Transport: the address that the http.Server was reached at, if it says.
+func (l *lane) LocalAddr() netip.AddrPort {
+	if tcp, ok := l.local.(*net.TCPAddr); ok {
+		a := tcp.AddrPort()
+		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// RemoteAddr implements reactor.Transport: that of the http.Request, if it is an address and a port.
+func (l *lane) RemoteAddr() netip.AddrPort {
+	a, err := netip.ParseAddrPort(l.remote)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// Reactor implements reactor.Transport.
+func (l *lane) Reactor() *reactor.Reactor {
+	l.borrowed.Store(true)
+	return l.loop
+}

@@ -1,0 +1,636 @@
+package nethttp_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"microhttp/server"
+	"microhttp/server/nethttp"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// await polls for a condition that other goroutines bring about.
+func await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// leavesNothing holds that all goroutines of a test end.
+func leavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() { await(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before }) })
+}
+
+// ask has h asked by httptest, and spells the answer.
+func ask(h server.HandlerFunc, method, target, body string) string {
+	w := httptest.NewRecorder()
+	nethttp.To(h).ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))
+	return fmt.Sprintf("%d %q", w.Code, w.Body.String())
+}
+
+// big is larger than anything that is written in one piece.
+var big = bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+
+// handlers answer in all the ways that there are: each answers with "done", or with big.
+var handlers = map[string]server.HandlerFunc{
+	"at once": func(w *server.Response, _ *server.Request) { w.WriteString("done") },
+	"later, from a goroutine": func(w *server.Response, _ *server.Request) {
+		p := w.Later()
+		go p.Answer(func(w *server.Response) { w.WriteString("done") })
+	},
+	"later, at once": func(w *server.Response, _ *server.Request) {
+		w.Later().Answer(func(w *server.Response) { w.WriteString("done") })
+	},
+	"later, from a timer": func(w *server.Response, r *server.Request) {
+		p := w.Later()
+		r.Reactor().CallLater(time.Millisecond, func() {
+			p.Answer(func(w *server.Response) { w.WriteString("done") })
+		})
+	},
+	"stream, at once": func(w *server.Response, _ *server.Request) {
+		s := w.Stream()
+		s.WriteString("do")
+		s.WriteString("ne")
+		s.Close()
+	},
+	"stream, from a timer": func(w *server.Response, r *server.Request) {
+		s := w.Stream()
+		s.WriteString("do")
+		r.Reactor().CallLater(time.Millisecond, func() { s.WriteString("ne"); s.Close() })
+	},
+	"stream of known length": func(w *server.Response, _ *server.Request) {
+		w.SetHeader("Content-Length", "4")
+		s := w.Stream()
+		s.WriteString("done")
+		s.Close()
+	},
+	"stream, big": func(w *server.Response, _ *server.Request) {
+		s, left := w.Stream(), big
+		more := func() {
+			for len(left) > 0 && !s.Full() {
+				n, _ := s.Write(left[:min(len(left), 100_000)])
+				left = left[n:]
+			}
+			if len(left) == 0 {
+				s.Close()
+			}
+		}
+		s.OnDrain(more)
+		more()
+	},
+	"blocking": func(w *server.Response, r *server.Request) {
+		server.BlockingFunc(func(w *server.Response, _ *server.Request) {
+			runtime.Gosched()
+			w.WriteString("done")
+		}).Serve(w, r)
+	},
+	"blocking stream": func(w *server.Response, r *server.Request) {
+		server.BlockingFunc(func(w *server.Response, _ *server.Request) {
+			s := w.Stream()
+			s.WriteString("do")
+			s.WriteString("ne")
+		}).Serve(w, r)
+	},
+	"blocking stream, big": func(w *server.Response, r *server.Request) {
+		server.BlockingFunc(func(w *server.Response, _ *server.Request) { w.Stream().Write(big) }).Serve(w, r)
+	},
+}
+
+// TestEveryWayToAnswer asks each way often, on one To, through httptest and over sockets, by HTTP/1.1 and by HTTP/2.
+func TestEveryWayToAnswer(t *testing.T) {
+	leavesNothing(t)
+	for name, h := range handlers {
+		want := "done"
+		if strings.HasSuffix(name, "big") {
+			want = string(big)
+		}
+		var finished atomic.Int32
+		to := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+			w.SetHeader("X-Path", r.Path())
+			w.OnDone(func(w *server.Response, _ *server.Request) {
+				if w.Err() == nil {
+					finished.Add(1)
+				}
+			})
+			h(w, r)
+		}))
+		const times = 5
+		for i := range times {
+			w := httptest.NewRecorder()
+			to.ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/%d", i), nil))
+			if w.Code != 200 || w.Body.String() != want || w.Header().Get("X-Path") != fmt.Sprintf("/%d", i) {
+				t.Errorf("%s: %d, %v, %d bytes", name, w.Code, w.Header(), w.Body.Len())
+			}
+		}
+		for _, two := range []bool{false, true} {
+			s := httptest.NewUnstartedServer(to)
+			s.EnableHTTP2 = two
+			if s.StartTLS(); !two {
+				s.Close()
+				s = httptest.NewServer(to)
+			}
+			for range times {
+				res, err := s.Client().Get(s.URL + "/x")
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				body, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				if err != nil || string(body) != want || res.Header.Get("X-Path") != "/x" || two != (res.ProtoMajor == 2) {
+					t.Errorf("%s: %s %d, %d bytes, %v", name, res.Proto, res.StatusCode, len(body), err)
+				}
+			}
+			s.Client().CloseIdleConnections()
+			s.Close()
+		}
+		await(t, "every OnDone", func() bool { return finished.Load() == 3*times })
+	}
+}
+
+// TestLanesAreNotMixed has many goroutines ask one To at once, each way, and keeps what the requests gave.
+func TestLanesAreNotMixed(t *testing.T) {
+	leavesNothing(t)
+	const goroutines, requests = 8, 100
+	var names []string
+	for name := range handlers {
+		if !strings.HasSuffix(name, "big") {
+			names = append(names, name)
+		}
+	}
+	var mu sync.Mutex
+	kept := make(map[string]string) // what a request gave, by what it should be
+	to := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		mu.Lock()
+		kept[r.Header("X-Id")] = r.Path()
+		mu.Unlock()
+		w.SetHeader("X-Id", r.QueryValue("id"))
+		handlers[string(r.PeekBody())](w, r)
+	}))
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range requests {
+				id := fmt.Sprintf("%d-%d", g, i)
+				r := httptest.NewRequest("POST", "/"+id+"?id="+id, strings.NewReader(names[(g+i)%len(names)]))
+				r.Header.Set("X-Id", "/"+id)
+				w := httptest.NewRecorder()
+				if to.ServeHTTP(w, r); w.Body.String() != "done" || w.Header().Get("X-Id") != id {
+					t.Errorf("%s, %s: %d %v %q", id, names[(g+i)%len(names)], w.Code, w.Header(), w.Body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for want, got := range kept {
+		if got != want {
+			t.Errorf("%s was overwritten with %s", want, got)
+		}
+	}
+}
+
+// TestRequest holds that a handler sees what the http.Request says.
+func TestRequest(t *testing.T) {
+	spell := func(w *server.Response, r *server.Request) {
+		fmt.Fprintf(w, "%s %s %s|%s|%s|%d|%s|%q", r.Method(), r.Host(), r.Path(), r.PeekEscapedPath(), r.RawQuery(),
+			r.ProtoMinor(), r.RemoteAddr(), r.PeekBody())
+		for name, value := range r.Headers() {
+			if strings.HasPrefix(name, "X-") || strings.HasPrefix(name, "Co") || strings.HasPrefix(name, "T") {
+				fmt.Fprintf(w, "|%s=%s", name, value)
+			}
+		}
+	}
+	with := func(method, target, body string, change func(r *http.Request)) *http.Request {
+		r := httptest.NewRequest(method, target, strings.NewReader(body))
+		change(r)
+		return r
+	}
+	none := func(*http.Request) {}
+	for _, test := range []struct {
+		r    *http.Request
+		want string
+	}{
+		{with("GET", "/a%2Fb%20c?q=1&r", "", none), `GET example.com /a/b c|/a%2Fb%20c|q=1&r|1|192.0.2.1:1234|""`},
+		{with("BREW", "http://a.org:8", "", none), `BREW a.org:8 /|/||1|192.0.2.1:1234|""`},
+		{with("", "/", "", func(r *http.Request) { r.Method = "" }), `GET example.com /|/||1|192.0.2.1:1234|""`},
+		{with("POST", "/", "abc", none), `POST example.com /|/||1|192.0.2.1:1234|"abc"|Content-Length=3`},
+		{
+			with("POST", "/", "abc", func(r *http.Request) { r.ContentLength = -1 }),
+			`POST example.com /|/||1|192.0.2.1:1234|"abc"|Transfer-Encoding=chunked`,
+		},
+		{
+			with("GET", "/", "", func(r *http.Request) {
+				r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+				r.RemoteAddr = "[::ffff:127.0.0.1]:9"
+			}),
+			`GET example.com /|/||0|127.0.0.1:9|""`,
+		},
+		{with("GET", "/", "", func(r *http.Request) { r.RemoteAddr = "@" }), `GET example.com /|/||1|invalid AddrPort|""`},
+		{
+			with("GET", "/", "", func(r *http.Request) {
+				r.Header = http.Header{"X-A": {" 1 ", "2"}, "Connection": {"close"}, "Content-Length": {"7"}}
+			}),
+			`GET example.com /|/||1|192.0.2.1:1234|""|X-A=1|X-A=2`,
+		},
+	} {
+		w := httptest.NewRecorder()
+		nethttp.To(server.HandlerFunc(spell)).ServeHTTP(w, test.r)
+		if w.Code != 200 || w.Body.String() != test.want {
+			t.Errorf("got %d %s\nwant   %s", w.Code, w.Body, test.want)
+		}
+	}
+}
+
+// TestStripPrefix holds that a path which was changed on the way is the one that counts.
+func TestStripPrefix(t *testing.T) {
+	h := http.StripPrefix("/api", nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.WriteString(r.Path())
+	})))
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, httptest.NewRequest("GET", "/api/x", nil)); w.Body.String() != "/x" {
+		t.Errorf("got %q", w.Body)
+	}
+}
+
+// TestNothingIsSmuggled holds that no part of a request that somebody made by hand becomes another part, or a request.
+func TestNothingIsSmuggled(t *testing.T) {
+	var calls int
+	to := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		calls++
+		if r.Header("Evil") != "" || r.Path() != "/" {
+			t.Errorf("smuggled: %s, Evil %q", r.Path(), r.Header("Evil"))
+		}
+	}))
+	for name, change := range map[string]func(r *http.Request){
+		"method":       func(r *http.Request) { r.Method = "GET / HTTP/1.1\r\nEvil: 1\r\nX: " },
+		"query":        func(r *http.Request) { r.URL.RawQuery = "q HTTP/1.1\r\nEvil: 1\r\nX: " },
+		"query, space": func(r *http.Request) { r.URL.RawQuery = "q q" },
+		"host":         func(r *http.Request) { r.Host = "a\r\nEvil: 1" },
+		"hosts":        func(r *http.Request) { r.Host = "a,b" },
+		"no host":      func(r *http.Request) { r.Host = "" },
+		"field name":   func(r *http.Request) { r.Header["X: 1\r\nEvil"] = []string{"1"} },
+		"colon":        func(r *http.Request) { r.Header["Evil: 1, X"] = []string{"1"} },
+		"field value":  func(r *http.Request) { r.Header["X"] = []string{"1\r\nEvil: 1"} },
+		"bare CR":      func(r *http.Request) { r.Header["X"] = []string{"1\rEvil: 1"} },
+		"bare LF":      func(r *http.Request) { r.Header["X"] = []string{"1\nEvil: 1"} },
+		"NUL":          func(r *http.Request) { r.Header["X"] = []string{"\x00"} },
+		"two types":    func(r *http.Request) { r.Header["Content-Type"] = []string{"a/b", "c/d"} },
+		"trailer": func(r *http.Request) {
+			r.ContentLength, r.Trailer = -1, http.Header{"X": {"1\r\n\r\nGET /evil HTTP/1.1\r\nHost: a"}}
+		},
+		"short body": func(r *http.Request) { r.ContentLength = 1000 },
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader("GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"))
+		change(r)
+		w := httptest.NewRecorder()
+		if to.ServeHTTP(w, r); w.Code != 400 {
+			t.Errorf("%s: answered %d", name, w.Code)
+		}
+	}
+	if calls > 0 {
+		t.Errorf("the handler was called %d times", calls)
+	}
+	r := httptest.NewRequest("POST", "/", strings.NewReader("abcGET /evil HTTP/1.1\r\nHost: a\r\n\r\n"))
+	r.ContentLength = 3
+	w := httptest.NewRecorder()
+	if to.ServeHTTP(w, r); w.Code != 200 || calls != 1 {
+		t.Errorf("a body longer than it says: %d, %d calls", w.Code, calls)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	leavesNothing(t)
+	echo := func(w *server.Response, r *server.Request) {
+		w.SetHeader("X-Trailer", r.Trailer("X-Sum"))
+		w.Write(r.PeekBody())
+	}
+	s := httptest.NewServer(nethttp.To(server.HandlerFunc(echo)))
+	defer s.Close()
+	limited := httptest.NewServer(http.MaxBytesHandler(nethttp.To(server.HandlerFunc(echo)), 10))
+	defer limited.Close()
+	large := strings.Repeat("x", 9<<20)
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: patience}}
+	defer client.CloseIdleConnections()
+	for _, test := range []struct {
+		name, url, body string
+		chunked         bool
+		status          int
+	}{
+		{"small", s.URL, "abc", false, 200},
+		{"chunked", s.URL, "abc", true, 200},
+		{"big", s.URL, string(big), false, 200},
+		{"big, chunked", s.URL, string(big), true, 200},
+		{"too large", s.URL, large, false, 413},
+		{"too large, chunked", s.URL, large, true, 413},
+		{"limited", limited.URL, "0123456789", false, 200},
+		{"limited, too large", limited.URL, "0123456789a", false, 413},
+	} {
+		r, err := http.NewRequest("POST", test.url, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if test.chunked {
+			r.ContentLength, r.Trailer = -1, http.Header{"X-Sum": {"7"}}
+			want = "7"
+		}
+		r.Header.Set("Expect", "100-continue") // so that what is too large is not sent
+		res, err := client.Do(r)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != test.status ||
+			test.status == 200 && (string(body) != test.body || res.Header.Get("X-Trailer") != want) {
+			t.Errorf("%s: %d, %d bytes, trailer %q", test.name, res.StatusCode, len(body), res.Header.Get("X-Trailer"))
+		}
+	}
+}
+
+// TestStatusesAndFields holds that answers arrive as they were made.
+func TestStatusesAndFields(t *testing.T) {
+	s := httptest.NewServer(nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.AddHeader("Set-Cookie", "a=1")
+		w.AddHeader("set-cookie", "b=2")
+		switch r.Path() {
+		case "/204":
+			w.SetStatus(204)
+		case "/304":
+			w.SetStatus(304)
+			w.SetHeader("ETag", `"x"`)
+		case "/close":
+			w.SetHeader("Connection", "close")
+		default:
+			w.SetStatus(418)
+			w.SetHeader("Content-Type", "a/b")
+			w.WriteString("teapot")
+		}
+	})))
+	defer s.Close()
+	for _, test := range []struct {
+		method, path string
+		status       int
+		length       int64
+		body, kind   string
+		close        bool
+	}{
+		{"GET", "/418", 418, 6, "teapot", "a/b", false},
+		{"HEAD", "/418", 418, 6, "", "a/b", false},
+		{"GET", "/204", 204, 0, "", "", false},
+		{"GET", "/304", 304, 0, "", "", false},
+		{"GET", "/close", 200, 0, "", "", true},
+	} {
+		r, _ := http.NewRequest(test.method, s.URL+test.path, nil)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != test.status || res.ContentLength != test.length || string(body) != test.body ||
+			res.Header.Get("Content-Type") != test.kind || res.Close != test.close || len(res.Header["Date"]) != 1 ||
+			strings.Join(res.Header["Set-Cookie"], " ") != "a=1 b=2" {
+			t.Errorf("%s %s: %d, length %d, %q, %v", test.method, test.path, res.StatusCode, res.ContentLength, body, res.Header)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestPiecesAreFlushed holds that a client has a piece of a stream before the next is made.
+func TestPiecesAreFlushed(t *testing.T) {
+	next := make(chan struct{})
+	for name, h := range map[string]server.HandlerFunc{
+		"on the loop": func(w *server.Response, r *server.Request) {
+			s, loop := w.Stream(), r.Reactor()
+			s.WriteString("one\n")
+			go func() {
+				<-next
+				loop.CallFromThread(func() { s.WriteString("two\n"); s.Close() })
+			}()
+		},
+		"blocking": func(w *server.Response, r *server.Request) {
+			server.BlockingFunc(func(w *server.Response, _ *server.Request) {
+				s := w.Stream()
+				s.WriteString("one\n")
+				<-next
+				s.WriteString("two\n")
+			}).Serve(w, r)
+		},
+	} {
+		s := httptest.NewServer(nethttp.To(h))
+		res, err := s.Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(res.Body)
+		one, err1 := lines.ReadString('\n')
+		next <- struct{}{}
+		two, err2 := lines.ReadString('\n')
+		res.Body.Close()
+		s.Close()
+		if one != "one\n" || two != "two\n" {
+			t.Errorf("%s: %q %v, %q %v", name, one, err1, two, err2)
+		}
+	}
+}
+
+// TestPeerGone holds that a request ends when its client does not wait any more, and that everybody is told.
+func TestPeerGone(t *testing.T) {
+	leavesNothing(t)
+	for name, h := range map[string]server.HandlerFunc{
+		"later": func(w *server.Response, _ *server.Request) { w.Later() },
+		"stream": func(w *server.Response, _ *server.Request) {
+			w.Stream().WriteString("x")
+		},
+		"blocking": func(w *server.Response, r *server.Request) {
+			server.BlockingFunc(func(_ *server.Response, r *server.Request) { <-r.Context().Done() }).Serve(w, r)
+		},
+	} {
+		done := make(chan error, 1)
+		ctx, leave := context.WithCancel(t.Context())
+		to := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+			w.OnDone(func(w *server.Response, _ *server.Request) { done <- w.Err() })
+			h(w, r)
+			leave()
+		}))
+		func() {
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("%s: what is not complete ended with %v", name, v)
+				}
+			}()
+			to.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+		}()
+		select {
+		case err := <-done:
+			if !errors.Is(err, server.ErrPeerGone) {
+				t.Errorf("%s: told %v", name, err)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: nobody was told", name)
+		}
+	}
+}
+
+// TestStreamExtras holds that trailers arrive and that interim responses do no harm.
+func TestStreamExtras(t *testing.T) {
+	leavesNothing(t)
+	s := httptest.NewServer(nethttp.To(server.BlockingFunc(func(w *server.Response, _ *server.Request) {
+		if err := w.Interim(103, server.Field{Name: "Link", Value: "</a>"}); err != nil {
+			t.Error(err)
+		}
+		w.SetHeader("Trailer", "X-Sum")
+		s := w.Stream()
+		s.WriteString("done")
+		for _, v := range []string{"7", "8"} {
+			if err := s.AddTrailer("X-Sum", v); err != nil {
+				t.Error(err)
+			}
+		}
+	})))
+	defer s.Close()
+	r, _ := http.NewRequest("GET", s.URL, nil)
+	r.Header.Set("TE", "trailers")
+	res, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	if res.StatusCode != 200 || string(body) != "done" || strings.Join(res.Trailer["X-Sum"], " ") != "7 8" || res.Header.Get("Link") != "" {
+		t.Errorf("%d %q %v, trailer %v", res.StatusCode, body, res.Header, res.Trailer)
+	}
+	s.Client().CloseIdleConnections()
+}
+
+// refusing refuses by the head.
+type refusing struct{ server.HandlerFunc }
+
+func (refusing) ServeHead(w *server.Response, r *server.Request) bool {
+	w.Error(403)
+	return r.Path() == "/no"
+}
+
+// TestServeHead holds that a body which nobody wants is not read.
+func TestServeHead(t *testing.T) {
+	leavesNothing(t)
+	to := nethttp.To(refusing{func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) }})
+	for path, want := range map[string]string{"/no": `403 "Forbidden\n", read false`, "/yes": `200 "abc", read true`} {
+		body := &watched{Reader: strings.NewReader("abc")}
+		r := httptest.NewRequest("POST", path, body)
+		r.ContentLength = 3
+		r.Header.Set("Expect", "100-continue")
+		w := httptest.NewRecorder()
+		to.ServeHTTP(w, r)
+		if got := fmt.Sprintf("%d %q, read %t", w.Code, w.Body, body.read); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}
+
+type watched struct {
+	io.Reader
+	read bool
+}
+
+func (b *watched) Read(p []byte) (int, error) { b.read = true; return b.Reader.Read(p) }
+
+func TestPanics(t *testing.T) {
+	leavesNothing(t)
+	panics := func(w *server.Response, _ *server.Request) { panic(server.ErrAbortHandler) }
+	for name, h := range map[string]server.HandlerFunc{
+		"on the loop": panics,
+		"blocking":    func(w *server.Response, r *server.Request) { server.BlockingFunc(panics).Serve(w, r) },
+		"in a stream": func(w *server.Response, r *server.Request) { w.Stream(); panics(w, r) },
+		"in a fill": func(w *server.Response, _ *server.Request) {
+			w.Later().Answer(func(*server.Response) { panic(server.ErrAbortHandler) })
+		},
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("%s: panicked with %v", name, v)
+				}
+			}()
+			ask(h, "GET", "/", "")
+		}()
+	}
+	got := ask(func(w *server.Response, _ *server.Request) {
+		w.OnPanic(func(w *server.Response, _ *server.Request, v any, _ []byte) { w.Error(500) })
+		panic("expected")
+	}, "GET", "/", "")
+	if got != `500 "Internal Server Error\n"` {
+		t.Errorf("mended: %s", got)
+	}
+}
+
+// TestWhatIsLeftOnTheLoop holds that calls are made when a request has been answered at once, and that timers are
+// dropped.
+func TestWhatIsLeftOnTheLoop(t *testing.T) {
+	leavesNothing(t)
+	called, threaded := make(chan bool, 1), make(chan bool, 1)
+	got := ask(func(w *server.Response, r *server.Request) {
+		loop := r.Reactor()
+		loop.CallFromThread(func() { called <- true })
+		loop.CallInThread(func() { threaded <- true })
+		loop.CallLater(time.Hour, func() { t.Error("the timer was called") })
+		w.WriteString("done")
+	}, "GET", "/", "")
+	if got != `200 "done"` {
+		t.Errorf("got %s", got)
+	}
+	for _, c := range []chan bool{called, threaded} {
+		select {
+		case <-c:
+		case <-time.After(patience):
+			t.Error("a call was not made")
+		}
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	to := nethttp.To(server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.WriteString("done") }))
+	w, r := &discard{header: http.Header{}}, httptest.NewRequest("GET", "/a/b", nil)
+	const most = 6 // the fields of the answer: their values and the slices that hold them
+	if n := testing.AllocsPerRun(100, func() { clear(w.header); to.ServeHTTP(w, r) }); n > most {
+		t.Errorf("%v allocations, at most %d expected", n, most)
+	}
+}
+
+func BenchmarkTo(b *testing.B) {
+	to := nethttp.To(server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.WriteString("done") }))
+	w, r := &discard{header: http.Header{}}, httptest.NewRequest("GET", "/a/b", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		to.ServeHTTP(w, r)
+	}
+}
+
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
