@@ -3,23 +3,48 @@
 //
 // # Patterns
 //
-//	/users/me              this path, any method
+//	/users/me              this path, any method, any host
 //	GET /users/{id}        a wildcard is one whole segment; GET is HEAD too
 //	/files/{path...}       all that is left of the path, at the end only
 //	/static/               the same without a name: everything below /static/
 //	/{$}                   this path and nothing below it, where a final slash would mean all
+//	api.example.com/       this host only
 //
 // The text between two slashes is either literal or a wildcard. Both the literal text of a pattern and the
 // segments of a request's path are percent-decoded before they are compared, each segment for itself: %2F is
 // data, never a separator, with the exception that a segment which is nothing but %2F counts as the slash at the
 // end of a path, because http.ServeMux has it so. [server.Request.PathValue] gives the decoded value of a
-// wildcard. It may hold any text, also slashes and "..": it is not a safe file name.
+// wildcard. It may hold any text, also slashes and "..": it is not a safe file name. Hosts are compared byte by byte,
+// without the port of the request.
+//
+// A wildcard takes any text: that {id} is a number is for the handler to find out, or for middleware; the design notes
+// say why.
 //
 // # Which pattern wins
 //
 // The more specific one, which is the one that matches fewer requests: /users/me before /users/{id}, a method
-// before none, HEAD before GET. The order of registration means nothing. Two patterns that both match some
-// request, and of which neither is the more specific, conflict; the second to be registered panics.
+// before none, HEAD before GET. One with a host wins over one without. The order of registration means nothing. Two
+// patterns that both match some request, and of which neither is the more specific, conflict; the second to be
+// registered panics, with the place of both in the source and a request that both match.
+//
+// A request whose path is not clean (an empty, "." or ".." segment) is redirected to the clean path, and one for
+// /tree where only /tree/ is registered to that: 307, as http.ServeMux answers.
+//
+// # Registration
+//
+// A [Router] is a [Scope], and [Scope.Group] makes further ones, with a prefix and middleware of their own:
+//
+//	routes := router.New()
+//	routes.Use(requestID)                            // around all that follows
+//	routes.Get("/users/{id}", showUser).Named("user")
+//	admin := routes.Group("/admin", onlyAdmins)
+//	admin.Delete("/users/{id}", deleteUser)          // DELETE /admin/users/{id}
+//	routes.Mount("/v2", v2)                          // the routes of another Router
+//	routes.NotFound(server.HandlerFunc(sorry))
+//
+// All of it is safe from any goroutine, and is over when the first request comes: what is registered later panics. So no
+// request waits for a lock. Middleware, handlers and what they leave behind (an access log, a count) see the pattern of
+// the route in [server.Request.Pattern], a label of which there are only so many.
 //
 // # The tree
 //
@@ -31,10 +56,17 @@
 //
 // # Differences from http.ServeMux
 //
-//   - A path that is not clean (an empty, "." or ".." segment), and /tree where only /tree/ is registered, get
-//     404, not a redirect. A pattern with an unclean path panics.
-//   - A pattern with a host panics: hosts are not supported.
-//   - OPTIONS is answered for every path that has routes, with 204 and Allow.
-//   - A method that is neither one of the nine standard ones nor named by a route gets 501.
+// That of the Go version in go.mod. There are these and no others; a fuzz test compares the two.
+//
+//   - OPTIONS is answered for every path that has routes, with 204 and Allow, and so is OPTIONS *; Allow always names
+//     OPTIONS.
+//   - A method that is neither one of the nine standard ones nor named by a route gets 501 where no route takes it, not
+//     404 or 405.
+//   - A pattern whose path is not clean panics. ServeMux takes it if it names no method, or CONNECT, and then never matches
+//     it as written.
 //   - A pattern has at most 16 wildcards, and a Router at most 64 methods that are not standard.
+//   - CONNECT is answered by the [server.Server] and reaches no Router there. A Router asked for it by [Router.Lookup] keeps
+//     the port of the host, as ServeMux does, but finds nothing for a path that is not clean.
+//   - A target without a path, as http://example.com, is for "/" at once, not redirected there; and a path with "|" is
+//     matched as it came, where net/url would escape it anew.
 package router

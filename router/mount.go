@@ -19,12 +19,13 @@ import (
 func (s *Scope) Mount(prefix string, h server.Handler, mw ...Middleware) {
 	site := callerSite(1)
 	inner, ok := h.(*Router)
+	if ok && inner == nil {
+		h = nil
+	}
+	checkHandler(h, prefix, site)
 	if !ok {
 		s.group(prefix, mw, site).register("", "/", h, nil)
 		return
-	}
-	if inner == nil {
-		checkHandler(nil, prefix, site)
 	}
 	g, t := s.group(prefix, mw, site), inner.shared()
 	if t == g.shared() {

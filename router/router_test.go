@@ -266,9 +266,12 @@ func TestServeAllocatesNothing(t *testing.T) {
 	rt.HandleFunc("GET /plaintext", ok)
 	rt.HandleFunc("GET /users/{user}/posts/{post}", ok)
 	rt.HandleFunc("/files/{path...}", ok)
+	rt.HandleFunc("GET a/hosted/{x}", ok)
+	rt.HandleFunc("/p/{a}/{b}/{c}/{d}/{e}/{f}", ok)
 	c := connect(t, rt)
 	for _, target := range []string{
 		"/plaintext", "/%70laintext", "/things7/8", "/users/123/posts/456", "/users/1%323/%70osts/%34", "/files/a/b/c",
+		"/hosted/1", "/p/1/2/3/4/5/6",
 	} {
 		request := []byte("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n")
 		if n := testing.AllocsPerRun(100, func() {

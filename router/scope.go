@@ -5,6 +5,7 @@ package router
 // mistake by a panic that says where in the source it was made.
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -104,10 +105,10 @@ func (s *Scope) group(prefix string, mw []Middleware, site string) *Scope {
 	case strings.HasSuffix(path, "/"):
 		fail("a prefix does not end in a slash")
 	}
-	if _, err := parsePattern(host + path + "/"); err != nil {
-		fail(err)
-	}
 	host, path, err := s.join(host, path)
+	if err == nil {
+		_, err = parsePattern(host + path + "/")
+	}
 	if err != nil {
 		fail(err)
 	}
@@ -158,13 +159,13 @@ func (s *Scope) whole(method, text string) (string, error) {
 	case m != "":
 		return text, fmt.Errorf("a second method beside %s", method)
 	}
-	if host != "" && path == "" {
-		return text, fmt.Errorf("path missing /")
-	}
-	host, path, err := s.join(host, path)
 	if method != "" {
 		method += " "
 	}
+	if host != "" && path == "" {
+		return method + host, errors.New("path missing /")
+	}
+	host, path, err := s.join(host, path)
 	return method + host + path, err
 }
 
