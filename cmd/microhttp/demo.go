@@ -27,6 +27,12 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case err != nil:
 		return misuse(stderr, "microhttp demo", err)
+	case o.routes:
+		if err := newRoutes().WriteTable(stdout); err != nil {
+			fmt.Fprintf(stderr, "microhttp demo: %v\n", err)
+			return exitFailed
+		}
+		return exitOK
 	}
 	out := newLogWriter(stderr) // shared by the loops' log and us
 	defer out.Close()

@@ -26,6 +26,7 @@ import (
 // options is all that demo can be told.
 type options struct {
 	server    server.Server // its settings; Handler and Logger come later
+	routes    bool          // are printed, and nothing is served
 	accessLog bool
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
@@ -61,6 +62,7 @@ func (o *options) groups() []group {
 			{"loops", "n", number(&s.Loops, 0, 0, maxLoops), "event loops; 0 is one for each core"},
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "goroutines for handlers that block"},
+			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 		}},
 		{"Logging, to standard error", []option{

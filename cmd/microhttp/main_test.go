@@ -112,6 +112,25 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestRoutesAreListed holds that the table has a line for each route that demo serves, and that nothing is bound.
+func TestRoutesAreListed(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"demo", "-routes", "-addr", "192.0.2.1:80"}, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+		t.Errorf("exit %d, stderr %q", code, stderr.String())
+	}
+	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")[1:]
+	routes := slices.Collect(newRoutes().Walk())
+	if len(lines) != len(routes) {
+		t.Fatalf("%d lines for %d routes:\n%s", len(lines), len(routes), stdout.String())
+	}
+	for i, r := range routes {
+		f := strings.Fields(lines[i])
+		if len(f) != 4 || f[0]+" "+f[1] != r.Pattern() || !strings.HasPrefix(f[3], "routes.go:") {
+			t.Errorf("%s has the line %q", r.Pattern(), lines[i])
+		}
+	}
+}
+
 func byLength(a, b string) int { return len(a) - len(b) }
 
 func TestFlagsReachTheServer(t *testing.T) {
@@ -120,7 +139,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-addr", ":0", "-loops=3", "-reactor", "poll", "-max-header-bytes", "1001", "-max-header-fields", "1002",
 		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
 		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
-		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log",
+		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log", "-routes",
 		"-max-blank-lines", "0", "-max-chunk-extension-bytes", "1006", "-max-trailer-bytes", "1007",
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
@@ -162,6 +181,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"linger-timeout", s.LingerTimeout.String(), "7s"},
 		{"log-level", o.level.String(), "warn"},
 		{"access-log", o.accessLog, true},
+		{"routes", o.routes, true},
 	} {
 		if test.got != test.want {
 			t.Errorf("-%s: %v, want %v", test.name, test.got, test.want)
