@@ -7,6 +7,7 @@
 //
 //	go run . plaintext      CPU time per request
 //	go run . echo           CPU time per message of an echo server on the reactor alone
+//	go run . routes         CPU time per request among two hundred routes
 //	go run . idle           memory of an idle keep-alive connection
 //	go run . syscalls       system calls per request, and at rest
 //	go run . abuse          do descriptors come back after a storm of broken clients?
@@ -38,6 +39,7 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"plaintext", "CPU time per request, as a ratio to a minimal C epoll server", plaintext},
 	{"echo", "CPU time per echoed message of the reactor alone, as a ratio to a minimal C epoll server", echo},
+	{"routes", "CPU time per request with two parameters among 200 routes, as a ratio to one without", routed},
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},

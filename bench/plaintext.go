@@ -24,7 +24,7 @@ func plaintext(ctx context.Context, args []string, stdout io.Writer) error {
 	run := contest{
 		unit: "request", yardstick: yardstickName, all: loadCases, needs: []string{"wrk"},
 		press: func(ctx context.Context, c *contest, l load, addr string, d time.Duration) (wrkResult, error) {
-			return runWrk(ctx, c.shop, l, addr, c.clientCPU, d)
+			return runWrk(ctx, c.shop, l, addr+target, c.clientCPU, d)
 		},
 	}
 	f := newFlags("plaintext", plaintextHelp, "microhttp,net/http,fasthttp,nginx,fiber,hertz", &run.options)

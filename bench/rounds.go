@@ -175,7 +175,7 @@ func (run *contest) once(ctx context.Context, who contestant, c loadCase) (sampl
 		return sample{}, err
 	}
 	defer s.end()
-	if _, err := run.press(ctx, run, c.load, s.addr, warmUp); err != nil {
+	if _, err := run.press(ctx, run, c.load, s.addr+who.path, warmUp); err != nil {
 		return sample{}, s.failed("warm-up: " + err.Error())
 	}
 
@@ -187,7 +187,7 @@ func (run *contest) once(ctx context.Context, who contestant, c loadCase) (sampl
 	if err != nil {
 		return sample{}, err
 	}
-	counted, err := run.press(ctx, run, c.load, s.addr, run.duration)
+	counted, err := run.press(ctx, run, c.load, s.addr+who.path, run.duration)
 	if err != nil {
 		return sample{}, s.failed(err.Error())
 	}

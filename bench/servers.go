@@ -29,6 +29,7 @@ type server struct {
 	about   string
 	prepare func(ctx context.Context, w *workshop) (launcher, error)
 	ask     func(addr string) (answer int, err error) // checks that it answers; nil asks for the plaintext
+	path    string                                    // what is pressed, if that differs between servers
 }
 
 type launcher func() (command, error)
@@ -215,6 +216,7 @@ type contestant struct {
 	name   string
 	launch launcher
 	ask    func(addr string) (int, error)
+	path   string
 }
 
 func (w *workshop) prepare(ctx context.Context, list []server) ([]contestant, error) {
@@ -225,7 +227,7 @@ func (w *workshop) prepare(ctx context.Context, list []server) ([]contestant, er
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		out = append(out, contestant{s.name, launch, s.ask})
+		out = append(out, contestant{s.name, launch, s.ask, s.path})
 	}
 	return out, nil
 }

@@ -171,7 +171,7 @@ func (run *syscallsRun) traceLoad(
 	ctx context.Context, s *running, l load, d time.Duration,
 ) (calls map[string]uint64, requests uint64, err error) {
 	calls, err = run.trace(ctx, s, func() error {
-		counted, err := runWrk(ctx, run.shop, l, s.addr, run.clientCPU, d)
+		counted, err := runWrk(ctx, run.shop, l, s.addr+target, run.clientCPU, d)
 		requests = counted.Requests
 		return err
 	})

@@ -33,7 +33,7 @@ type wrkResult struct {
 //go:embed pipeline.lua
 var pipelineScript []byte
 
-// runWrk presses a server for d, pinned to a core, and returns what it counted.
+// runWrk presses what is at addr, an address and a path, for d, pinned to a core, and returns what it counted.
 func runWrk(ctx context.Context, w *workshop, l load, addr string, cpu int, d time.Duration) (wrkResult, error) {
 	script := filepath.Join(w.dir, "pipeline.lua")
 	if err := os.WriteFile(script, pipelineScript, 0o644); err != nil {
@@ -46,7 +46,7 @@ func runWrk(ctx context.Context, w *workshop, l load, addr string, cpu int, d ti
 	if l.Pipeline > 1 {
 		argv = append(argv, "-s", script)
 	}
-	argv = append(argv, "http://"+addr+target)
+	argv = append(argv, "http://"+addr)
 	if l.Pipeline > 1 {
 		argv = append(argv, "--", strconv.Itoa(l.Pipeline))
 	}
