@@ -148,7 +148,7 @@ func startUpstream(ctx context.Context, launch launcher, w *witness) (*running, 
 		return nil, err
 	}
 	r := &running{process: p}
-	if err := r.awaitAnswer(ctx); err != nil {
+	if err := r.awaitAnswer(ctx, ask); err != nil {
 		r.end()
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (k proxyKind) start(ctx context.Context, shop *workshop, upstream string) (
 		return nil, nil, err
 	}
 	r := &running{process: p, addr: listen[0]}
-	if err := r.awaitAnswer(ctx); err != nil {
+	if err := r.awaitAnswer(ctx, ask); err != nil {
 		r.end()
 		return nil, nil, err
 	}
