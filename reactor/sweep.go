@@ -2,12 +2,19 @@ package reactor
 
 // Timeouts of connections. A connection has no timer: it has two fields, and setting a timeout sets one of them. One pass
 // over the table finds what has expired, and on the way when the next pass is due. A connection that is busy moves its
-// deadline with each request and costs nothing else; when no deadline is set there is no pass and no wake-up.
+// deadline with each request and costs nothing else; when no deadline is set there is no pass and no wake-up. A pass over
+// many connections, or one that finds many timeouts, is spread over ticks, so that nobody's I/O waits for all of it.
 
 import "time"
 
 // sweepInterval is the least time between two passes: it bounds what they cost, and how late a timeout may be.
 const sweepInterval = int64(50 * time.Millisecond)
+
+// What a pass does in one tick at most: some 50 µs, if a timeout means a last answer and a line in a log.
+const (
+	slotsPerTick    = 2048
+	timeoutsPerTick = 1
+)
 
 type sweeps struct {
 	next  int64 // when the next pass is due; never if no deadline is set
@@ -34,12 +41,18 @@ func (r *Reactor) sweep() {
 		s.last = r.clock()
 		s.found = never
 	}
-	for s.at < len(r.fds.slots) {
+	for looked, expired := 0, 0; s.at < len(r.fds.slots); looked++ {
+		if looked == slotsPerTick || expired == timeoutsPerTick {
+			r.current = nil
+			return // to go on in the next tick: next is due until the pass is over
+		}
 		t := r.fds.slots[s.at].conn
 		s.at++
 		if t != nil {
 			r.current = t
-			t.expire(s.last)
+			if t.expire(s.last) {
+				expired++
+			}
 		}
 	}
 	r.current = nil
@@ -47,13 +60,13 @@ func (r *Reactor) sweep() {
 	s.by(s.found)
 }
 
-// expire looks at the two deadlines of a connection.
-func (t *transport) expire(now int64) {
+// expire looks at the two deadlines of a connection and reports whether one has come.
+func (t *transport) expire(now int64) bool {
 	s := &t.r.sweeps
 	if t.progress != 0 {
 		if limit := later(t.progress, t.writeLimit()); limit <= now {
 			t.doom(ErrTimeout)
-			return
+			return true
 		} else {
 			s.found = min(s.found, limit)
 		}
@@ -70,5 +83,7 @@ func (t *transport) expire(now int64) {
 		} else {
 			t.doom(ErrTimeout)
 		}
+		return true
 	}
+	return false
 }

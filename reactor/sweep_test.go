@@ -117,3 +117,53 @@ func TestPanicInSweep(t *testing.T) {
 		t.Errorf("%d panics reported", len(l.reported()))
 	}
 }
+
+// Many timeouts that come at once are spread over ticks: what is posted in the middle of them is done in the middle.
+func TestSweepIsSpread(t *testing.T) {
+	clock := newFakeClock()
+	l := start(t, Config{System: clock.system()})
+	const n = 10 * timeoutsPerTick
+	var ticks []int // how many had expired in each tick that followed the first timeout
+	expired := 0
+	var count func()
+	count = func() {
+		if ticks = append(ticks, expired); expired < n {
+			l.CallFromThread(count)
+		}
+	}
+	rec := newRecorder()
+	p := l.listen(func(netip.AddrPort) Protocol {
+		rec := rec // each its own, below
+		return &patient{rec, func() {
+			if expired++; expired == 1 {
+				l.CallFromThread(count)
+			}
+			if expired == n { // while the pass is under way
+				rec.SetTimeout(time.Hour)
+			}
+		}}
+	}, nil)
+	for range n {
+		l.do(func() { rec = newRecorder() })
+		dial(t, p)
+		receive(t, rec.made, "ConnectionMade")
+		l.do(func() { rec.SetTimeout(time.Second) })
+	}
+	clock.advance(l, time.Minute)
+	eventually(t, "all timeouts", func() (all bool) {
+		l.do(func() { all = len(ticks) > 0 && ticks[len(ticks)-1] == n })
+		return all
+	})
+	l.do(func() {
+		before := 0
+		for _, now := range ticks {
+			if now-before > timeoutsPerTick {
+				t.Errorf("%d timeouts in one tick: %v", now-before, ticks)
+			}
+			before = now
+		}
+		if l.sweeps.next == never {
+			t.Error("the timeout that was set meanwhile is forgotten")
+		}
+	})
+}
