@@ -1,15 +1,23 @@
 package main
 
 // Ten thousand connections that each send a byte a second. One goroutine has them all, as plain descriptors, and goes
-// round once a second in small steps: an attack that needs much of its own core would be measured along. A connection
-// that the server cuts off is opened anew, so that there are always as many.
+// round once a second in steps of a byte or two; it is a process of its own, so that the kernel shares the core between
+// it and the audience, fairly and at once. An attack that needs much of that core, or takes it in bursts, would be
+// measured along. A connection that the server cuts off is opened anew, so that there are always as many.
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +25,9 @@ import (
 
 const (
 	// dripStep is the pause between two steps of a round. The shorter, the less do drips come in bursts.
-	dripStep = time.Millisecond
-	// dripsOpened is how many connections are opened in a step.
-	dripsOpened = 4
+	dripStep = 150 * time.Microsecond
+	// looksFor is how many turns a connection has between two looks at whether it was cut off: a look costs a system call.
+	looksFor = 3
 	// dripSources is the number of loopback addresses that they come from, since one has 28,000 ports.
 	dripSources = 8
 	maxDrips    = 100_000
@@ -54,7 +62,7 @@ func slow(ctx context.Context, args []string, stdout io.Writer) error {
 	n := f.Int("n", 10_000, "slow connections")
 	readers := f.Int("readers", 0, "how many more ask for a megabyte each and read a byte a second")
 	f.IntVar(&p.regular, "good", 64, "clients that behave")
-	f.DurationVar(&p.every, "every", 10*time.Millisecond, "time between two requests of one of those; 0 is none")
+	f.DurationVar(&p.every, "every", 20*time.Millisecond, "time between two requests of one of those; 0 is none")
 	f.DurationVar(&p.alone, "alone", 10*time.Second, "how long they are measured alone")
 	f.DurationVar(&p.lasts, "duration", 20*time.Second, "how long they are measured under attack")
 	f.Float64Var(&p.maxRatio, "ratio", 1.2, "the most that p99 may rise; 0 for any")
@@ -68,7 +76,7 @@ func slow(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	results, from, err := p.measure(ctx, func(ctx context.Context, addr string, risen func()) (map[string]int, error) {
-		return drip(ctx, addr, *n, *readers, risen)
+		return runCrew(ctx, p.clientCPU, risen, "-addr", addr, "-n", strconv.Itoa(*n), "-readers", strconv.Itoa(*readers))
 	})
 	if err != nil {
 		return err
@@ -76,11 +84,60 @@ func slow(ctx context.Context, args []string, stdout io.Writer) error {
 	return p.report(stdout, from, fmt.Sprintf("%d connections that send a byte a second, %d that read one", *n, *readers), results)
 }
 
+// crew is the command that the tool runs itself with, for the process of the attackers.
+const crew = "drip"
+
+// runCrew runs the attackers until ctx is done and returns what they did.
+func runCrew(ctx context.Context, cpu int, risen func(), args ...string) (map[string]int, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p, err := spawn(context.WithoutCancel(ctx), "the attackers", cpu, append([]string{self, crew}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop(syscall.SIGKILL)
+	if _, err := p.saw(ctx, regexp.MustCompile("risen\n")); err != nil {
+		return nil, err
+	}
+	risen()
+	select {
+	case <-ctx.Done():
+	case <-p.ended:
+		return nil, p.failed("they ended too early")
+	}
+	p.stop(syscall.SIGTERM)
+	text, _ := p.output.read()
+	var did map[string]int
+	if err := json.Unmarshal([]byte(text[strings.LastIndex(text, "\n{")+1:]), &did); err != nil {
+		return nil, p.failed(err.Error())
+	}
+	return did, nil
+}
+
+// crewMain is the attackers' process. It says when it is complete, and what it did when it is told to end.
+func crewMain(ctx context.Context, args []string, stdout io.Writer) error {
+	f := flag.NewFlagSet(crew, flag.ContinueOnError)
+	addr, n, readers := f.String("addr", "", ""), f.Int("n", 0, ""), f.Int("readers", 0, "")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if err := raiseDescriptorLimit(*n + *readers + spareDescriptors); err != nil {
+		return err
+	}
+	did, err := drip(ctx, *addr, *n, *readers, func() { fmt.Fprintln(stdout, "risen") })
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(did)
+}
+
 // A dripper is one slow connection.
 type dripper struct {
-	fd     int // -1 while it is closed
-	kind   int // index of dripKinds; beyond them a reader
-	opened bool
+	fd    int // -1 while it is closed
+	kind  int // index of dripKinds; beyond them a reader
+	turns int // since it was opened
 }
 
 // drips is the whole crew.
@@ -106,15 +163,11 @@ func drip(ctx context.Context, addr string, n, readers int, risen func()) (map[s
 		d.all = append(d.all, dripper{fd: -1, kind: kind})
 	}
 	defer d.close()
-	for i := 0; i < len(d.all); { // open them all
-		for end := min(len(d.all), i+dripsOpened); i < end; i++ {
-			if err := d.dial(i); err != nil {
-				return d.count, err
-			}
-		}
-		if err := pause(ctx, dripStep); err != nil {
+	for i := range d.all {
+		if err := d.dial(i); err != nil || ctx.Err() != nil {
 			return d.count, err
 		}
+		doze()
 	}
 	risen()
 	begin, turn := time.Now(), 0
@@ -124,7 +177,7 @@ func drip(ctx context.Context, addr string, n, readers int, risen func()) (map[s
 				return d.count, err
 			}
 		}
-		pause(ctx, dripStep)
+		doze()
 	}
 	d.count["open at most"] = d.most
 	d.count["open at the end"] = d.open
@@ -137,41 +190,54 @@ func (d *drips) step(i int) error {
 	if c.fd < 0 {
 		return d.dial(i)
 	}
-	var p [512]byte
-	want := p[:]
-	if c.kind == len(dripKinds) {
-		want = p[:1]
+	c.turns++
+	reader := c.kind == len(dripKinds)
+	if reader || c.turns%looksFor == 0 {
+		if cut := d.look(c, reader); cut {
+			return d.dial(i)
+		}
 	}
-	switch n, _, err := unix.Recvfrom(c.fd, want, unix.MSG_DONTWAIT); {
-	case err == nil && n > 0 && c.kind == len(dripKinds):
-		d.count["bytes taken by slow readers"]++
+	if reader {
 		return nil
-	case err == nil && n >= 12:
-		d.cut(c, "answered "+string(p[9:12])+" and closed")
-		return d.dial(i)
-	case err == nil:
-		d.cut(c, "closed without an answer")
-		return d.dial(i)
-	case !errors.Is(err, unix.EAGAIN):
+	}
+	text := []byte{dripKinds[c.kind].drip}
+	if c.turns == 1 {
+		text = []byte(dripKinds[c.kind].first)
+	}
+	if err := unix.Sendto(c.fd, text, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil && !errors.Is(err, unix.EAGAIN) {
 		d.cut(c, "reset")
 		return d.dial(i)
-	}
-	if c.kind == len(dripKinds) {
-		return nil
-	}
-	p[0] = dripKinds[c.kind].drip
-	text := string(p[:1])
-	if !c.opened {
-		c.opened = true
-		text = dripKinds[c.kind].first
-	}
-	if err := unix.Sendto(c.fd, []byte(text), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil && !errors.Is(err, unix.EAGAIN) {
-		d.cut(c, "reset")
-		return nil
 	}
 	d.count["bytes dripped"]++
 	return nil
 }
+
+// look reads what is there, a byte of it if c is a slow reader, and reports whether c was cut off.
+func (d *drips) look(c *dripper, reader bool) (cut bool) {
+	var p [512]byte
+	want := p[:]
+	if reader {
+		want = p[:1]
+	}
+	n, _, err := unix.Recvfrom(c.fd, want, unix.MSG_DONTWAIT)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return false
+	case err != nil:
+		d.cut(c, "reset")
+	case n == 0:
+		d.cut(c, "closed without an answer")
+	case reader:
+		d.count["bytes taken by slow readers"]++
+		return false
+	default:
+		d.cut(c, fmt.Sprintf("answered %.3s and closed", p[min(n, len("HTTP/1.1 ")):n]))
+	}
+	return true
+}
+
+// doze sleeps for a step, by the kernel's own clock: the runtime's is coarser.
+func doze() { unix.Nanosleep(&unix.Timespec{Nsec: int64(dripStep)}, nil) }
 
 // dial begins to connect; by its next turn it is connected, or an error is there to be read.
 func (d *drips) dial(i int) error {
@@ -180,7 +246,7 @@ func (d *drips) dial(i int) error {
 	if err != nil {
 		return err
 	}
-	c.fd, c.opened = fd, false
+	c.fd, c.turns = fd, 0
 	d.open++
 	d.most = max(d.most, d.open)
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // a reset leaves no TIME_WAIT

@@ -65,6 +65,9 @@ func dispatch(ctx context.Context, args []string) error {
 		usage(os.Stderr)
 		return errors.New("which measurement?")
 	}
+	if args[0] == crew { // of slow: a process of its own
+		return crewMain(ctx, args[1:], os.Stdout)
+	}
 	for _, s := range subcommands {
 		if s.name != args[0] {
 			continue
