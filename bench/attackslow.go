@@ -26,6 +26,9 @@ import (
 const (
 	// dripStep is the pause between two steps of a round. The shorter, the less do drips come in bursts.
 	dripStep = 150 * time.Microsecond
+	// dripApart is the time between two that are opened, 6 s for ten thousand. Opened all at once, they would be cut off
+	// all at once, and come again all at once, for ever.
+	dripApart = 600 * time.Microsecond
 	// looksFor is how many turns a connection has between two looks at whether it was cut off: a look costs a system call.
 	looksFor = 3
 	// dripSources is the number of loopback addresses that they come from, since one has 28,000 ports.
@@ -163,21 +166,24 @@ func drip(ctx context.Context, addr string, n, readers int, risen func()) (map[s
 		d.all = append(d.all, dripper{fd: -1, kind: kind})
 	}
 	defer d.close()
-	for i := range d.all {
-		if err := d.dial(i); err != nil || ctx.Err() != nil {
-			return d.count, err
-		}
-		doze()
-	}
-	risen()
-	begin, turn := time.Now(), 0
-	for ctx.Err() == nil { // each is due once a second
-		for due := int(time.Since(begin).Seconds() * float64(len(d.all))); turn < due; turn++ {
-			if err := d.step(turn % len(d.all)); err != nil {
+	begin, opened := time.Now(), 0
+	for turn := 0; ctx.Err() == nil; doze() { // each is due once a second
+		since := time.Since(begin)
+		for ; opened < len(d.all) && time.Duration(opened)*dripApart <= since; opened++ {
+			if err := d.dial(opened); err != nil {
 				return d.count, err
 			}
+			if opened == len(d.all)-1 {
+				risen()
+			}
 		}
-		doze()
+		for due := int(since.Seconds() * float64(len(d.all))); turn < due; turn++ {
+			if i := turn % len(d.all); i < opened {
+				if err := d.step(i); err != nil {
+					return d.count, err
+				}
+			}
+		}
 	}
 	d.count["open at most"] = d.most
 	d.count["open at the end"] = d.open
