@@ -120,8 +120,8 @@ func (a *actor) DataReceived(p []byte) {
 	if len(p) == 0 {
 		a.s.w.Errorf("DataReceived of nothing")
 	}
-	if a.eof || a.losing || a.aborted {
-		a.s.w.Errorf("DataReceived after the end: eof %v, losing %v, aborted %v", a.eof, a.losing, a.aborted)
+	if a.eof || a.losing || a.aborted || a.paused {
+		a.s.w.Errorf("DataReceived with eof %v, losing %v, aborted %v, paused %v", a.eof, a.losing, a.aborted, a.paused)
 	}
 	if i := matches(p, a.link.key+fromPeer, a.received); i >= 0 {
 		a.s.w.Errorf("byte %d of connection %d is wrong", a.received+i, a.link.key)
@@ -238,6 +238,14 @@ func (a *actor) lose() {
 	a.t.LoseConnection()
 }
 
+func (a *actor) pause(on bool) {
+	if a.paused = on; on {
+		a.t.PauseReading()
+	} else {
+		a.t.ResumeReading()
+	}
+}
+
 func (a *actor) closeWrite() {
 	if a.promised < 0 {
 		a.promised = a.written
@@ -322,10 +330,10 @@ func (a *actor) act() {
 		case 6:
 			a.write(1 + rnd.IntN(80_000))
 		case 7:
-			a.t.PauseReading()
-			a.later(func() { a.t.ResumeReading() })
+			a.pause(true)
+			a.later(func() { a.pause(false) })
 		case 8:
-			a.t.ResumeReading()
+			a.pause(false)
 		case 9:
 			a.timeouts++
 			a.t.SetTimeout(time.Duration(1 + rnd.Int64N(int64(5*time.Second))))

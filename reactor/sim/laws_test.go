@@ -141,7 +141,7 @@ func (s *stage) judge() {
 		l.CallFromThread(func() {
 			for _, a := range s.actors {
 				if a.l == l && a.made && !a.lost {
-					a.t.ResumeReading()
+					a.pause(false)
 					a.t.AbortConnection()
 				}
 			}
