@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"syscall"
 	"time"
 
 	"microhttp/reactor"
@@ -219,6 +220,8 @@ func (a *actor) ConnectionLost(reason error) {
 		ok = a.panicked
 	case errors.Is(reason, reactor.ErrConnectionLost):
 		ok = a.s.faulty || a.link.harsh || a.link.shut
+		ok = ok && (errors.Is(reason, syscall.ECONNRESET) || errors.Is(reason, syscall.EPIPE) ||
+			errors.Is(reason, syscall.ENOTCONN)) // of a half-close
 	}
 	if !ok {
 		a.s.w.Errorf("lost for no reason with %v", reason)
@@ -342,7 +345,7 @@ func (a *actor) act() {
 		case 11:
 			a.later(a.act)
 		case 12:
-			a.l.CallFromThread(a.ifAlive(a.act))
+			a.l.post(a.ifAlive(a.act))
 		case 13:
 			if rnd.IntN(3) == 0 {
 				a.lose()
@@ -359,9 +362,9 @@ func (a *actor) act() {
 			switch o := a.s.actors[rnd.IntN(len(a.s.actors))]; {
 			case !o.made || o.lost || o == a:
 			case o.l == a.l:
-				o.write(1 + rnd.IntN(500)) // into another's connection
+				o.disturb()
 			default:
-				o.l.CallFromThread(o.ifAlive(func() { o.write(1 + rnd.IntN(500)) }))
+				o.l.post(o.ifAlive(o.disturb))
 			}
 		case 18:
 			switch rnd.IntN(20) {
@@ -383,6 +386,23 @@ func (a *actor) act() {
 				a.abort()
 			}
 		}
+	}
+}
+
+// disturb is what an actor does to another one.
+func (a *actor) disturb() {
+	switch rnd := a.s.w.Rand(); rnd.IntN(8) {
+	case 0:
+		a.pause(true)
+		a.later(func() { a.pause(false) })
+	case 1:
+		a.lose()
+	case 2:
+		if a.s.chaos {
+			a.abort()
+		}
+	default:
+		a.write(1 + rnd.IntN(500))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,15 @@ type loop struct {
 	*reactor.Reactor
 	port   *reactor.Port
 	timers []*timer
+	posted int // calls that were not made yet
+}
+
+// post is CallFromThread.
+func (l *loop) post(f func()) {
+	l.posted++
+	if !l.CallFromThread(func() { l.posted--; f() }) {
+		l.posted--
+	}
 }
 
 func newStage(w *sim.World, faulty bool) *stage {
@@ -118,11 +128,14 @@ func (s *stage) play() {
 	w.Go("judge", s.judge)
 }
 
-// reported expects the panics that the actors have made.
+// reported expects the panics that the actors have made, and the lack of descriptors.
 func (s *stage) reported(err error) {
 	var p *reactor.PanicError
-	if errors.As(err, &p) && p.Value != chaos {
+	switch {
+	case errors.As(err, &p) && p.Value != chaos:
 		s.w.Errorf("%v\n%s", p, p.Stack)
+	case p == nil && !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE):
+		s.w.Errorf("reported: %v", err)
 	}
 }
 
@@ -138,7 +151,7 @@ func (s *stage) judge() {
 	s.over = true
 	s.far.Close()
 	for _, l := range s.loops {
-		l.CallFromThread(func() {
+		l.post(func() {
 			for _, a := range s.actors {
 				if a.l == l && a.made && !a.lost {
 					a.pause(false)
@@ -157,10 +170,19 @@ func (s *stage) judge() {
 	})
 	w.Sleep(time.Minute) // for the timers
 	for _, l := range s.loops {
+		if n := l.Unsent(); n != 0 {
+			w.Errorf("at rest a loop counts %d unsent bytes", n)
+		}
+		if l.posted != 0 {
+			w.Errorf("%d posted calls were not made", l.posted)
+		}
 		for _, c := range l.timers {
 			if !c.done && !c.cancelled && c.due.Add(30*time.Second).Before(w.Now()) {
 				w.Errorf("a timer due at %v was not called until %v", c.due, w.Now())
 			}
+		}
+		if n := len(l.DelayedCalls()) - l.pending(); n != 0 {
+			w.Errorf("at rest the loop has %d timers of its own", n)
 		}
 	}
 	for _, a := range s.attempts {
@@ -176,6 +198,16 @@ func (s *stage) judge() {
 			w.Errorf("at rest descriptor %s is open", d)
 		}
 	}
+}
+
+// pending counts the timers that are still to be called.
+func (l *loop) pending() (n int) {
+	for _, c := range l.timers {
+		if !c.done && !c.cancelled {
+			n++
+		}
+	}
+	return n
 }
 
 // A link is one connection, as both of its ends know it.

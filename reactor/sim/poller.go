@@ -196,7 +196,11 @@ func (p *poller) invent() {
 		}
 	}
 	if w.chance(w.c.Stale) && len(p.old) > 0 {
-		p.found = append(p.found, p.old[w.rng.IntN(len(p.old))])
+		ev := p.old[w.rng.IntN(len(p.old))]
+		if int(ev.FD) >= len(p.watched) || p.watched[ev.FD].gen != ev.Gen { // else it is only spurious
+			p.found = append(p.found, ev)
+			w.note("", "stale event for", int(ev.FD), 0, 0, 0)
+		}
 	}
 }
 

@@ -494,3 +494,110 @@ func TestDescriptorNumbers(t *testing.T) {
 		t.Errorf("got %d and %d: %v", a, b, w.Descriptors())
 	}
 }
+
+// An event that is meant for an earlier owner of a descriptor reaches nobody: on a day that is calm but for such events, no
+// read finds nothing.
+func TestStaleEvents(t *testing.T) {
+	c := sim.Calm()
+	c.Stale = 1
+	for seed := range uint64(50) {
+		var trace strings.Builder
+		c.Trace = &trace
+		w := sim.New(seed, c)
+		port := listen(w, newEcho)
+		for i := range 3 {
+			w.Go(fmt.Sprint("client", i), func() {
+				for range 10 {
+					conn := dial(w, port)
+					w.Sleep(time.Duration(w.Rand().IntN(1000)))
+					fmt.Fprint(conn, "x")
+					conn.Read(make([]byte, 1))
+					conn.Close()
+				}
+			})
+		}
+		run(t, w)
+		for line := range strings.Lines(trace.String()) {
+			if strings.Contains(line, "read fd") && strings.Contains(line, syscall.EAGAIN.Error()) {
+				t.Fatalf("seed %d: %s%s", seed, line, w.Trace())
+			}
+		}
+		if !strings.Contains(trace.String(), "stale") {
+			t.Fatalf("seed %d: no stale event", seed)
+		}
+	}
+}
+
+// Unix sockets have names and no addresses.
+func TestUnix(t *testing.T) {
+	w := sim.New(1, sim.Calm())
+	client := w.Reactor("client", reactor.Config{})
+	l, err := w.ListenUnix("/run/sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pinger{rounds: 3, done: make(chan int, 1)}
+	if _, err := client.ConnectUnix("/run/sock", p, nil); err != nil {
+		t.Fatal(err)
+	}
+	refused := &pinger{done: make(chan int, 1)}
+	if _, err := client.ConnectUnix("/run/nobody", refused, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Go("server", func() {
+		if _, err := w.ListenUnix("/run/sock"); !errors.Is(err, syscall.EADDRINUSE) {
+			w.Errorf("the name is given twice: %v", err)
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		if n, err := io.Copy(conn, conn); n != 3 || err != nil {
+			w.Errorf("echoed %d bytes, %v", n, err)
+		}
+		conn.Close()
+		l.Close()
+		if _, err := w.DialUnix("/run/sock"); !errors.Is(err, syscall.ENOENT) {
+			w.Errorf("dial a name that is gone: %v", err)
+		}
+	})
+	run(t, w)
+	if n := <-p.done; n != 3 {
+		t.Errorf("%d rounds", n)
+	}
+	if n := <-refused.done; n != -1 {
+		t.Error("connected to nobody")
+	}
+}
+
+// A socket that somebody else has opened is told apart when it is taken over.
+func TestAdopt(t *testing.T) {
+	w := sim.New(1, sim.Calm())
+	s := w.System()
+	at := netip.MustParseAddrPort("127.0.0.1:80")
+	fd, err := s.Listen(reactor.Address{IP: at}, reactor.ListenOptions{Backlog: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, listens, err := s.Adopt(fd)
+	if got.IP != at || !listens || err != nil {
+		t.Errorf("a listening socket: %v, %v, %v", got, listens, err)
+	}
+	conn, errno := s.Connect(reactor.Address{IP: at}, netip.AddrPort{})
+	if errno != syscall.EINPROGRESS {
+		t.Fatal(errno)
+	}
+	if got, remote, listens, err := s.Adopt(conn); remote != at || listens || err != nil || !got.IP.IsValid() {
+		t.Errorf("a connection: %v, %v, %v, %v", got, remote, listens, err)
+	}
+	spare, _ := s.Reserve()
+	if _, _, _, err := s.Adopt(spare); !errors.Is(err, syscall.ENOTSOCK) {
+		t.Errorf("no socket: %v", err)
+	}
+	for _, fd := range []int{fd, conn, spare} {
+		if errno := s.Close(fd); errno != 0 {
+			t.Error(errno)
+		}
+	}
+	run(t, w)
+}
