@@ -216,12 +216,30 @@ func client(w *sim.World, port *reactor.Port, number int, strict bool) {
 	conn.Close()
 }
 
+// An endOf remembers how what it reads has ended.
+type endOf struct {
+	r   io.Reader
+	err error
+}
+
+func (e *endOf) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err != nil {
+		e.err = err
+	}
+	return n, err
+}
+
 // readAnswers checks that the answers are those to the requests.
 func readAnswers(w *sim.World, conn *sim.Conn, requests []request, strict bool) {
-	in := bufio.NewReader(conn)
+	end := &endOf{r: conn}
+	in := bufio.NewReader(end)
 	for _, q := range requests {
 		res, err := http.ReadResponse(in, &http.Request{Method: q.method})
 		if err != nil {
+			if end.err != nil && end.err != io.EOF {
+				err = end.err // it cut the head short, and what is left is malformed
+			}
 			excuse(w, "answer to "+q.path, err, strict)
 			return
 		}
