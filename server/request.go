@@ -272,14 +272,7 @@ type Span = parser.Span
 // copied, names is kept.
 func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.pattern, r.names = pattern, names
-	if len(values) > len(r.spare) {
-		r.values = append([]Span(nil), values...)
-		return
-	}
-	for i := range values {
-		r.spare[i] = values[i]
-	}
-	r.values = r.spare[:len(values)]
+	r.values = append(r.spare[:0], values...)
 }
 
 // Pattern returns the pattern that a router matched, or "".
