@@ -33,12 +33,17 @@ func New() *Router { return new(Router) }
 func (rt *Router) Serve(w *server.Response, r *server.Request) {
 	t := rt.open()
 	var m match
-	if why := t.find(r, &m); why != matched {
+	method, host := r.Method(), []byte(nil)
+	if t.tree.hosts != nil {
+		host = hostOf(method, r.PeekHost())
+	}
+	if why := t.tree.match(method, host, r.PeekEscapedPath(), &m); why != matched {
 		t.refuse(w, r, why, &m, false)
 		return
 	}
-	m.store(r)
-	m.route.handler.Serve(w, r)
+	to := m.route
+	r.SetMatch(to.text, to.names, m.spans[:len(to.names)])
+	to.handler.Serve(w, r)
 }
 
 // ServeHead answers, as Serve would, a request that no route takes, so that its body need not be sent, unless a handler
@@ -47,40 +52,30 @@ func (rt *Router) Serve(w *server.Response, r *server.Request) {
 func (rt *Router) ServeHead(w *server.Response, r *server.Request) (done bool) {
 	t := rt.open()
 	var m match
-	if why := t.find(r, &m); why != matched {
+	if why := t.tree.match(r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), &m); why != matched {
 		return t.refuse(w, r, why, &m, true)
 	}
 	h, ok := m.route.handler.(server.HeadHandler)
 	if !ok {
 		return false
 	}
-	m.store(r)
+	r.SetMatch(m.route.text, m.route.names, m.spans[:len(m.route.names)])
 	return h.ServeHead(w, r)
 }
 
 // open returns the table, to which nothing is added from here on.
 func (rt *Router) open() *table {
-	t := rt.table.Load()
-	if t == nil || !t.sealed.Load() {
-		t = rt.shared()
-		t.seal("the first request")
+	if t := rt.table.Load(); t != nil && t.sealed.Load() {
+		return t
 	}
+	return rt.seal()
+}
+
+// seal ends registration: there is a request.
+func (rt *Router) seal() *table {
+	t := rt.shared()
+	t.seal("the first request")
 	return t
-}
-
-// find looks for the route for r.
-func (t *table) find(r *server.Request, m *match) outcome {
-	method := r.Method()
-	var host []byte
-	if t.tree.hosts != nil {
-		host = hostOf(method, r.PeekHost())
-	}
-	return t.tree.match(method, host, r.PeekEscapedPath(), m)
-}
-
-// store tells r what was matched.
-func (m *match) store(r *server.Request) {
-	r.SetMatch(m.route.text, m.route.names, m.spans[:len(m.route.names)])
 }
 
 // Lookup returns the route that takes a request with that method, host (with or without a port) and path (escaped, as
