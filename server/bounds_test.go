@@ -39,7 +39,7 @@ func TestLeastDataRate(t *testing.T) {
 	var log syncBuffer
 	logger := zerolog.New(&log)
 	_, addr := start(t, echo, func(s *Server) {
-		s.MinDataRate, s.DataRateGrace, s.Logger = 1000, 200*time.Millisecond, &logger
+		s.MinDataRate, s.DataRateGrace, s.Logger = 2000, time.Second, &logger
 	})
 	t.Run("", func(t *testing.T) { testLeastDataRate(t, addr) })
 	if got := strings.Count(log.String(), errTooSlow.Reason); got != 5 {
@@ -48,7 +48,7 @@ func TestLeastDataRate(t *testing.T) {
 }
 
 func testLeastDataRate(t *testing.T, addr netip.AddrPort) {
-	const ticks = 50 // a second, five times the grace
+	const ticks = 100 // twice the grace
 	for _, c := range []struct {
 		name, begin, piece string
 		status             int
@@ -65,7 +65,7 @@ func testLeastDataRate(t *testing.T, addr netip.AddrPort) {
 			"12c\r\n" + strings.Repeat("x", 300) + "\r\n", 200, "0\r\n\r\n",
 		},
 		{
-			"ahead of its time", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10050\r\n\r\n" + strings.Repeat("x", 10000),
+			"ahead of its time", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10100\r\n\r\n" + strings.Repeat("x", 10000),
 			"x", 200, "",
 		},
 	} {
@@ -111,46 +111,31 @@ func TestDataRateIsADebt(t *testing.T) {
 	near("when it reads on", 5*time.Second)
 }
 
-// A new connection has the time for one head, whatever it does; an idle one its idle time.
-func TestEmptyLinesGainNoTime(t *testing.T) {
-	const short = 300 * time.Millisecond
-	_, addr := start(t, hello, func(s *Server) {
-		s.ReadHeaderTimeout, s.IdleTimeout, s.MaxBlankLines = short, short, 1<<20
-	})
-	for _, begin := range []string{"", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
-		p := dial(t, addr)
-		p.send("%s", begin)
-		if begin != "" {
-			p.answer("GET")
-		}
-		if p.drip("\r\n", 100) == 100 {
-			t.Errorf("after %q: empty lines keep the connection open", begin)
-		}
-		if b, err := io.ReadAll(p.r); len(b) > 0 {
-			t.Errorf("after %q: %q, %v", begin, b, err)
-		}
-	}
-}
-
-// Each head has its own time, also when the reads never end where requests do.
-func TestEachHeadHasItsOwnTime(t *testing.T) {
-	const short = 200 * time.Millisecond
-	_, addr := start(t, hello, func(s *Server) { s.ReadHeaderTimeout, s.IdleTimeout = short, short })
-	p := dial(t, addr)
-	p.send("GET")
-	const rest, rounds = " / HTTP/1.1\r\nHost: a\r\n\r\nGET", 20
-	go func() {
-		for range rounds {
-			time.Sleep(tick) // what is tested is the time that passes
-			if _, err := io.WriteString(p.TCPConn, rest); err != nil {
-				return
-			}
-		}
-		io.WriteString(p.TCPConn, strings.TrimSuffix(rest, "GET"))
-	}()
-	for i := range rounds + 1 {
-		if res, _ := p.answer("GET"); res.StatusCode != 200 {
-			t.Fatalf("answer %d has status %d", i, res.StatusCode)
+// Empty lines gain no time, neither on a new connection nor on an idle one; each head has its
+// own, also when the reads never end where the requests do.
+func TestWhatGainsTime(t *testing.T) {
+	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	for _, c := range []struct {
+		before, piece string
+		want          time.Duration // 0: the timeout is left as it is
+	}{
+		{"", "\r\n", 0},
+		{"\r\n", "\r\n", 0},
+		{"\r\n", "GET", 0}, // its time began with the connection
+		{get, "\r\n", 0},
+		{get + "\r\n", "\r\n", 0},
+		{get + "\r\n", "GET", 10 * time.Second},
+		{"GET", " / HTTP", 0},
+		{"GET", get[3:], 75 * time.Second},
+		{"GET", get[3:] + "GET", 10 * time.Second},
+		{get, get, 75 * time.Second},
+	} {
+		p, m := inMemory(t, hello, func(s *Server) { s.MinDataRate = -1 })
+		p.DataReceived([]byte(c.before))
+		m.timeout = 0
+		p.DataReceived([]byte(c.piece))
+		if m.timeout != c.want {
+			t.Errorf("after %q, %q sets %v, want %v", c.before, c.piece, m.timeout, c.want)
 		}
 	}
 }
@@ -250,8 +235,10 @@ func TestOrigin(t *testing.T) {
 		want(t, addr, origin(netip.MustParseAddr(addr)).String(), origins)
 	}
 	d := doors{mostOfOne: 1}
-	if d.enter(netip.Addr{}) != "" || d.enter(netip.Addr{}) != "" {
-		t.Error("those without an address were counted for one")
+	for range 2 {
+		if d.enter(netip.Addr{}) != "" {
+			t.Error("those without an address were counted for one")
+		}
 	}
 	d.leave(netip.Addr{})
 }
