@@ -42,8 +42,8 @@ func TestLeastDataRate(t *testing.T) {
 		s.MinDataRate, s.DataRateGrace, s.Logger = 2000, time.Second, &logger
 	})
 	t.Run("", func(t *testing.T) { testLeastDataRate(t, addr) })
-	if got := strings.Count(log.String(), errTooSlow.Reason); got != 5 {
-		t.Errorf("%d lines in the log, want one for each of 5: %s", got, log.String())
+	if got := strings.Count(log.String(), errTooSlow.Reason); got != 3 {
+		t.Errorf("%d lines in the log, want one for each of 3: %s", got, log.String())
 	}
 }
 
@@ -57,13 +57,7 @@ func testLeastDataRate(t *testing.T, addr netip.AddrPort) {
 		{"slow head", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "x", 408, ""},
 		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n", "x", 408, ""},
 		{"slow chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 408, ""},
-		{"slow extension", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;", "x", 408, ""},
-		{"slow trailer", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", "x", 408, ""},
 		{"quick head", "GET / HTTP/1.1\r\nHost: a\r\nX: ", strings.Repeat("x", 300), 200, "\r\n\r\n"},
-		{
-			"quick body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-			"12c\r\n" + strings.Repeat("x", 300) + "\r\n", 200, "0\r\n\r\n",
-		},
 		{
 			"ahead of its time", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10100\r\n\r\n" + strings.Repeat("x", 10000),
 			"x", 200, "",
