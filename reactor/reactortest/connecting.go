@@ -102,6 +102,25 @@ var connecting = []promise{
 			s.Errorf("asked %d times; the client got %q", asked, client.data)
 		}
 	}),
+	scripted("FactoriesAreToldOfTheirUse", func(s *script) {
+		f := &countedFactory{}
+		a := must(s.r.ListenTCP("127.0.0.1:0", f, nil))(s)
+		b := must(s.r.ListenTCP("127.0.0.1:0", f, nil))(s)
+		a.StopListening()
+		if f.starts != 1 || f.stops != 0 {
+			s.Errorf("started %d times, stopped %d times while a port is open", f.starts, f.stops)
+		}
+		b.StopListening()
+		s.tick()
+		if f.starts != 1 || f.stops != 1 {
+			s.Errorf("started %d times, stopped %d times", f.starts, f.stops)
+		}
+		must(s.r.ListenTCP("127.0.0.1:0", f, nil))(s).StopListening()
+		s.tick()
+		if f.starts != 2 || f.stops != 2 {
+			s.Errorf("started %d times, stopped %d times with another port", f.starts, f.stops)
+		}
+	}),
 	scripted("AClosedPortServesThoseInItsQueue", func(s *script) {
 		var servers, clients []*end
 		p := s.listen(nil, func() *end {
@@ -178,3 +197,10 @@ var connecting = []promise{
 		next.receives([]byte("hello"))
 	}),
 }
+
+// A countedFactory counts what it is told.
+type countedFactory struct{ starts, stops int }
+
+func (f *countedFactory) BuildProtocol(netip.AddrPort) reactor.Protocol { return nil }
+func (f *countedFactory) StartFactory()                                 { f.starts++ }
+func (f *countedFactory) StopFactory()                                  { f.stops++ }

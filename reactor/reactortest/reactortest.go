@@ -37,6 +37,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Streams", streams},
 		{"Output", output},
 		{"Ending", ending},
+		{"Unix", unixSockets},
 		{"Datagrams", datagrams},
 	} {
 		t.Run(group.name, func(t *testing.T) {
