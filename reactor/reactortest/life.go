@@ -171,6 +171,7 @@ var life = []promise{
 func newReactor(t *testing.T, c reactor.Config) *reactor.Reactor {
 	t.Helper()
 	checkLeaks(t)
+	c.StallLimit = -1
 	c.ReportError = func(err error) { t.Errorf("reported: %v", err) }
 	r, err := reactor.New(c)
 	if err != nil {

@@ -23,7 +23,8 @@ type promise struct {
 	keep func(t *testing.T, c reactor.Config)
 }
 
-// Run tests each promise in a subtest of its own, on a reactor made with what config returns; the suite sets ReportError.
+// Run tests each promise in a subtest of its own, on a reactor made with what config returns; the suite sets
+// ReportError, and StallLimit to none.
 func Run(t *testing.T, config func() reactor.Config) {
 	warmUp(t, config())
 	for _, group := range []struct {

@@ -39,6 +39,7 @@ func play(t *testing.T, c reactor.Config, f func(s *script)) {
 	t.Helper()
 	checkLeaks(t)
 	s := &script{T: t}
+	c.StallLimit = -1 // a script does much in one callback, and a busy machine is slow
 	c.ReportError = func(err error) { s.reports = append(s.reports, err) }
 	r, err := reactor.New(c)
 	if err != nil {
