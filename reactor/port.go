@@ -55,8 +55,8 @@ func (p *Port) StopListening() {
 	defer p.close()
 	p.file.release(p)
 	for range p.options.Backlog {
-		if p.accept() != acceptNext {
-			return
+		if p.closed || p.accept() != acceptNext {
+			return // closed by one that was just taken: the number may be somebody else's
 		}
 	}
 }

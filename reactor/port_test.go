@@ -431,6 +431,39 @@ func TestStopListeningInCallback(t *testing.T) {
 	})
 }
 
+// A connection that is taken from the queue when a port stops may stop it too; then nobody asks the closed socket.
+func TestStopListeningTwiceAtOnce(t *testing.T) {
+	s := &faultySystem{}
+	s.accept = func(fd int) (int, netip.AddrPort, syscall.Errno) {
+		conn, remote, errno := s.kernel.Accept(fd)
+		if errno == syscall.EBADF {
+			t.Error("accept from a socket that is closed")
+		}
+		return conn, remote, errno
+	}
+	l := start(t, Config{System: s})
+	var port *Port
+	made := 0
+	l.do(func() {
+		var err error
+		port, err = l.ListenTCP("127.0.0.1:0", FactoryFunc(func(netip.AddrPort) Protocol {
+			rec := newRecorder()
+			rec.onMade = func() { made++; port.StopListening() }
+			return rec
+		}), nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		dial(t, port)
+		dial(t, port)
+		port.StopListening()
+	})
+	if made != 2 {
+		t.Errorf("%d connections", made)
+	}
+}
+
 // Accepted sockets do not wait for more to send.
 func TestNoDelayIsInherited(t *testing.T) {
 	l := start(t, Config{})
