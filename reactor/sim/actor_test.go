@@ -325,7 +325,7 @@ func (a *actor) act() {
 		if a.lost || a.s.over {
 			return
 		}
-		switch rnd.IntN(20) {
+		switch rnd.IntN(22) {
 		case 0, 1, 2, 3:
 			a.write(1 + rnd.IntN(100))
 		case 4, 5:
@@ -345,7 +345,7 @@ func (a *actor) act() {
 		case 11:
 			a.later(a.act)
 		case 12:
-			a.l.post(a.ifAlive(a.act))
+			a.s.post(a.l, a.ifAlive(a.act))
 		case 13:
 			if rnd.IntN(3) == 0 {
 				a.lose()
@@ -358,13 +358,13 @@ func (a *actor) act() {
 			a.s.timer(a.l, time.Duration(rnd.Int64N(int64(time.Second))), func() {})
 		case 16:
 			a.s.disturbTimers(a.l)
-		case 17:
+		case 17, 20, 21:
 			switch o := a.s.actors[rnd.IntN(len(a.s.actors))]; {
 			case !o.made || o.lost || o == a:
 			case o.l == a.l:
 				o.disturb()
 			default:
-				o.l.post(o.ifAlive(o.disturb))
+				a.s.post(o.l, o.ifAlive(o.disturb))
 			}
 		case 18:
 			switch rnd.IntN(20) {

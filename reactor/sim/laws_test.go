@@ -74,10 +74,17 @@ type loop struct {
 	posted int // calls that were not made yet
 }
 
-// post is CallFromThread.
-func (l *loop) post(f func()) {
+// post is CallFromThread. On a calm day the call is made soon.
+func (s *stage) post(l *loop, f func()) {
 	l.posted++
-	if !l.CallFromThread(func() { l.posted--; f() }) {
+	at := s.w.Now()
+	if !l.CallFromThread(func() {
+		if d := s.w.Now().Sub(at); d > 100*time.Millisecond && !s.faulty {
+			s.w.Errorf("a posted call was made after %v", d)
+		}
+		l.posted--
+		f()
+	}) {
 		l.posted--
 	}
 }
@@ -151,7 +158,7 @@ func (s *stage) judge() {
 	s.over = true
 	s.far.Close()
 	for _, l := range s.loops {
-		l.post(func() {
+		s.post(l, func() {
 			for _, a := range s.actors {
 				if a.l == l && a.made && !a.lost {
 					a.pause(false)
@@ -166,8 +173,19 @@ func (s *stage) judge() {
 				return false
 			}
 		}
+		for _, a := range s.attempts {
+			if a.outcomes == 0 {
+				return false
+			}
+		}
 		return true
 	})
+	w.Sleep(300 * time.Millisecond) // a port may be having a rest
+	for _, l := range s.loops {
+		if n := len(l.DelayedCalls()) - l.pending(); n != 0 {
+			w.Errorf("at rest the loop has %d timers of its own", n)
+		}
+	}
 	w.Sleep(time.Minute) // for the timers
 	for _, l := range s.loops {
 		if n := l.Unsent(); n != 0 {
@@ -180,9 +198,6 @@ func (s *stage) judge() {
 			if !c.done && !c.cancelled && c.due.Add(30*time.Second).Before(w.Now()) {
 				w.Errorf("a timer due at %v was not called until %v", c.due, w.Now())
 			}
-		}
-		if n := len(l.DelayedCalls()) - l.pending(); n != 0 {
-			w.Errorf("at rest the loop has %d timers of its own", n)
 		}
 	}
 	for _, a := range s.attempts {
@@ -259,6 +274,9 @@ type attempt struct {
 
 // connect has a loop connect to the far script, or to where nobody is.
 func (s *stage) connect(l *loop) {
+	if s.over {
+		return
+	}
 	rnd := s.w.Rand()
 	to := s.far.AddrPort().String()
 	if rnd.IntN(4) == 0 {
