@@ -11,15 +11,18 @@
 //
 // Everything that a protocol is told, and everything that it does through its Transport, happens on the goroutine that is
 // in Run: there are no locks to take, and nothing may block. Other goroutines come in through [Reactor.CallFromThread];
-// work that blocks goes out through [Reactor.CallInThread].
+// work that blocks goes out through [Reactor.CallInThread], and its result comes back with [DeferToThread]. A callback that
+// keeps the loop all the same is reported while it does ([Config.StallLimit], [Reactor.Serving]), and [Reactor.Lag] says
+// how long the loop is away from its connections.
 //
 // Connections are accepted by [Reactor.ListenTCP], [Reactor.ListenUnix] and [Reactor.ListenFD], and opened by
 // [Reactor.ConnectTCP] and [Reactor.ConnectUnix]; to a Protocol all are alike. Why one has ended is told by an error that
 // errors.Is tells apart, and [ReasonName] names for logs.
 //
 // A reactor is a value. There may be many in one process, each on a goroutine of its own; a connection stays where it was
-// accepted. [Port.Share] has several reactors accept from one port. [Default] is a singleton for programs that need one
-// loop only.
+// accepted. A [Group] is one loop for each core, started and stopped together; [Port.Share] has several reactors accept from
+// one port. [Default] is a singleton for programs that need one loop only. [Reactor.Iterate] is for a program that has a loop
+// already.
 //
 // # What holds
 //
@@ -30,7 +33,7 @@
 // # How it is cut
 //
 // loop.go is one tick, and calls everything else: the descriptor table (fdset.go), posted calls (calls.go), timers
-// (timers.go), timeouts of connections (sweep.go). listen.go binds and port.go accepts, client.go connects; transport.go
+// (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds and port.go accepts, client.go connects; transport.go
 // and output.go are a connection, and sendfile.go and detach.go the rarer things that it can do. All of
 // them know the kernel through one interface, System (system.go), which a simulation can replace; what is below it is a
 // poller and the socket calls, in files of their own for each kind of system.

@@ -296,9 +296,8 @@ func ExampleConfig_ReportStall() {
 	if err != nil {
 		panic(err)
 	}
-	command := "REPORT"
 	r.CallLater(0, func() {
-		r.Serving(&command)
+		r.Serving("REPORT")
 		s := <-told // it should not wait; but it is told of while it does
 		fmt.Println(s.Work, s.Lasted >= 10*time.Millisecond, len(s.Stack) > 0)
 		r.Stop()

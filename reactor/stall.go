@@ -65,14 +65,14 @@ func (e *StallError) Error() string {
 	return fmt.Sprintf("reactor: a loop has been in one callback for %v: %s%s", e.Lasted, e.Serving, work)
 }
 
-// Serving names what the running callback works on, a route or a command, for the Stall that may come of it. The string
-// must not be changed any more. The name holds until the callback ends or another is given. It costs two nanoseconds, and
-// nothing without a stall watch. It is for the loop.
-func (r *Reactor) Serving(work *string) {
+// Serving names what the running callback works on from now on, a route or a command, for the Stall that may come of it; the
+// time of a Stall counts from here. The name holds until the callback ends or another is given. It costs a few
+// nanoseconds, and nothing without a stall watch. It is for the loop.
+func (r *Reactor) Serving(work string) {
 	if w := &r.watch; w.limit > 0 {
-		s := w.place()
-		s.work.Store(work)
-		s.named = work != nil
+		s := *w.place()
+		s.work = work
+		w.move(s, 0)
 	}
 }
 
@@ -90,12 +90,11 @@ const (
 
 // A serving is what a callback is for.
 type serving struct {
-	kind  servingKind
-	named bool // work is set
-	fd    int32
-	who   Descriptor
-	f     func()
-	work  atomic.Pointer[string]
+	kind servingKind
+	fd   int32
+	who  Descriptor
+	f    func()
+	work string // as Serving has named it
 }
 
 // The bits of a beat below the count.
@@ -133,18 +132,14 @@ func (w *watch) place() *serving { return &w.places[w.count/beatOne%2] }
 // begin notes that a callback begins. f and who are for the report, and are not touched.
 func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
 	if w.limit > 0 {
-		w.move(kind, who, fd, f, 0)
+		w.move(serving{kind: kind, who: who, fd: int32(fd), f: f}, 0)
 	}
 }
 
-func (w *watch) move(kind servingKind, who Descriptor, fd int, f func(), asleep uint64) {
+// move comes to the next beat. The place of the one before is left as it is: it may be being read.
+func (w *watch) move(s serving, asleep uint64) {
 	w.count += beatOne
-	s := w.place()
-	s.kind, s.who, s.fd, s.f = kind, who, int32(fd), f
-	if s.named {
-		s.work.Store(nil)
-		s.named = false
-	}
+	*w.place() = s
 	if w.beat.Swap(w.count|asleep)&beatRead != 0 {
 		w.awaitReader()
 	}
@@ -166,16 +161,15 @@ func (w *watch) enter() {
 // sleep notes that no callback runs.
 func (w *watch) sleep() {
 	if w.limit > 0 {
-		w.move(servingNothing, nil, -1, nil, beatAsleep)
-		w.places[(w.count/beatOne+1)%2].who = nil // nobody reads it now, and who is gone should not be held at rest
-		w.places[(w.count/beatOne+1)%2].f = nil
+		w.move(serving{}, beatAsleep)
+		w.places[(w.count/beatOne+1)%2] = serving{} // nobody reads it now, and who is gone should not be held at rest
 	}
 }
 
 // wake notes that the loop is awake, and sees to it that the watch is too.
 func (w *watch) wake() {
 	if w.limit > 0 {
-		w.move(servingNothing, nil, -1, nil, 0)
+		w.move(serving{}, 0)
 		if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
 			w.timer.Reset(w.limit / 2)
 		}
@@ -236,17 +230,13 @@ func (w *watch) tell(beat uint64, lasted time.Duration) {
 		w.reader.Unlock()
 		return
 	}
-	s := &w.places[beat/beatOne%2]
-	kind, who, fd, f, work := s.kind, s.who, int(s.fd), s.f, s.work.Load()
+	s := w.places[beat/beatOne%2]
 	w.reader.Unlock()
-	if kind == servingNothing {
+	if s.kind == servingNothing {
 		return
 	}
-	stall := Stall{Lasted: lasted, Serving: describe(kind, who, fd, f), FD: fd}
-	if work != nil {
-		stall.Work = *work
-	}
-	if t, ok := who.(*transport); ok {
+	stall := Stall{Lasted: lasted, Serving: s.String(), Work: s.work, FD: int(s.fd)}
+	if t, ok := s.who.(*transport); ok {
 		stall.Remote = t.remote
 	}
 	stack := stackOf(w.goroutine.Load())
@@ -261,26 +251,26 @@ func (w *watch) tell(beat uint64, lasted time.Duration) {
 	w.report(stall)
 }
 
-// describe says in words what a callback is for. Of who it touches only what never changes.
-func describe(kind servingKind, who Descriptor, fd int, f func()) string {
-	switch d := who.(type) {
+// String says in words what a callback is for. Of who it touches only what never changes.
+func (s *serving) String() string {
+	switch d := s.who.(type) {
 	case nil:
 		names := map[servingKind]string{
 			servingCall: "a posted call", servingTimer: "a timer", servingTrigger: "a system event",
 		}
-		return names[kind] + ": " + runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+		return names[s.kind] + ": " + runtime.FuncForPC(reflect.ValueOf(s.f).Pointer()).Name()
 	case *transport:
-		if kind == servingLoss {
+		if s.kind == servingLoss {
 			return fmt.Sprintf("the loss of the connection with %v", d.remote)
 		}
-		return fmt.Sprintf("descriptor %d, the connection with %v", fd, d.remote)
+		return fmt.Sprintf("descriptor %d, the connection with %v", s.fd, d.remote)
 	case *Port:
-		return fmt.Sprintf("descriptor %d, the port %v", fd, d.at)
+		return fmt.Sprintf("descriptor %d, the port %v", s.fd, d.at)
 	default:
-		if kind == servingLoss {
+		if s.kind == servingLoss {
 			return fmt.Sprintf("the loss of a %T", d)
 		}
-		return fmt.Sprintf("descriptor %d, a %T", fd, d)
+		return fmt.Sprintf("descriptor %d, a %T", s.fd, d)
 	}
 }
 

@@ -40,26 +40,26 @@ func TestStall(t *testing.T) {
 			hold func(t *testing.T, l *loop, hold func())
 			want string // in Serving
 		}{
-			{"posted call", func(t *testing.T, l *loop, hold func()) { l.CallFromThread(func() { l.Serving(&work); hold() }) }, "a posted call: microhttp/reactor.TestStall"},
+			{"posted call", func(t *testing.T, l *loop, hold func()) { l.CallFromThread(func() { l.Serving(work); hold() }) }, "a posted call: microhttp/reactor.TestStall"},
 			{"timer", func(t *testing.T, l *loop, hold func()) {
-				l.CallFromThread(func() { l.CallLater(0, func() { l.Serving(&work); hold() }) })
+				l.CallFromThread(func() { l.CallLater(0, func() { l.Serving(work); hold() }) })
 			}, "a timer: microhttp/reactor.TestStall"},
 			{"data", func(t *testing.T, l *loop, hold func()) {
-				conn, _ := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { l.Serving(&work); hold() } })
+				conn, _ := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { l.Serving(work); hold() } })
 				send(t, conn, "x")
 			}, "the connection with 127.0.0.1:"},
 			{"new connection", func(t *testing.T, l *loop, hold func()) {
-				p := l.listen(func(netip.AddrPort) Protocol { l.Serving(&work); hold(); return nil }, nil)
+				p := l.listen(func(netip.AddrPort) Protocol { l.Serving(work); hold(); return nil }, nil)
 				dial(t, p)
 			}, "the connection with 127.0.0.1:"},
 			{"lost connection", func(t *testing.T, l *loop, hold func()) {
-				conn, _ := l.connect(nil, func(p *recorder) { p.onLost = func(error) { l.Serving(&work); hold() } })
+				conn, _ := l.connect(nil, func(p *recorder) { p.onLost = func(error) { l.Serving(work); hold() } })
 				conn.Close()
 			}, "the loss of the connection with 127.0.0.1:"},
 			{"timeout", func(t *testing.T, l *loop, hold func()) {
 				rec := newRecorder()
 				p := l.listen(func(netip.AddrPort) Protocol {
-					return &timeoutHandler{rec, func() { l.Serving(&work); hold() }}
+					return &timeoutHandler{rec, func() { l.Serving(work); hold() }}
 				}, nil)
 				dial(t, p)
 				receive(t, rec.made, "ConnectionMade")
@@ -67,7 +67,7 @@ func TestStall(t *testing.T) {
 			}, "the connection with 127.0.0.1:"},
 			{"descriptor", func(t *testing.T, l *loop, hold func()) {
 				r, w := newPipe(t)
-				r.read = func() error { l.Serving(&work); hold(); return errors.New("enough") }
+				r.read = func() error { l.Serving(work); hold(); return errors.New("enough") }
 				l.do(func() {
 					if err := l.AddReader(r); err != nil {
 						t.Error(err)
@@ -79,7 +79,7 @@ func TestStall(t *testing.T) {
 			}, "a *reactor.pipeEnd"},
 			{"trigger", func(t *testing.T, l *loop, hold func()) {
 				l.do(func() {
-					l.AddSystemEventTrigger(During, Shutdown, func() { l.Serving(&work); hold() })
+					l.AddSystemEventTrigger(During, Shutdown, func() { l.Serving(work); hold() })
 					l.Stop()
 				})
 			}, "a system event: microhttp/reactor.TestStall"},
@@ -128,7 +128,7 @@ func TestStallIsToldOnce(t *testing.T) {
 		release := make(chan struct{})
 		l.CallFromThread(func() {
 			if want != "" {
-				l.Serving(&want)
+				l.Serving(want)
 			}
 			<-release
 		})
@@ -175,7 +175,7 @@ func TestStallError(t *testing.T) {
 	r.watch.rate = &stallRate{}
 	work := "work"
 	r.CallWhenRunning(func() {
-		r.Serving(&work)
+		r.Serving(work)
 		var s *StallError
 		if err := receive(t, errs, "the report"); !errors.As(err, &s) || s.FD != -1 || !strings.Contains(err.Error(), "a system event: ") ||
 			!strings.HasSuffix(err.Error(), ", work") {
@@ -227,7 +227,7 @@ func TestStallWatchOff(t *testing.T) {
 		if l.watch.limit != tc.want || (l.watch.timer != nil) != (tc.want > 0) {
 			t.Errorf("limit %v, want %v", l.watch.limit, tc.want)
 		}
-		l.CallWhenRunning(func() { l.Serving(new(string)); l.Stop() })
+		l.CallWhenRunning(func() { l.Serving(""); l.Stop() })
 		if err := l.Run(); err != nil {
 			t.Error(err)
 		}
@@ -255,7 +255,7 @@ func TestStallWatchAgainstABusyLoop(t *testing.T) {
 				l.watch.rate.next = time.Time{}
 				l.watch.rate.mu.Unlock()
 				l.do(func() {
-					l.Serving(&names[i%len(names)])
+					l.Serving(names[i%len(names)])
 					if g == 0 && i%3 == 0 {
 						for until := time.Now().Add(20 * time.Microsecond); time.Now().Before(until); {
 						}

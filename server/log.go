@@ -18,11 +18,16 @@ func newLogger(l *zerolog.Logger) zerolog.Logger {
 	return zerolog.New(os.Stderr).Level(zerolog.WarnLevel).With().Timestamp().Logger()
 }
 
-// reportError logs what a reactor reports: a panic in a callback, or trouble with
-// accepting.
+// reportError logs what a reactor reports: a panic in a callback, a handler that holds
+// the loop up, or trouble with accepting.
 func (s *Server) reportError(err error) {
 	if p, ok := errors.AsType[*reactor.PanicError](err); ok {
 		s.logPanic(p.Value, p.Stack)
+		return
+	}
+	if stall, ok := errors.AsType[*reactor.StallError](err); ok {
+		s.log.Warn().Dur("lasted", stall.Lasted).Str("serving", stall.Serving).Bytes("stack", stall.Stack).
+			Msg("a loop is held up")
 		return
 	}
 	s.log.Error().Err(err).Msg("reactor")
