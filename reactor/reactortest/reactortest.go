@@ -43,18 +43,10 @@ func Run(t *testing.T, config func() reactor.Config) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, p := range group.promises {
-				t.Run(p.name, func(t *testing.T) { p.keep(t, patient(config())) })
+				t.Run(p.name, func(t *testing.T) { p.keep(t, config()) })
 			}
 		})
 	}
-}
-
-// patient is c with an ear for stalls that hears nothing, if it has none: on a busy machine a stall is no fault of a reactor.
-func patient(c reactor.Config) reactor.Config {
-	if c.ReportStall == nil {
-		c.ReportStall = func(reactor.Stall) {}
-	}
-	return c
 }
 
 // scripted makes a promise of a script.
