@@ -83,7 +83,8 @@ func (w *World) mail(s *socket, p packet, to netip.AddrPort) {
 func (w *World) deliver(from *socket, p packet, to netip.AddrPort) {
 	if to.Addr().IsMulticast() {
 		for _, s := range w.bound {
-			if s.kind == datagram && s.local.IP.Port() == to.Port() && s.multi.groups[to.Addr().WithZone("")] > 0 && from.reaches(s) {
+			joined := s.kind == datagram && s.local.IP.Port() == to.Port() && s.multi.groups[to.Addr().WithZone("")] > 0
+			if joined && from.reaches(s) {
 				s.put(p)
 			}
 		}

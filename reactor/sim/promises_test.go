@@ -9,13 +9,13 @@ import (
 	"microhttp/reactor/sim"
 )
 
-// A reactor on a simulated system keeps all promises, on a calm day and on one when all goes wrong that may. The suite runs
-// its reactors itself, so they are in real time.
+// A reactor on a simulated system keeps all promises, on a calm day and on one when all goes wrong that may. The suite
+// runs its reactors itself, so they are in real time.
 func TestPromises(t *testing.T) {
 	calm := sim.Calm()
 	calm.RealTime = true
 	restless := sim.Config{
-		RealTime: true, Latency: time.Millisecond, Oversleep: 2 * time.Millisecond,
+		RealTime: true, Latency: time.Millisecond, MinBuffer: 8 << 10, Oversleep: 2 * time.Millisecond,
 		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
 		Lost: sim.Never, Doubled: sim.Never, Overtaken: sim.Never, Jump: sim.Never,
 	}
