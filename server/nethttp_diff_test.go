@@ -31,10 +31,8 @@ var laxer = []struct {
 	why  string
 	text *regexp.Regexp
 }{
-	{
-		"RFC 9112, 2.2: an empty line before a request line is skipped; net/http does so after POST alone",
-		regexp.MustCompile(`(\r\n\r\n|b)\r\n(GET|POST|PUT) /`),
-	},
+	{"RFC 9112, 2.2: an empty line before a request line is skipped", regexp.MustCompile(`^(\r\n)+`)},
+	{"RFC 9112, 7.1.1: white space before the semicolon of a chunk extension", regexp.MustCompile(`\r\n[0-9a-f]+[ \t]+;`)},
 }
 
 // described is what both handlers answer: what they saw.
@@ -120,12 +118,13 @@ func isLaxer(stream []byte) bool {
 	return false
 }
 
-// newStream makes a few requests and spoils some of their heads.
+// newStream makes a few requests and spoils some of their heads. They are all of POST, because
+// net/http skips an empty line behind that alone, and what is spoilt may leave one behind.
 func newStream(rnd *rand.Rand) (b []byte) {
 	for id := range 1 + rnd.IntN(4) {
 		text := ""
 		for w := newWish(rnd, id); ; w = newWish(rnd, id) {
-			if text = w.text; w.method != "HEAD" && !w.ends && len(text) < 5000 {
+			if text = w.text; w.method == "POST" && !w.ends && len(text) < 5000 {
 				break
 			}
 		}
