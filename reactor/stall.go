@@ -132,7 +132,10 @@ func (w *watch) place() *serving { return &w.places[w.count/beatOne%2] }
 // begin notes that a callback begins. f and who are for the report, and are not touched.
 func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
 	if w.limit > 0 {
-		w.move(serving{kind: kind, who: who, fd: int32(fd), f: f}, 0)
+		w.count += beatOne
+		s := w.place()
+		s.kind, s.fd, s.who, s.f, s.work = kind, int32(fd), who, f, "" // one by one: a struct is copied through the stack
+		w.swap(0)
 	}
 }
 
@@ -140,6 +143,10 @@ func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
 func (w *watch) move(s serving, asleep uint64) {
 	w.count += beatOne
 	*w.place() = s
+	w.swap(asleep)
+}
+
+func (w *watch) swap(asleep uint64) {
 	if w.beat.Swap(w.count|asleep)&beatRead != 0 {
 		w.awaitReader()
 	}
