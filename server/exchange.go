@@ -40,7 +40,7 @@ const (
 
 func newExchange() *exchange {
 	x := new(exchange)
-	x.res.x = x
+	x.req.x, x.res.x = x, x
 	x.res.Reset()
 	return x
 }

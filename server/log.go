@@ -26,7 +26,8 @@ func (s *Server) reportError(err error) {
 		return
 	}
 	if stall, ok := errors.AsType[*reactor.StallError](err); ok {
-		s.log.Warn().Dur("lasted", stall.Lasted).Str("serving", stall.Serving).Bytes("stack", stall.Stack).
+		s.log.Warn().Dur("lasted", stall.Lasted).Str("serving", stall.Serving).Str("route", stall.Work).
+			Bytes("stack", stall.Stack).
 			Msg("a loop is held up")
 		return
 	}

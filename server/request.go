@@ -29,6 +29,7 @@ const wholeCopy = 1 << 10
 // one goroutine at a time: the loop, or the goroutine that answers.
 type Request struct {
 	conn *conn
+	x    *exchange // that it is part of
 	head parser.Head
 	raw  []byte // the head; lent by the connection, until detach
 	text string // the one copy of raw, made when first asked for
@@ -273,6 +274,9 @@ type Span = parser.Span
 func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.pattern, r.names = pattern, names
 	r.values = append(r.spare[:0], values...)
+	if !r.x.detached { // else this may be another goroutine
+		r.conn.w.loop.Serving(pattern) // so that a stall is told by the name of its route
+	}
 }
 
 // Pattern returns the pattern that a router matched, or "".

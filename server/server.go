@@ -127,6 +127,11 @@ type Server struct {
 	// a HeadHandler; otherwise every body is asked for.
 	ServeHead func(w *Response, r *Request) (done bool)
 
+	// StallLimit is how long a handler may hold up its loop before a warning is logged,
+	// while it still does, with its route, its peer and its stack; at most one a second.
+	// Default 100 ms; negative switches it off.
+	StallLimit time.Duration
+
 	// DetectLateUse makes the use of a Request or Response after its response is
 	// done panic, where it would otherwise show the next request, or nothing. It
 	// costs an allocation for each request: switch it on in tests.
@@ -140,7 +145,7 @@ type Server struct {
 	setup   sync.Once
 	mu      sync.Mutex // guards what follows
 	workers []*worker
-	ports   []*reactor.Port
+	group   *reactor.Group
 	state   lifecycle
 	over    chan struct{} // closed when the last loop has ended
 	limits  parser.Limits
@@ -179,55 +184,51 @@ func (s *Server) Listen() (netip.AddrPort, error) {
 		return netip.AddrPort{}, errors.New("server: Listen was called before")
 	}
 	if err := s.bind(); err != nil {
-		for _, w := range s.workers {
-			w.loop.Close()
-		}
-		s.workers, s.ports = nil, nil
+		s.workers = nil
 		return netip.AddrPort{}, err
 	}
 	s.state = listening
-	return s.ports[0].Addr(), nil
+	return s.workers[0].port.Addr(), nil
 }
 
-// bind makes the loops and their ports; the first port is bound alone and the
-// others join it, so that a second process gets "address in use".
+// bind makes the loops and their ports.
 func (s *Server) bind() error {
 	addr := s.Addr
 	if addr == "" {
 		addr = ":http"
 	}
-	for i := range s.conf.loops {
-		loop, err := reactor.New(reactor.Config{
-			Poller:         s.Poller,
-			ThreadPoolSize: max(1, s.conf.blocking/s.conf.loops),
-			ThreadQueue:    max(1, s.conf.blocking/s.conf.loops) * blockingQueue,
-			ReportError:    s.reportError,
-		})
-		if err != nil {
-			return err
-		}
-		w := newWorker(s, loop)
-		s.workers = append(s.workers, w)
-		var port *reactor.Port
-		if i == 0 {
-			port, err = loop.ListenTCP(addr, w, &reactor.TCPOptions{
-				Shared: s.conf.loops > 1,
-				TransportOptions: reactor.TransportOptions{
-					WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
-					LingerTimeout: -1, // SendTimeout is for both
-					MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by MaxUnsentBytes
-				},
-			})
-		} else {
-			port, err = s.ports[0].Share(loop, w)
-		}
-		if err != nil {
-			return err
-		}
-		w.port = port
-		s.ports = append(s.ports, port)
+	var err error
+	s.group, err = reactor.NewGroup(s.conf.loops, reactor.Config{
+		Poller:         s.Poller,
+		ThreadPoolSize: max(1, s.conf.blocking/s.conf.loops),
+		ThreadQueue:    max(1, s.conf.blocking/s.conf.loops) * blockingQueue,
+		ReportError:    s.reportError,
+		StallLimit:     s.StallLimit,
+	})
+	if err != nil {
+		return err
+	}
+	ports, err := s.group.ListenTCP(addr, s.factory, &reactor.TCPOptions{
+		TransportOptions: reactor.TransportOptions{
+			WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
+			LingerTimeout: -1, // SendTimeout is for both
+			MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by MaxUnsentBytes
+		},
+	})
+	if err != nil {
+		return errors.Join(err, s.group.Close())
+	}
+	for i, port := range ports {
+		s.workers[i].port = port
 	}
 	return nil
+}
+
+// factory makes the worker of one of the group's loops.
+func (s *Server) factory(loop *reactor.Reactor) reactor.Factory {
+	w := newWorker(s, loop)
+	s.workers = append(s.workers, w)
+	return w
 }
 
 // Run serves what Listen has bound. It returns when Shutdown or Close has
@@ -246,28 +247,15 @@ func (s *Server) Run() error {
 		return errors.New("server: Run needs Listen first, once")
 	}
 	s.state = running
-	workers := s.workers
 	s.mu.Unlock()
 
-	failed := make(chan error, len(workers))
-	for _, w := range workers {
-		go func() { failed <- w.loop.Run() }()
-	}
-	var err error
-	for range workers {
-		if e := <-failed; e != nil && err == nil {
-			err = fmt.Errorf("server: a loop ended: %w", e)
-			for _, w := range workers {
-				w.loop.Stop()
-			}
-		}
-	}
+	err := s.group.Run()
 	s.mu.Lock()
 	s.state = closed
 	s.mu.Unlock()
 	close(s.over)
 	if err != nil {
-		return err
+		return fmt.Errorf("server: %w", err)
 	}
 	return ErrServerClosed
 }
@@ -303,9 +291,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	for _, w := range s.workers {
-		w.loop.Stop()
-	}
+	s.group.Stop()
 	select {
 	case <-s.over:
 		return nil
@@ -354,9 +340,7 @@ func (s *Server) begin() bool {
 		s.state = closed
 		return false
 	case listening:
-		for _, w := range s.workers {
-			w.loop.Close()
-		}
+		_ = s.group.Close() // none of its loops has run
 		s.state = closed
 		close(s.over)
 		return false

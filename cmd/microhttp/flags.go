@@ -67,6 +67,7 @@ func (o *options) groups() []group {
 		}},
 		{"Logging, to standard error", []option{
 			{"access-log", "", toggle(&o.accessLog), "log each request, at level info, and give it an id"},
+			{"stall-limit", "d", limitPeriod(&s.StallLimit, 100*time.Millisecond), "tell of a handler that holds a loop up for so long; 0 is never"},
 			{"log-level", "level", level(&o.level, zerolog.InfoLevel), "least level that is logged: " + levelNames()},
 		}},
 		{"Limits of a request", []option{
@@ -237,6 +238,22 @@ func period(at *time.Duration, def, least time.Duration) flag.Value {
 			return d, nil
 		},
 	}
+}
+
+// limitPeriod is period for a field whose zero is the default and whose negative is none: the
+// flag says 0 for that.
+func limitPeriod(at *time.Duration, def time.Duration) flag.Value {
+	d := period(at, def, 0).(*setting[time.Duration])
+	read := d.read
+	d.read = func(text string) (time.Duration, error) {
+		v, err := read(text)
+		if v == 0 {
+			v = -1
+		}
+		return v, err
+	}
+	d.show = func(v time.Duration) string { return max(v, 0).String() }
+	return d
 }
 
 // address is a host, which may be empty, and a port.

@@ -143,7 +143,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-max-blank-lines", "0", "-max-chunk-extension-bytes", "1006", "-max-trailer-bytes", "1007",
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
-		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s",
+		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s", "-stall-limit", "0s",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +179,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"data-rate-grace", s.DataRateGrace.String(), "5s"},
 		{"pending-timeout", s.PendingTimeout.String(), "6s"},
 		{"linger-timeout", s.LingerTimeout.String(), "7s"},
+		{"stall-limit", s.StallLimit.String(), "-1ns"},
 		{"log-level", o.level.String(), "warn"},
 		{"access-log", o.accessLog, true},
 		{"routes", o.routes, true},
