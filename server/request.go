@@ -272,6 +272,7 @@ type Span = parser.Span
 // its wildcards, and where in PeekEscapedPath the value of each lies. values is
 // copied, names is kept.
 func (r *Request) SetMatch(pattern string, names []string, values []Span) {
+	r.lent()
 	r.pattern, r.names = pattern, names
 	r.values = append(r.spare[:0], values...)
 	if !r.x.detached { // else this may be another goroutine
