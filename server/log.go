@@ -38,6 +38,13 @@ func (s *Server) logPanic(v any, stack []byte) {
 	s.log.Error().Interface("panic", v).Bytes("stack", stack).Msg("panic")
 }
 
+// LogMisuse logs, as a warning, what the handler of w does wrong and nobody else would
+// learn of. It is for packages that lend w in another form, as server/nethttp does.
+func (w *Response) LogMisuse(what string) {
+	w.x.req.lent()
+	w.x.req.conn.w.srv.log.Warn().Str("pattern", w.x.req.pattern).Msg(what)
+}
+
 // logRefused writes the one line that a refused request leaves.
 func (c *conn) logRefused(err *parser.Error) { c.logRefusal(err.Status, err.Reason) }
 

@@ -244,6 +244,18 @@ func (r *Request) Trailer(name string) string {
 	return ""
 }
 
+// Trailers iterates over all trailer fields, in order, names as they came.
+func (r *Request) Trailers() iter.Seq2[string, string] {
+	r.lent()
+	return func(yield func(string, string) bool) {
+		for _, f := range r.head.Trailers {
+			if !yield(string(f.Name.In(r.trailer)), string(f.Value.In(r.trailer))) {
+				return
+			}
+		}
+	}
+}
+
 // addBody adds a piece of the body that the parser reported. A first piece stays where
 // it lies; mostly it is the whole body.
 func (r *Request) addBody(p []byte) {
@@ -294,6 +306,18 @@ func (r *Request) PathValue(name string) string {
 	return ""
 }
 
+// PathValues iterates over the wildcards of the pattern that was matched, in order: the
+// name of each and its value as PathValue gives it.
+func (r *Request) PathValues() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i, n := range r.names {
+			if !yield(n, r.pathValue(r.values[i])) {
+				return
+			}
+		}
+	}
+}
+
 func (r *Request) pathValue(v parser.Span) string {
 	r.lent()
 	if r.head.Path.Len == 0 {
@@ -310,6 +334,17 @@ func (r *Request) pathValue(v parser.Span) string {
 func (r *Request) RemoteAddr() netip.AddrPort {
 	r.lent()
 	return r.conn.t.RemoteAddr()
+}
+
+// LocalAddr returns the address of our end of the connection. It asks the kernel, and only
+// on the loop: in a Blocking handler, and for a connection without such an address (a Unix
+// socket), it is the zero AddrPort.
+func (r *Request) LocalAddr() netip.AddrPort {
+	r.lent()
+	if r.x.offLoop {
+		return netip.AddrPort{}
+	}
+	return r.conn.t.LocalAddr()
 }
 
 // Received returns the time of the tick in which the request became complete.

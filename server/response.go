@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 
 	"microhttp/parser"
@@ -193,6 +194,20 @@ func (w *Response) PeekHeader(name string) []byte {
 		}
 	}
 	return nil
+}
+
+// Headers iterates over the field lines that were set so far, in order. No field may be
+// changed meanwhile. The fields that are special to SetHeader are not among them, but for
+// Date.
+func (w *Response) Headers() iter.Seq2[string, string] {
+	w.x.req.lent()
+	return func(yield func(string, string) bool) {
+		for _, l := range w.lines {
+			if !yield(string(w.fields[l.start:l.colon]), string(w.fields[l.colon+2:l.end-2])) {
+				return
+			}
+		}
+	}
 }
 
 // Write appends a copy of p to the body; it never fails. Once a Stream was taken it

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 // answerTo serves one request in memory and returns the bytes of the answer.
@@ -58,6 +60,11 @@ func TestFieldsOfTheAnswer(t *testing.T) {
 		w.SetHeader("Connection", "Keep-Alive")
 		w.SetHeader("Content-Length", "99") // the server counts
 		want(t, "Header", w.Header("B")+w.Header("none"), "2")
+		var all []string
+		for n, v := range w.Headers() {
+			all = append(all, n+":"+v)
+		}
+		want(t, "Headers", strings.Join(all, "|"), "B:2|b:3|a:obs \xe4 text|C:")
 		w.WriteString("x")
 	})
 	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nB: 2\r\nb: 3\r\na: obs \xe4 text\r\nC: \r\n\r\nx")
@@ -71,6 +78,17 @@ func TestFieldsOfTheAnswer(t *testing.T) {
 		w.SetHeader("Connection", "close")
 	})
 	want(t, "answer", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nC: 3\r\n"+"\r\n") // its own Date line was removed by undated
+}
+
+func TestLogMisuse(t *testing.T) {
+	var out strings.Builder
+	logger := zerolog.New(&out)
+	p, _ := inMemory(t, func(w *Response, r *Request) {
+		r.SetMatch("/x", nil, nil)
+		w.LogMisuse("so not")
+	}, func(s *Server) { s.Logger = &logger })
+	p.DataReceived([]byte(plainGet))
+	want(t, "log", out.String(), `{"level":"warn","pattern":"/x","message":"so not"}`+"\n")
 }
 
 // What a handler says of the connection is what becomes of it, and there is one Date.
