@@ -98,6 +98,9 @@ func (a *answer) setFields(head []byte) {
 		key := textproto.CanonicalMIMEHeaderKey(string(name))
 		header[key] = append(header[key], string(value))
 	}
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil // net/http is to find none out
+	}
 	a.streamed = a.chunked || a.old && !counted
 }
 

@@ -217,6 +217,8 @@ func TestStatusesAndFields(t *testing.T) {
 		case "/304":
 			w.SetStatus(304)
 			w.SetHeader("ETag", `"x"`)
+		case "/untyped":
+			w.WriteString("<html>")
 		case "/close":
 			w.SetHeader("Connection", "close")
 		default:
@@ -238,6 +240,7 @@ func TestStatusesAndFields(t *testing.T) {
 		{"GET", "/204", 204, 0, "", "", false},
 		{"GET", "/304", 304, 0, "", "", false},
 		{"GET", "/close", 200, 0, "", "", true},
+		{"GET", "/untyped", 200, 6, "<html>", "", false},
 	} {
 		r, _ := http.NewRequest(test.method, s.URL+test.path, nil)
 		res, err := http.DefaultClient.Do(r)
