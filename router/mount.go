@@ -15,7 +15,8 @@ import (
 //
 // Any other handler gets all that is below the prefix, and what is at the prefix is redirected there, as with the
 // pattern that ends in a slash. It sees the request as it is: the path with the prefix. A handler that wants only what
-// is behind the prefix is registered with a wildcard, as /files/{path...}, and asks for PathValue("path").
+// is behind the prefix is registered with a wildcard, as /files/{path...}, and asks for PathValue("path"). A handler of
+// net/http is mounted through server/nethttp.From, and has http.StripPrefix to take the prefix away.
 func (s *Scope) Mount(prefix string, h server.Handler, mw ...Middleware) {
 	site := callerSite(1)
 	inner, ok := h.(*Router)
