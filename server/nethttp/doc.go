@@ -1,8 +1,16 @@
-// Package nethttp is the bridge to net/http. [To] makes an [http.Handler] of a [server.Handler], so that handlers and
-// routers of ours can be asked by net/http/httptest, stand behind the middleware of others, and be served by an
-// http.Server, over HTTP/2 too.
+// Package nethttp is the bridge to net/http, in both directions. [From] makes a [server.Handler] of an [http.Handler], so
+// that whatever was written for net/http (a file server, a reverse proxy, a mux with its middleware) can be served here
+// and mounted in a router of ours. [To] makes an [http.Handler] of a [server.Handler], so that handlers and routers of
+// ours can be asked by net/http/httptest, stand behind the middleware of others, and be served by an http.Server, over
+// HTTP/2 too.
 //
-// # How a request crosses
+// # From: how a handler of net/http is served
+//
+// Each request leaves the loop for a goroutine, and costs what that does, and the maps of net/http; a handler whose rate
+// matters is better written for package server. What the client sees is what net/http's server would send: the tests
+// ask both with the same bytes and list the few differences, which are where this server is stricter.
+//
+// # To: how a request crosses
 //
 // A request of net/http is written as bytes, and a connection of package server, which has no socket under it, reads them;
 // what it answers is read and given to the http.ResponseWriter. So a handler cannot tell the difference, and everything

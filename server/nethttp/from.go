@@ -1,0 +1,80 @@
+package nethttp
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+
+	"microhttp/server"
+)
+
+// From returns a handler of package server that hands each request to h, as an http.Server would. h may block: it runs
+// off the loop, on the goroutines of [server.Blocking], and when they are all busy and too many requests wait already,
+// the request is answered with 503. A nil h is http.DefaultServeMux, as in http.Server.
+//
+// The request is as net/http reads it, with these differences. Its body has been read whole, up to
+// Server.MaxBodyBytes, before h is called: 100 (Continue) has been sent by then, trailers are there from the start,
+// and the time that h runs is not the time that the peer takes to send. PathValue and Pattern are those of the router
+// that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
+// included, which http.StripPrefix takes away. OPTIONS * comes to h, as all requests do but CONNECT. Context ends as
+// that of the server.Request does: when the answer is done, when the peer is gone or has half-closed, when the server
+// is closed. Its http.LocalAddrContextKey is our address, if there is one and From was called on the loop. Its
+// http.ServerContextKey is an http.Server that serves nothing and has the zero configuration; it is there because
+// httputil.ReverseProxy breaks off an answer that it cannot copy whole only if it is, and ends it as if it were
+// complete otherwise. TLS is nil.
+//
+// The answer begins with the fields that were set on the server.Response before. An answer of at most 2 KiB that is
+// not flushed has a Content-Length, unless it has trailers; a larger one is streamed, and Write then waits for a peer
+// that does not keep up. The status is one that this server can send: WriteHeader panics with 101 and with more than
+// 599. 100 is left to the server; 102 to 199 are interim responses, which, as always here, an HTTP/1.0 peer does not
+// get. Trailers go to a peer that sent TE: trailers. Fields that net/http would send though they are invalid are
+// dropped, and so is any Transfer-Encoding; Date is always there.
+//
+// Besides the http.ResponseWriter there are http.Flusher, FlushError for http.ResponseController, and io.ReaderFrom.
+// There is no http.Hijacker, no http.Pusher, no deadline and no full duplex: http.ResponseController answers these
+// with http.ErrNotSupported. Once h has returned, what it left behind may go on to use both: the request is its own,
+// and of the writer Write and Flush return server.ErrAnswered and the rest does nothing (but no two goroutines may use
+// Header at once).
+//
+// A panic with http.ErrAbortHandler is one with server.ErrAbortHandler: the answer is broken off and nothing logged.
+// Any other is that of the handler, with OnPanic and the server's log. Misuse, such as a second WriteHeader, is logged
+// there once for each response.
+func From(h http.Handler) server.Handler {
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	f := &from{handler: h, server: new(http.Server)}
+	return server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		local := r.LocalAddr() // here: the loop may be asked, a goroutine may not
+		server.BlockingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) }).Serve(w, r)
+	})
+}
+
+type from struct {
+	handler http.Handler
+	server  *http.Server // for http.ServerContextKey
+}
+
+// serve is called off the loop.
+func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort) {
+	req, err := f.request(r, local)
+	if err != nil {
+		w.Error(http.StatusBadRequest) // our parser and net/url do not agree
+		return
+	}
+	rw := newWriter(w, req)
+	defer func() {
+		rw.end() // whoever still holds it cannot reach the response any more
+		if v := recover(); v != nil {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				v = server.ErrAbortHandler
+			}
+			panic(v)
+		}
+	}()
+	f.handler.ServeHTTP(rw, req)
+	rw.finish()
+	if req.MultipartForm != nil {
+		_ = req.MultipartForm.RemoveAll() // as net/http does: what is left are files of nobody
+	}
+}

@@ -1,0 +1,221 @@
+package nethttp
+
+// The http.ResponseWriter of a handler that From serves. Content is gathered first, as in net/http and by the same
+// measure, so that both frame an answer alike: what is still gathered when the handler returns is an answer of known
+// length, which the server.Response takes; what outgrows the buffer, or is flushed, goes through a server.Stream, which
+// commits the head and waits for a slow peer.
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"microhttp/server"
+)
+
+// gathered is how much content is gathered before it is streamed: as much as net/http gathers before it sends chunks.
+const gathered = 2 << 10
+
+// writer belongs to the handler, which may leave goroutines behind that still use it.
+type writer struct {
+	head   bool        // the request is HEAD: content is counted and not sent
+	header http.Header // what Header gives
+
+	mu       sync.Mutex       // guards what follows
+	w        *server.Response // nil: the handler has returned
+	given    []string         // the fields that w had before
+	fields   http.Header      // header as it was when the head was written
+	status   int              // 0: the head has not been written
+	length   int64            // the Content-Length in fields, or -1
+	written  int64            // content that the handler has written
+	buf      []byte           // content that is gathered
+	stream   *server.Stream   // nil: everything is gathered
+	trailers []string         // the names that fields announces
+	misused  bool             // and logged
+}
+
+var (
+	_ http.Flusher  = (*writer)(nil)
+	_ io.ReaderFrom = (*writer)(nil)
+)
+
+func newWriter(w *server.Response, r *http.Request) *writer {
+	rw := &writer{w: w, head: r.Method == http.MethodHead, header: http.Header{}, length: -1}
+	for name, value := range w.Headers() {
+		rw.given = append(rw.given, name)
+		rw.header.Add(name, value)
+	}
+	return rw
+}
+
+// Header implements http.ResponseWriter.
+func (rw *writer) Header() http.Header { return rw.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (rw *writer) WriteHeader(status int) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	switch {
+	case rw.w == nil:
+	case rw.status != 0:
+		rw.misuse("superfluous response.WriteHeader call from " + caller())
+	case status == http.StatusContinue: // the server has sent it, if it was asked for
+	case status > http.StatusSwitchingProtocols && status < 200:
+		_ = rw.w.Interim(status, interimFields(rw.header)...) // it is never needed
+	default:
+		checkStatus(status)
+		rw.begin(status, rw.header.Clone())
+	}
+}
+
+// begin writes the head: from now on it is as fields says.
+func (rw *writer) begin(status int, fields http.Header) {
+	rw.status, rw.fields = status, fields
+	rw.trailers = announced(fields)
+	if v := fields["Content-Length"]; len(v) > 0 && v[0] != "" {
+		n, err := strconv.ParseInt(v[0], 10, 64)
+		if err != nil || n < 0 {
+			rw.misuse("invalid Content-Length of " + strconv.Quote(v[0]))
+			return
+		}
+		if _, own := fields["Transfer-Encoding"]; !own {
+			rw.length = n
+		}
+	}
+}
+
+// Write implements http.ResponseWriter. Errors: http.ErrBodyNotAllowed, http.ErrContentLength, server.ErrAnswered when
+// the handler has returned, and those of a Stream: server.ErrPeerGone, server.ErrServerClosed.
+func (rw *writer) Write(p []byte) (int, error) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.w == nil {
+		return 0, server.ErrAnswered
+	}
+	if rw.status == 0 {
+		rw.begin(http.StatusOK, rw.header.Clone())
+	}
+	switch rw.written += int64(len(p)); {
+	case len(p) == 0:
+		return 0, nil
+	case !allowsBody(rw.status):
+		return 0, http.ErrBodyNotAllowed
+	case rw.length >= 0 && rw.written > rw.length:
+		return 0, http.ErrContentLength
+	}
+	return rw.gather(p)
+}
+
+// gather adds p to what is gathered, and sends what is too much.
+func (rw *writer) gather(p []byte) (n int, err error) {
+	for len(p) > gathered-len(rw.buf) {
+		fits := len(p)
+		if len(rw.buf) == 0 {
+			err = rw.send(p)
+		} else {
+			fits = gathered - len(rw.buf)
+			rw.buf = append(rw.buf, p[:fits]...)
+			err = rw.sendGathered()
+		}
+		if err != nil {
+			return n, err
+		}
+		n, p = n+fits, p[fits:]
+	}
+	rw.buf = append(rw.buf, p...)
+	return n + len(p), nil
+}
+
+func (rw *writer) sendGathered() error {
+	err := rw.send(rw.buf)
+	rw.buf = rw.buf[:0]
+	return err
+}
+
+// send streams p, which may be empty: the head goes out all the same.
+func (rw *writer) send(p []byte) error {
+	if rw.stream == nil {
+		rw.commit(p)
+		rw.stream = rw.w.Stream()
+	}
+	_, err := rw.stream.Write(p)
+	return err
+}
+
+// Flush implements http.Flusher.
+func (rw *writer) Flush() { _ = rw.FlushError() }
+
+// FlushError is Flush for http.ResponseController. What was written is on its way when it returns; it waits only if the
+// peer does not keep up. Its errors are those of Write.
+func (rw *writer) FlushError() error {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.w == nil {
+		return server.ErrAnswered
+	}
+	if rw.status == 0 {
+		rw.begin(http.StatusOK, rw.header.Clone())
+	}
+	return rw.sendGathered()
+}
+
+// pieces are what ReadFrom copies through.
+var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// ReadFrom implements io.ReaderFrom: io.Copy needs no buffer of its own.
+func (rw *writer) ReadFrom(src io.Reader) (int64, error) {
+	piece := pieces.Get().(*[32 << 10]byte)
+	defer pieces.Put(piece)
+	return io.CopyBuffer(struct{ io.Writer }{rw}, struct{ io.Reader }{src}, piece[:])
+}
+
+// finish completes the answer: the handler has returned.
+func (rw *writer) finish() {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.status == 0 {
+		rw.begin(http.StatusOK, rw.header)
+	}
+	if rw.stream == nil && rw.isWhole() {
+		rw.commit(rw.buf)
+		if rw.length < 0 || !rw.head {
+			_, _ = rw.w.Write(rw.buf) // for HEAD it is counted
+		}
+		return
+	}
+	if len(rw.buf) > 0 || rw.stream == nil {
+		_ = rw.sendGathered() // if the peer is gone, the server knows
+	}
+	rw.sendTrailers() // the end of the handler closes the stream
+}
+
+// isWhole reports whether the answer needs no stream: its content is gathered and its length, where it has one, is
+// known.
+func (rw *writer) isWhole() bool {
+	_, coded := rw.fields["Transfer-Encoding"]
+	switch {
+	case !allowsBody(rw.status):
+		return true
+	case rw.length >= 0:
+		return rw.head || rw.length == rw.written // if not, a stream breaks the answer off
+	case rw.head && len(rw.buf) == 0:
+		return false // nobody knows how much GET would give: a stream says nothing about it
+	}
+	return !coded && !hasTrailers(rw.fields)
+}
+
+// end takes the response away from whoever still holds the writer.
+func (rw *writer) end() {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	rw.w, rw.stream, rw.buf = nil, nil, nil
+}
+
+// misuse logs what the handler does wrong, once.
+func (rw *writer) misuse(what string) {
+	if !rw.misused {
+		rw.misused = true
+		rw.w.LogMisuse(what)
+	}
+}

@@ -1,0 +1,131 @@
+package nethttp
+
+// The head of an answer: what net/http makes of the fields and the status of a handler.
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"microhttp/parser"
+	"microhttp/server"
+)
+
+// checkStatus panics for what cannot be the status of an answer.
+func checkStatus(status int) {
+	switch {
+	case status < 100 || status > 999:
+		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as in net/http
+	case status < 200 || status > 599:
+		panic(fmt.Sprintf("nethttp: WriteHeader code %v: this server sends 200 to 599", status))
+	}
+}
+
+// allowsBody reports whether an answer of this status has content (RFC 9110, 15).
+func allowsBody(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// commit sets status and fields of the response, for content that begins with p.
+func (rw *writer) commit(p []byte) {
+	w, fields := rw.w, rw.fields
+	for _, name := range rw.given {
+		w.DelHeader(name)
+	}
+	w.SetStatus(rw.status)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch key := http.CanonicalHeaderKey(name); {
+		case key == "Content-Length", key == "Transfer-Encoding", strings.HasPrefix(key, http.TrailerPrefix):
+			continue
+		case key == "Content-Type" && rw.status == http.StatusNotModified:
+			continue // net/http takes it away (RFC 9110, 15.4.5)
+		}
+		for _, value := range fields[name] {
+			_ = w.AddHeader(name, cleaned(value)) // what is invalid is logged there
+		}
+	}
+	if !allowsBody(rw.status) {
+		return
+	}
+	if rw.length >= 0 {
+		_ = w.SetHeader("Content-Length", strconv.FormatInt(rw.length, 10))
+	}
+	_, typed := fields["Content-Type"]
+	_, coded := fields["Transfer-Encoding"]
+	if !typed && !coded && fields.Get("Content-Encoding") == "" && len(p) > 0 {
+		_ = w.SetHeader("Content-Type", http.DetectContentType(p))
+	}
+}
+
+var lineEnds = strings.NewReplacer("\n", " ", "\r", " ")
+
+// cleaned is the value of a field as net/http sends it.
+func cleaned(value string) string { return textproto.TrimString(lineEnds.Replace(value)) }
+
+// interimFields are the fields of an interim response: all that are valid, but for those of framing.
+func interimFields(h http.Header) (fields []server.Field) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		switch http.CanonicalHeaderKey(name) {
+		case "Content-Length", "Transfer-Encoding", "Connection":
+			continue
+		}
+		for _, value := range h[name] {
+			if value = cleaned(value); parser.ValidFieldName(name) && parser.ValidFieldValue(value) {
+				fields = append(fields, server.Field{Name: name, Value: value})
+			}
+		}
+	}
+	return fields
+}
+
+// hasTrailers reports whether an answer with these fields is to have trailers.
+func hasTrailers(fields http.Header) bool {
+	for name := range fields {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return len(fields["Trailer"]) > 0
+}
+
+// announced are the names in the Trailer field.
+func announced(fields http.Header) (names []string) {
+	for _, line := range fields["Trailer"] {
+		for name := range parser.Tokens([]byte(line)) {
+			names = append(names, http.CanonicalHeaderKey(string(name)))
+		}
+	}
+	return names
+}
+
+// sendTrailers adds to the stream the trailers that were announced, and those named with http.TrailerPrefix. A peer that
+// takes none is done without.
+func (rw *writer) sendTrailers() {
+	for _, name := range slices.Sorted(maps.Keys(rw.header)) {
+		key, prefixed := strings.CutPrefix(name, http.TrailerPrefix)
+		if !prefixed && !slices.Contains(rw.trailers, name) {
+			continue
+		}
+		for _, value := range rw.header[name] {
+			_ = rw.stream.AddTrailer(key, cleaned(value))
+		}
+	}
+}
+
+// caller says who, outside of net/http and this package, called the writer.
+func caller() string {
+	pc := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(1, pc)])
+	for {
+		f, more := frames.Next()
+		if !more || !strings.HasPrefix(f.Function, "net/http.") && !strings.HasPrefix(f.Function, "microhttp/server/nethttp.") {
+			return fmt.Sprintf("%s (%s:%d)", f.Function, path.Base(f.File), f.Line)
+		}
+	}
+}
