@@ -18,6 +18,7 @@
 // Connections are accepted by [Reactor.ListenTCP], [Reactor.ListenUnix] and [Reactor.ListenFD], and opened by
 // [Reactor.ConnectTCP] and [Reactor.ConnectUnix]; to a Protocol all are alike. Why one has ended is told by an error that
 // errors.Is tells apart, and [ReasonName] names for logs.
+// Datagrams come and go through [Reactor.ListenUDP].
 //
 // A reactor is a value. There may be many in one process, each on a goroutine of its own; a connection stays where it was
 // accepted. A [Group] is one loop for each core, started and stopped together; [Port.Share] has several reactors accept from
@@ -33,8 +34,8 @@
 // # How it is cut
 //
 // loop.go is one tick, and calls everything else: the descriptor table (fdset.go), posted calls (calls.go), timers
-// (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds and port.go accepts, client.go connects; transport.go
-// and output.go are a connection, and sendfile.go and detach.go the rarer things that it can do. All of
-// them know the kernel through one interface, System (system.go), which a simulation can replace; what is below it is a
-// poller and the socket calls, in files of their own for each kind of system.
+// (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds and port.go accepts,
+// client.go connects; transport.go and output.go are a connection, and sendfile.go and detach.go the rarer things that it
+// can do; udp.go is a UDP port. All of them know the kernel through one interface, System (system.go), which a simulation
+// can replace; what is below it is a poller and the socket calls, in files of their own for each kind of system.
 package reactor
