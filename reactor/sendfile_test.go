@@ -137,7 +137,10 @@ func TestOutputKeepsOrder(t *testing.T) {
 				}
 			}
 		}
-		conn, rec := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { act(p) } })
+		conn, rec := l.connect(nil, func(p *recorder) {
+			p.onData = func([]byte) { act(p) }
+			p.onLost = func(err error) { t.Logf("lost with %v", err) } // shown when the test fails
+		})
 		done := make(chan string)
 		go func() {
 			b, err := io.ReadAll(conn)
