@@ -60,13 +60,17 @@ var onlyWith = map[*Error]func(m []byte) bool{
 	errFieldName:     func(m []byte) bool { return hasBareLF(m) || hasSpacedName(m) },
 	errFieldValue:    hasBareLF,
 	errChunkSize:     func(m []byte) bool { return hasBareLF(m) || bytes.ContainsAny(m, " \t") },
-	errCoding:        isOld,
-	errCodingFinal:   isOld,
-	errCodingUnknown: isOld,
+	errCoding:        isOldOrFolded,
+	errCodingFinal:   isOldOrFolded,
+	errCodingUnknown: isOldOrFolded,
 	errLineEnd:       func(m []byte) bool { return bytes.Contains(m, []byte("\r\r")) },
 }
 
-func isOld(m []byte) bool { return bytes.Contains(m, []byte(" HTTP/1.0\r\n")) }
+// isOldOrFolded allows for ReadRequest not looking at the coding of an old message, and for its unfolding a line that is
+// refused here at its first end already.
+func isOldOrFolded(m []byte) bool {
+	return bytes.Contains(m, []byte(" HTTP/1.0\r\n")) || bytes.Contains(m, []byte("\n ")) || bytes.Contains(m, []byte("\n\t"))
+}
 
 // hasSpacedName reports whether a space stands before the colon of a field line.
 func hasSpacedName(m []byte) bool {
