@@ -103,6 +103,7 @@ func BenchmarkCallFromThread(b *testing.B) {
 func BenchmarkSetTimeout(b *testing.B) {
 	l := prepare(b, Config{})
 	t := &transport{r: l.Reactor}
+	l.fds.claim(0, t)
 	l.clock()
 	l.fresh = true // as in a tick
 	for b.Loop() {
@@ -116,8 +117,9 @@ func BenchmarkSweep(b *testing.B) {
 	const connections = 10_000
 	l := prepare(b, Config{})
 	for fd := range connections {
-		t := &transport{r: l.Reactor, deadline: never - 1}
-		l.fds.slot(fd).conn = t
+		t := &transport{r: l.Reactor, fd: int32(fd)}
+		l.fds.claim(fd, t)
+		t.SetTimeout(time.Hour)
 	}
 	for b.Loop() {
 		l.sweeps.next = 0

@@ -174,6 +174,7 @@ type slot struct {
 	reader Reader
 	writer Writer
 	conn   *transport // owns the descriptor even while it watches for nothing
+	due    int64      // when conn's deadlines are looked at; 0 is never
 	gen    uint32     // counts the owners
 	turn   uint16     // the tick, or its last bits, in which gen was last counted up
 	have   Interest   // what the poller was told
@@ -309,7 +310,7 @@ func (t *fdset) next(s *slot) {
 // claim gives a descriptor that was just opened to c. Whoever is still in the slot has closed it without saying so.
 func (t *fdset) claim(fd int, c *transport) {
 	t.evict(fd, syscall.EBADF)
-	t.slots[fd].conn = c
+	t.slots[fd].conn, t.slots[fd].due = c, 0
 }
 
 // A disowner is one of our own, who would close its descriptor at its end. Once disowned it does not: the number may be

@@ -315,7 +315,7 @@ func (t *transport) hold(moved bool) {
 	t.flags |= full
 	if limit := t.writeLimit(); limit > 0 && (moved || t.progress == 0) {
 		t.progress = t.r.clock()
-		t.r.sweeps.by(later(t.progress, limit))
+		t.dueBy(later(t.progress, limit))
 	}
 }
 

@@ -1,9 +1,10 @@
 package reactor
 
-// Timeouts of connections. A connection has no timer: it has two fields, and setting a timeout sets one of them. One pass
-// over the table finds what has expired, and on the way when the next pass is due. A connection that is busy moves its
-// deadline with each request and costs nothing else; when no deadline is set there is no pass and no wake-up. A pass over
-// many connections, or one that finds many timeouts, is spread over ticks, so that nobody's I/O waits for all of it.
+// Timeouts of connections. A connection has no timer: it has two fields, and setting a timeout sets one of them. Its slot
+// in the table says when it is due, which is no later than the earlier of the two: who moves a deadline back leaves it,
+// so that a connection that is busy costs nothing more with each request. One pass over the slots looks at those that are
+// due alone, and finds on the way when the next pass is; when no deadline is set there is no pass and no wake-up. A
+// pass that finds many timeouts, or many slots, is spread over ticks, so that nobody's I/O waits for all of it.
 
 import "time"
 
@@ -12,7 +13,8 @@ const sweepInterval = int64(50 * time.Millisecond)
 
 // What a pass does in one tick at most: some 50 µs, if a timeout means a last answer and a line in a log.
 const (
-	slotsPerTick    = 2048
+	slotsPerTick    = 16 << 10 // that are not due
+	looksPerTick    = 256      // at connections that are
 	timeoutsPerTick = 1
 )
 
@@ -31,6 +33,14 @@ func (s *sweeps) by(deadline int64) {
 	s.found = min(s.found, deadline)
 }
 
+// dueBy has t looked at when the deadline comes.
+func (t *transport) dueBy(deadline int64) {
+	if s := t.r.fds.lookup(int(t.fd)); s != nil && (s.due == 0 || deadline < s.due) {
+		s.due = deadline
+		t.r.sweeps.by(deadline)
+	}
+}
+
 // sweep is a pass, if one is due. A pass that a panic broke off goes on behind the connection that it was at.
 func (r *Reactor) sweep() {
 	s := &r.sweeps
@@ -41,17 +51,27 @@ func (r *Reactor) sweep() {
 		s.last = r.clock()
 		s.found = never
 	}
-	for looked, expired := 0, 0; s.at < len(r.fds.slots); looked++ {
-		if looked == slotsPerTick || expired == timeoutsPerTick {
+	for passed, looked, expired := 0, 0, 0; s.at < len(r.fds.slots); {
+		if passed == slotsPerTick || looked == looksPerTick || expired == timeoutsPerTick {
 			r.current = nil
 			return // to go on in the next tick: next is due until the pass is over
 		}
-		t := r.fds.slots[s.at].conn
+		slot := &r.fds.slots[s.at]
 		s.at++
-		if t != nil {
-			r.current = t
-			if t.expire(s.last) {
-				expired++
+		switch {
+		case slot.due == 0:
+			passed++
+		case slot.due > s.last:
+			passed++
+			s.found = min(s.found, slot.due)
+		default:
+			looked++
+			slot.due = 0
+			if t := slot.conn; t != nil {
+				r.current = t
+				if t.expire(s.last) {
+					expired++
+				}
 			}
 		}
 	}
@@ -60,21 +80,20 @@ func (r *Reactor) sweep() {
 	s.by(s.found)
 }
 
-// expire looks at the two deadlines of a connection and reports whether one has come.
+// expire looks at the two deadlines of a connection and reports whether one has come. Else it is due again.
 func (t *transport) expire(now int64) bool {
-	s := &t.r.sweeps
 	if t.progress != 0 {
-		if limit := later(t.progress, t.writeLimit()); limit <= now {
+		limit := later(t.progress, t.writeLimit())
+		if limit <= now {
 			t.doom(ErrTimeout)
 			return true
-		} else {
-			s.found = min(s.found, limit)
 		}
+		t.dueBy(limit)
 	}
 	switch {
 	case t.deadline == 0:
 	case t.deadline > now:
-		s.found = min(s.found, t.deadline)
+		t.dueBy(t.deadline)
 	default:
 		t.deadline = 0
 		if h, ok := t.proto.(TimeoutHandler); ok {

@@ -308,7 +308,7 @@ func (t *transport) SetTimeout(d time.Duration) {
 		return
 	}
 	t.deadline = later(t.r.clock(), d)
-	t.r.sweeps.by(t.deadline)
+	t.dueBy(t.deadline)
 }
 
 func (t *transport) RegisterProducer(p Producer) {
