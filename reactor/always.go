@@ -31,7 +31,7 @@ func (t *fdset) alwaysReady(events []Event) []Event {
 			a.at = 0
 		}
 		fd := a.fds[a.at]
-		s := &t.slots[fd]
+		s := t.slot(int(fd))
 		if !s.always {
 			a.fds = slices.Delete(a.fds, a.at, a.at+1)
 			continue

@@ -128,6 +128,6 @@ func BenchmarkSweep(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/connections, "ns/connection")
-	l.fds.slots = nil
+	l.fds.table = table{}
 	l.Close()
 }

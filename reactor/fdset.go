@@ -118,8 +118,7 @@ func (r *Reactor) RemoveWriter(d Writer) {
 // this is for whoever takes the descriptors over. A connection comes back when its Transport is next used.
 func (r *Reactor) RemoveAll() []Descriptor {
 	var all []Descriptor
-	for fd := range r.fds.slots {
-		s := &r.fds.slots[fd]
+	for fd, s := range r.fds.all {
 		if s.reader != nil {
 			all = append(all, s.reader)
 		}
@@ -134,9 +133,9 @@ func (r *Reactor) RemoveAll() []Descriptor {
 // Readers returns what is in the reader set, in the order of the descriptors.
 func (r *Reactor) Readers() []Reader {
 	var all []Reader
-	for i := range r.fds.slots {
-		if d := r.fds.slots[i].reader; d != nil {
-			all = append(all, d)
+	for _, s := range r.fds.all {
+		if s.reader != nil {
+			all = append(all, s.reader)
 		}
 	}
 	return all
@@ -145,9 +144,9 @@ func (r *Reactor) Readers() []Reader {
 // Writers returns what is in the writer set, in the order of the descriptors.
 func (r *Reactor) Writers() []Writer {
 	var all []Writer
-	for i := range r.fds.slots {
-		if d := r.fds.slots[i].writer; d != nil {
-			all = append(all, d)
+	for _, s := range r.fds.all {
+		if s.writer != nil {
+			all = append(all, s.writer)
 		}
 	}
 	return all
@@ -203,29 +202,12 @@ func (s *slot) has(d Descriptor) bool {
 }
 
 type fdset struct {
+	table
 	poller Poller
 	ended  *batch[ending] // where those go whose descriptor turns out to be closed
-	slots  []slot
 	always always
 	turn   uint16 // the last bits of the tick's number
 	strays int    // events that reached nobody; see stray
-}
-
-// slot returns the slot of fd, growing the table if need be. It is valid until the next call.
-func (t *fdset) slot(fd int) *slot {
-	for fd >= len(t.slots) {
-		t.slots = append(t.slots, slot{})
-		t.slots = t.slots[:cap(t.slots)]
-	}
-	return &t.slots[fd]
-}
-
-// lookup returns the slot of fd, or nil if there never was one.
-func (t *fdset) lookup(fd int) *slot {
-	if uint(fd) >= uint(len(t.slots)) {
-		return nil
-	}
-	return &t.slots[fd]
 }
 
 // find returns the slot that an event is for, or nil if it was for an earlier owner.
@@ -244,8 +226,8 @@ func (t *fdset) place(d Descriptor, search bool) int {
 		return fd
 	}
 	if search {
-		for fd := range t.slots {
-			if t.slots[fd].has(d) {
+		for fd, s := range t.all {
+			if s.has(d) {
 				return fd
 			}
 		}
@@ -310,7 +292,8 @@ func (t *fdset) next(s *slot) {
 // claim gives a descriptor that was just opened to c. Whoever is still in the slot has closed it without saying so.
 func (t *fdset) claim(fd int, c *transport) {
 	t.evict(fd, syscall.EBADF)
-	t.slots[fd].conn, t.slots[fd].due = c, 0
+	s := t.slot(fd)
+	s.conn, s.due = c, 0
 }
 
 // A disowner is one of our own, who would close its descriptor at its end. Once disowned it does not: the number may be
@@ -395,8 +378,7 @@ func (t *fdset) stray(ev Event) {
 		return // there is no descriptor left for it; the next stray tries again
 	}
 	t.strays = 0
-	for fd := range t.slots {
-		s := &t.slots[fd]
+	for fd, s := range t.all {
 		if s.have == 0 || s.always {
 			continue
 		}

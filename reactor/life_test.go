@@ -282,8 +282,8 @@ func TestConnectionLostExactlyOnce(t *testing.T) {
 					t.Errorf("lost %d times", len(p.lost))
 				}
 			}
-			for i := range l.fds.slots {
-				if l.fds.slots[i].conn != nil {
+			for _, s := range l.fds.all {
+				if s.conn != nil {
 					t.Error("a lost connection is in the table")
 				}
 			}

@@ -162,8 +162,8 @@ func (r *Reactor) lose(who Descriptor, reason error) {
 
 // loseAll ends everything that is watched, and the connections that are not watched for anything just now.
 func (r *Reactor) loseAll(reason error) {
-	for i := range r.fds.slots {
-		for _, who := range r.fds.slots[i].owners() {
+	for _, s := range r.fds.all {
+		for _, who := range s.owners() {
 			r.lose(who, reason)
 		}
 	}

@@ -51,12 +51,16 @@ func (r *Reactor) sweep() {
 		s.last = r.clock()
 		s.found = never
 	}
-	for passed, looked, expired := 0, 0, 0; s.at < len(r.fds.slots); {
+	for passed, looked, expired := 0, 0, 0; s.at < r.fds.end(); {
 		if passed == slotsPerTick || looked == looksPerTick || expired == timeoutsPerTick {
 			r.current = nil
 			return // to go on in the next tick: next is due until the pass is over
 		}
-		slot := &r.fds.slots[s.at]
+		slot := r.fds.lookup(s.at)
+		if slot == nil {
+			s.at += pageSlots
+			continue
+		}
 		s.at++
 		switch {
 		case slot.due == 0:

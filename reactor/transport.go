@@ -209,7 +209,7 @@ func (t *transport) watch() error {
 		writer, want = t, want|Writable
 	}
 	fds := &t.r.fds
-	if want == fds.slots[t.fd].have {
+	if want == fds.slot(int(t.fd)).have {
 		return nil
 	}
 	if err := fds.set(int(t.fd), reader, writer); err != nil {
