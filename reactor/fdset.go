@@ -237,7 +237,6 @@ func (t *fdset) place(d Descriptor, search bool) int {
 
 // set says who reads and who writes fd, and tells the poller if that is news.
 func (t *fdset) set(fd int, reader Reader, writer Writer) error {
-	s := t.slot(fd)
 	var now Interest
 	if reader != nil {
 		now |= Readable
@@ -245,6 +244,13 @@ func (t *fdset) set(fd int, reader Reader, writer Writer) error {
 	if writer != nil {
 		now |= Writable
 	}
+	return t.watch(fd, reader, writer, now)
+}
+
+// watch is set for whoever knows what the poller is to watch for: what follows from reader and writer, or Fault if there is
+// neither.
+func (t *fdset) watch(fd int, reader Reader, writer Writer, now Interest) error {
+	s := t.slot(fd)
 	if reader != nil && s.reader != nil && reader != s.reader || writer != nil && s.writer != nil && writer != s.writer {
 		// The newcomer may have another descriptor of the same number, and the poller have forgotten the first.
 		t.forget(fd, s)

@@ -352,6 +352,8 @@ func (s *faultySystem) Connect(to Address, from netip.AddrPort) (int, syscall.Er
 	return s.kernel.Connect(to, from)
 }
 
+func (s *faultySystem) SocketError(fd int) syscall.Errno { return s.kernel.SocketError(fd) }
+
 func (s *faultySystem) ConnectError(fd int) syscall.Errno {
 	if s.connectError != nil {
 		return s.connectError(fd)

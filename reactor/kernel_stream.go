@@ -63,18 +63,22 @@ func bindFrom(fd int, to Address, from netip.AddrPort) error {
 
 // ConnectError asks for the peer too: a poller may wake us for nothing, and a connection that is still under way has no
 // error yet.
-func (kernel) ConnectError(fd int) syscall.Errno {
-	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	switch {
-	case err != nil:
-		return errnoOf(err)
-	case n != 0:
-		return syscall.Errno(n)
+func (k kernel) ConnectError(fd int) syscall.Errno {
+	if errno := k.SocketError(fd); errno != 0 {
+		return errno
 	}
 	if _, err := unix.Getpeername(fd); errnoOf(err) == syscall.ENOTCONN {
 		return syscall.EINPROGRESS
 	}
 	return 0
+}
+
+func (kernel) SocketError(fd int) syscall.Errno {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return errnoOf(err)
+	}
+	return syscall.Errno(n)
 }
 
 func (kernel) Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, err error) {

@@ -129,6 +129,10 @@ func (r *Reactor) dispatch() {
 			r.fds.evict(int(ev.FD), syscall.EBADF)
 			continue
 		}
+		if s.have == Fault {
+			r.faulted(s, ev)
+			continue
+		}
 		if ev.Ready&Readable != 0 && s.reader != nil {
 			who := s.reader
 			r.current = who
@@ -149,6 +153,18 @@ func (r *Reactor) dispatch() {
 		}
 	}
 	r.current = nil
+}
+
+// faulted is an event of a connection that neither reads nor writes. It may be from before that: only a fault counts.
+func (r *Reactor) faulted(s *slot, ev Event) {
+	if ev.Ready&Fault == 0 {
+		return
+	}
+	t := s.conn
+	r.current = t
+	if reason := t.faulted(); reason != nil {
+		r.lose(t, reason)
+	}
 }
 
 // lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.

@@ -170,13 +170,17 @@ func (p *epoller) report(events []Event) (int, error) {
 	return n, nil
 }
 
-// ready is what epoll's bits mean; trouble is for everybody.
+// ready is what epoll's bits mean; trouble is for everybody. epoll tells of it whatever it was asked for, and so also when
+// that was nothing: Fault has no bit.
 func ready(bits uint32) Interest {
 	switch bits {
 	case unix.EPOLLIN:
 		return Readable
 	case unix.EPOLLOUT:
 		return Writable
+	}
+	if bits&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		return Readable | Writable | Fault
 	}
 	return Readable | Writable
 }

@@ -6,6 +6,9 @@ package reactor
 // notes what is wanted, and before each look the difference to what the kernel has becomes the list of changes. Watching
 // for a write and thinking better of it within a tick so costs nothing.
 //
+// Fault is the filter for writing, edge triggered, of which only events with an error count: it tells of a socket that takes
+// bytes once, and then of nothing until it is broken.
+//
 // It blocks in the ordinary way. A pipe wakes it: not every system here has EVFILT_USER.
 
 import (
@@ -138,7 +141,7 @@ func (p *kqueuePoller) derive() {
 	for _, fd := range p.dirty {
 		w := &p.watched[fd]
 		p.change(fd, w.have&Readable, w.wants&Readable, unix.EVFILT_READ)
-		p.change(fd, w.have&Writable, w.wants&Writable, unix.EVFILT_WRITE)
+		p.change(fd, w.have&(Writable|Fault), w.wants&(Writable|Fault), unix.EVFILT_WRITE)
 		w.have, w.dirty = w.wants, false
 	}
 	p.dirty = p.dirty[:0]
@@ -148,13 +151,22 @@ func (p *kqueuePoller) change(fd int32, have, wants Interest, filter int) {
 	if have == wants {
 		return
 	}
-	flags := unix.EV_ADD
-	if wants == 0 {
-		flags = unix.EV_DELETE
+	if have != 0 {
+		p.changes = appendChange(p.changes, fd, filter, unix.EV_DELETE)
 	}
+	switch wants {
+	case 0:
+	case Fault:
+		p.changes = appendChange(p.changes, fd, filter, unix.EV_ADD|unix.EV_CLEAR)
+	default:
+		p.changes = appendChange(p.changes, fd, filter, unix.EV_ADD)
+	}
+}
+
+func appendChange(to []unix.Kevent_t, fd int32, filter, flags int) []unix.Kevent_t {
 	var k unix.Kevent_t
 	unix.SetKevent(&k, int(fd), filter, flags)
-	p.changes = append(p.changes, k)
+	return append(to, k)
 }
 
 // report passes on what was found. The end of a stream or an error (EV_EOF) comes with the filter that it concerns, so
@@ -170,10 +182,11 @@ func (p *kqueuePoller) report(events []Event, raw []unix.Kevent_t) int {
 			p.pipe.drain()
 		case k.Flags&unix.EV_ERROR != 0:
 			p.failed(fd, int(k.Filter))
+		case w.wants == Fault && (k.Flags&unix.EV_EOF == 0 || k.Fflags == 0): // it takes bytes, or we have ended it ourselves
 		case n < len(events): // what has no room comes again
 			events[n] = Event{FD: fd, Gen: w.gen, Ready: Readable}
 			if int(k.Filter) == unix.EVFILT_WRITE {
-				events[n].Ready = Writable
+				events[n].Ready = w.wants & (Writable | Fault)
 			}
 			n++
 		}
@@ -195,7 +208,7 @@ func (p *kqueuePoller) report(events []Event, raw []unix.Kevent_t) int {
 func (p *kqueuePoller) failed(fd int32, filter int) {
 	interest := Readable
 	if filter == unix.EVFILT_WRITE {
-		interest = Writable
+		interest = Writable | Fault
 	}
 	w := &p.watched[fd]
 	w.have &^= interest

@@ -109,7 +109,7 @@ func (p *pollPoller) report(events []Event, found int) int {
 	return n
 }
 
-// pollReady is what poll's bits mean; trouble is for everybody.
+// pollReady is what poll's bits mean; trouble is for everybody, and told also to who asks for nothing.
 func pollReady(bits int16) Interest {
 	switch {
 	case bits == unix.POLLIN:
@@ -118,6 +118,8 @@ func pollReady(bits int16) Interest {
 		return Writable
 	case bits&unix.POLLNVAL != 0:
 		return Invalid
+	case bits&(unix.POLLERR|unix.POLLHUP) != 0:
+		return Readable | Writable | Fault
 	}
 	return Readable | Writable
 }

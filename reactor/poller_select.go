@@ -4,7 +4,8 @@ package reactor
 
 // select(2), the oldest way to wait and there on every system. Its sets are arrays of bits of a fixed size, so there are
 // descriptors that it cannot watch; they are refused, because a bit set beyond the array is somebody else's memory. A
-// wait costs what the highest descriptor is. It blocks in the ordinary way.
+// wait costs what the highest descriptor is. It blocks in the ordinary way. It knows of trouble only as what a read or a write
+// would say, so a connection that does neither is not watched for Fault.
 
 import (
 	"os"
@@ -48,7 +49,7 @@ func (p *selectPoller) Update(fd int, gen uint32, _, now Interest) error {
 	p.gens[fd] = gen
 	assign(&p.read, fd, now&Readable != 0)
 	assign(&p.write, fd, now&Writable != 0)
-	if now != 0 {
+	if now&(Readable|Writable) != 0 {
 		p.top = max(p.top, fd+1)
 	}
 	for p.top > 0 && !p.read.IsSet(p.top-1) && !p.write.IsSet(p.top-1) {

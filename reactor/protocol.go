@@ -107,7 +107,8 @@ type Transport interface {
 	CloseWrite()
 
 	// PauseReading stops DataReceived, so that the peer is slowed by TCP's own flow control. ResumeReading undoes it.
-	// While reading is paused the end of the peer is not noticed either, unless output is waiting.
+	// While reading is paused the end of the peer's bytes is not noticed either, since it stands behind them. That the
+	// peer has reset the connection is, at once, and costs what it had sent; but not with select(2), unless output is waiting.
 	PauseReading()
 	ResumeReading()
 

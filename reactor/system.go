@@ -19,17 +19,20 @@ import (
 // Interest is what a descriptor is watched for, and what it is found ready for.
 type Interest uint8
 
-// The two interests; they combine. Invalid is found and never watched for: the descriptor is not open, somebody has
-// closed it without saying so.
+// Readable and Writable are what a descriptor is mostly watched for; they combine. Fault is watched for alone, by a
+// connection that just now neither reads nor writes: an error, or a hang-up of both directions. Bytes that wait to be read, or
+// their end, are none. Invalid is found and never watched for: the descriptor is not open, somebody has closed it without
+// saying so.
 const (
 	Readable Interest = 1 << iota
 	Writable
 	Invalid
+	Fault
 )
 
 // An Event is one ready descriptor. Gen is the generation it was watched under, so that an event meant for an earlier
-// owner of the same number is told apart and dropped. An error or a hang-up is ready for both interests: the loop asks
-// whoever watches, and the read or the write says what it is.
+// owner of the same number is told apart and dropped. An error or a hang-up is a Fault, and ready for reading and
+// writing too: the loop asks whoever watches, and the read or the write says what it is.
 type Event struct {
 	FD    int32
 	Gen   uint32
@@ -39,7 +42,8 @@ type Event struct {
 // A Poller says which descriptors are ready. All methods but Wake are called on the loop's goroutine.
 type Poller interface {
 	// Update tells the interest that there was and the interest that there is now; the poller derives add, modify or
-	// delete. Interest 0 watches nothing, not even faults. EPERM says that the descriptor cannot be watched because it
+	// delete. Interest 0 watches nothing, not even faults. A poller that cannot watch for Fault alone, as select(2), watches
+	// nothing then. EPERM says that the descriptor cannot be watched because it
 	// never blocks, as a regular file: the loop then takes it for always ready.
 	Update(fd int, gen uint32, old, now Interest) error
 	// Forget says that fd, last watched for old, is closed next. A poller that learns it from close(2) does nothing.
@@ -143,6 +147,8 @@ type System interface {
 	// keep-alive set as an accepted one.
 	Connect(to Address, from netip.AddrPort) (fd int, errno syscall.Errno)
 	ConnectError(fd int) syscall.Errno
+	// SocketError takes the error that is pending on a socket, 0 if there is none.
+	SocketError(fd int) syscall.Errno
 	// Adopt readies a stream socket that somebody else has opened: non-blocking and closed on exec. It reports where the
 	// socket is bound, its peer if it is connected, and whether it listens.
 	Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, err error)

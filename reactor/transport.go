@@ -60,6 +60,7 @@ const (
 	full                          // the socket takes no more until it is writable
 	touched                       // on the reactor's list of connections to settle
 	slowed                        // the producer was told to pause
+	hungUp                        // both ends have sent their last, and what is left is to be read
 )
 
 const (
@@ -143,6 +144,18 @@ func (t *transport) DoWrite() error {
 	return t.settle()
 }
 
+// faulted is called when there is trouble and the connection neither reads nor writes. An error is the end: a read would only
+// tell it behind what has arrived before, and no answer would arrive any more. A hang-up without an error says that both ends
+// have sent their last, which is no loss: what has arrived is read when reading resumes. It lasts, and so is watched for no
+// longer.
+func (t *transport) faulted() error {
+	if errno := t.r.sys.SocketError(int(t.fd)); errno != 0 {
+		return lost(errno)
+	}
+	t.flags |= hungUp
+	return t.watch()
+}
+
 // settleTouched is settle for those on the list.
 func (t *transport) settleTouched() error {
 	t.flags &^= touched
@@ -208,11 +221,14 @@ func (t *transport) watch() error {
 	if t.flags&full != 0 {
 		writer, want = t, want|Writable
 	}
+	if want == 0 && t.flags&(hungUp|dead) == 0 {
+		want = Fault
+	}
 	fds := &t.r.fds
 	if want == fds.slot(int(t.fd)).have {
 		return nil
 	}
-	if err := fds.set(int(t.fd), reader, writer); err != nil {
+	if err := fds.watch(int(t.fd), reader, writer, want); err != nil {
 		return &lostError{err}
 	}
 	return nil

@@ -63,8 +63,9 @@ type Server struct {
 	// 8 KiB.
 	MaxTrailerBytes int
 	// MaxPipelinedBytes is the input at which a connection is no longer read from
-	// while an answer is owed on it; the loss of a peer that has sent so much is noticed
-	// when something is sent to it. Default 64 KiB.
+	// while an answer is owed on it. Of a peer that has sent so much a reset is noticed at
+	// once, but not with select(2), and an orderly end when something is sent to it. Default
+	// 64 KiB.
 	MaxPipelinedBytes int
 	// MaxUnsentBytes is the output that waits for a peer at which nothing further is
 	// made for it; that goes on when a quarter is left. A Stream on the loop whose

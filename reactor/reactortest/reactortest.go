@@ -36,6 +36,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Calls", calls},
 		{"Connecting", connecting},
 		{"Streams", streams},
+		{"Paused", paused},
 		{"Output", output},
 		{"Ending", ending},
 		{"Unix", unixSockets},

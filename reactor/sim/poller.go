@@ -148,13 +148,12 @@ func (p *poller) any() bool {
 
 // ready is what is to be reported. Trouble is for both interests, and so is told to who watches for either.
 func (at watch) ready() reactor.Interest {
-	const both = reactor.Readable | reactor.Writable
 	if at.want == 0 {
 		return 0
 	}
 	ready := at.s.ready()
-	if ready == both && (at.s.broken || at.s.err != 0) {
-		return both
+	if ready&reactor.Fault != 0 {
+		return ready
 	}
 	return ready & at.want
 }
@@ -191,7 +190,7 @@ func (p *poller) invent() {
 	w := p.w
 	if w.chance(w.c.Spurious) && len(p.watched) > 0 {
 		fd := w.rng.IntN(len(p.watched))
-		if at := p.watched[fd]; at.want != 0 {
+		if at := p.watched[fd]; at.want&^reactor.Fault != 0 { // no kernel makes up a fault
 			p.found = append(p.found, reactor.Event{FD: int32(fd), Gen: at.gen, Ready: at.want})
 		}
 	}

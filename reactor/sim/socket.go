@@ -190,7 +190,7 @@ func (w *World) ephemeral(to netip.AddrPort) netip.AddrPort {
 
 // ready is what s is ready for, as epoll reports it: trouble is for everybody.
 func (s *socket) ready() reactor.Interest {
-	const both = reactor.Readable | reactor.Writable
+	const all = reactor.Readable | reactor.Writable | reactor.Fault
 	var ready reactor.Interest
 	switch s.kind {
 	case listener:
@@ -202,7 +202,7 @@ func (s *socket) ready() reactor.Interest {
 		case s.connecting:
 			return 0
 		case s.broken || s.err != 0 || s.fin && s.shut:
-			return both
+			return all
 		}
 		if len(s.in) > 0 || s.fin {
 			ready = reactor.Readable

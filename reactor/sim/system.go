@@ -173,6 +173,18 @@ func (s *system) ConnectError(fd int) syscall.Errno {
 	return errno
 }
 
+func (s *system) SocketError(fd int) syscall.Errno {
+	w := s.enter()
+	defer w.leave()
+	c := w.lookUp(fd, "ask for the error")
+	errno := syscall.EBADF
+	if c != nil {
+		errno = c.take()
+	}
+	w.note("", "error", fd, 0, 0, errno)
+	return errno
+}
+
 func (s *system) Adopt(fd int) (at reactor.Address, remote netip.AddrPort, listens bool, err error) {
 	w := s.enter()
 	defer w.leave()

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"microhttp/reactor"
+)
+
+// A peer that has sent so much ahead that it is no longer read from, and is then reset, is gone
+// at once: the handler is told, and what was held for it is given back.
+func TestResetWhilePaused(t *testing.T) {
+	for _, poller := range reactor.Pollers() {
+		if poller == "select" {
+			continue // it cannot tell: see MaxPipelinedBytes
+		}
+		t.Run(poller, func(t *testing.T) {
+			owed := make(chan *Pending, 1)
+			done := make(chan error, 1)
+			s, addr := start(t, func(w *Response, r *Request) {
+				w.OnDone(func(w *Response, _ *Request) { done <- w.Err() })
+				owed <- w.Later()
+			}, func(s *Server) { s.Poller = poller })
+			p := dial(t, addr)
+			p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			pending := <-owed
+			p.flood(strings.Repeat("x", 64<<10), floodMost)
+			if in, _ := held(s); in < s.conf.pipelined {
+				t.Errorf("%d bytes held", in)
+			}
+			p.SetLinger(0) // so that its close is a reset
+			p.Close()
+			select {
+			case <-pending.Request().Context().Done():
+			case <-time.After(patience):
+				t.Fatal("the context did not end")
+			}
+			if err := <-done; !errors.Is(err, ErrPeerGone) {
+				t.Errorf("done with %v", err)
+			}
+			if err := pending.Answer(func(*Response) { t.Error("filled") }); !errors.Is(err, ErrPeerGone) {
+				t.Errorf("answered: %v", err)
+			}
+			await(t, "nothing to be held", func() bool { in, out := held(s); return in == 0 && out == 0 })
+		})
+	}
+}
