@@ -59,7 +59,6 @@ func (c *conn) answer(x *exchange) {
 // persists behind it (RFC 9112, 9.3).
 func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []byte {
 	w, h := &x.res, &x.req.head
-	c.asked = !h.KeepAlive
 	c.bye = !h.KeepAlive || w.flags&closeAfter != 0 || how == framedClose || c.w.closing
 
 	b = append(b, statusLines[w.status]...)

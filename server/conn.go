@@ -40,7 +40,6 @@ type conn struct {
 	paused  bool // reading is paused
 	eof     bool // the peer has half-closed
 	bye     bool // the answer just given was the last one
-	asked   bool // … and the peer had asked for that
 	cut     bool // it is being reset
 	drained int  // bytes thrown away while draining
 }
@@ -267,7 +266,8 @@ func (c *conn) settle() {
 	switch c.state {
 	case leaving:
 		if c.bye {
-			c.sayGoodbye()
+			c.bye = false
+			c.linger()
 		}
 		return
 	case draining, gone:
@@ -320,10 +320,6 @@ func (c *conn) keepRest(b []byte, n int) {
 	if n < len(b) && c.state <= answering {
 		c.in = inputs.Get()
 		c.in.B = append(c.in.B, b[n:]...)
-		return
-	}
-	if n < len(b) {
-		c.asked = false // it sent more than it said: let it read our answer
 	}
 }
 
@@ -336,9 +332,6 @@ func (c *conn) consumeKept() {
 			c.in.B = b[:copy(b, b[n:])]
 		}
 		return
-	}
-	if n < len(b) {
-		c.asked = false
 	}
 	c.dropInput()
 }

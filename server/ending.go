@@ -13,20 +13,10 @@ var (
 	errOverloaded = &parser.Error{Status: 503, Reason: "the server holds too much, and this connection the most"}
 )
 
-// sayGoodbye ends the connection behind its last answer. A peer that asked for the
-// end, and sent nothing further, is not waited for.
-func (c *conn) sayGoodbye() {
-	c.bye = false
-	if c.eof || c.asked && c.in == nil {
-		c.leave()
-		return
-	}
-	c.linger()
-}
-
 // linger half-closes behind what is queued and goes on reading, so that the kernel
 // does not answer what the peer still sends with a reset that would overtake our
-// answer (RFC 9112, 9.6).
+// answer (RFC 9112, 9.6). A peer that has asked for the end is no exception: its word is
+// no promise that it sends nothing more, and if it keeps it, its own end is on its way.
 func (c *conn) linger() {
 	c.dropInput()
 	c.dropRequest()

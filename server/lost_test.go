@@ -47,3 +47,25 @@ func TestResetWhilePaused(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asks for the end and goes on sending all the same has its answer, whole.
+func TestMoreBehindConnectionClose(t *testing.T) {
+	for _, version := range []string{"1.1", "1.0"} {
+		answered := make(chan struct{}, 1)
+		_, addr := start(t, func(w *Response, r *Request) {
+			w.OnDone(func(*Response, *Request) { answered <- struct{}{} })
+			w.Write(make([]byte, 100_000))
+		})
+		p := dial(t, addr)
+		p.send("GET / HTTP/%s\r\nHost: a\r\nConnection: close\r\n\r\n", version)
+		<-answered
+		for range 3 { // a reset comes back within the first, and is told by the next
+			p.send("%s", strings.Repeat("x", 1000))
+		}
+		res, body := p.answer("GET")
+		if res.StatusCode != 200 || len(body) != 100_000 {
+			t.Errorf("status %d, %d bytes", res.StatusCode, len(body))
+		}
+		want(t, "what follows", p.rest(), "")
+	}
+}
