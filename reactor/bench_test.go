@@ -37,7 +37,7 @@ func benchmarkTick(b *testing.B, stallLimit time.Duration) {
 		p.Transport = t
 		r.fds.claim(fd, t)
 		slot := r.fds.slot(fd)
-		slot.reader, slot.have = t, Readable
+		slot.conn, slot.have = t, Readable
 		events = append(events, Event{FD: int32(fd), Gen: slot.gen, Ready: Readable})
 	}
 	s.wait = func(_ Poller, found []Event, _ time.Time) (int, error) { return copy(found, events), nil }

@@ -2,7 +2,7 @@ package reactor
 
 // The descriptor table, and Twisted's IReactorFDSet on top of it.
 //
-// The table is a slice indexed by descriptor: the kernel hands out the lowest free number, so it stays dense. A slot says
+// The table (table.go) is indexed by descriptor: the kernel hands out the lowest free number, so it stays dense. A slot says
 // who reads and who writes; what the poller must be told is derived from that, in one place. The kernel also hands out
 // numbers again. An event found before a descriptor was closed must not reach its successor, so each slot counts its
 // owners, and an event carries the count that it was asked for under.
@@ -72,7 +72,7 @@ func (r *Reactor) AddReader(d Reader) error {
 	if err := r.watchable(fd, d); err != nil {
 		return err
 	}
-	return r.fds.set(fd, d, r.fds.slot(fd).writer)
+	return r.fds.set(fd, d, r.fds.slot(fd).writer())
 }
 
 // AddWriter has DoWrite called while the descriptor is writable, until RemoveWriter. Its errors are AddReader's.
@@ -81,7 +81,7 @@ func (r *Reactor) AddWriter(d Writer) error {
 	if err := r.watchable(fd, d); err != nil {
 		return err
 	}
-	return r.fds.set(fd, r.fds.slot(fd).reader, d)
+	return r.fds.set(fd, r.fds.slot(fd).reader(), d)
 }
 
 func (r *Reactor) watchable(fd int, d Descriptor) error {
@@ -101,16 +101,16 @@ func (r *Reactor) watchable(fd int, d Descriptor) error {
 // was closed first, is looked for.
 func (r *Reactor) RemoveReader(d Reader) {
 	fd := r.fds.place(d, d.FD() < 0)
-	if s := r.fds.lookup(fd); s != nil && s.reader == d {
-		_ = r.fds.set(fd, nil, s.writer) // watching less does not fail but for a closed descriptor, which is unwatched
+	if s := r.fds.lookup(fd); s != nil && s.reader() == d {
+		_ = r.fds.set(fd, nil, s.writer()) // watching less does not fail but for a closed descriptor, which is unwatched
 	}
 }
 
 // RemoveWriter undoes AddWriter, as RemoveReader does AddReader.
 func (r *Reactor) RemoveWriter(d Writer) {
 	fd := r.fds.place(d, d.FD() < 0)
-	if s := r.fds.lookup(fd); s != nil && s.writer == d {
-		_ = r.fds.set(fd, s.reader, nil)
+	if s := r.fds.lookup(fd); s != nil && s.writer() == d {
+		_ = r.fds.set(fd, s.reader(), nil)
 	}
 }
 
@@ -119,12 +119,7 @@ func (r *Reactor) RemoveWriter(d Writer) {
 func (r *Reactor) RemoveAll() []Descriptor {
 	var all []Descriptor
 	for fd, s := range r.fds.all {
-		if s.reader != nil {
-			all = append(all, s.reader)
-		}
-		if s.writer != nil && Descriptor(s.writer) != Descriptor(s.reader) {
-			all = append(all, s.writer)
-		}
+		all = append(all, s.watching()...)
 		_ = r.fds.set(fd, nil, nil)
 	}
 	return all
@@ -134,8 +129,8 @@ func (r *Reactor) RemoveAll() []Descriptor {
 func (r *Reactor) Readers() []Reader {
 	var all []Reader
 	for _, s := range r.fds.all {
-		if s.reader != nil {
-			all = append(all, s.reader)
+		if d := s.reader(); d != nil {
+			all = append(all, d)
 		}
 	}
 	return all
@@ -145,8 +140,8 @@ func (r *Reactor) Readers() []Reader {
 func (r *Reactor) Writers() []Writer {
 	var all []Writer
 	for _, s := range r.fds.all {
-		if s.writer != nil {
-			all = append(all, s.writer)
+		if d := s.writer(); d != nil {
+			all = append(all, d)
 		}
 	}
 	return all
@@ -167,39 +162,6 @@ func (e *FDRangeError) Error() string {
 
 // Is makes the error an ErrFDRange.
 func (e *FDRangeError) Is(target error) bool { return target == ErrFDRange }
-
-// A slot is one descriptor number.
-type slot struct {
-	reader Reader
-	writer Writer
-	conn   *transport // owns the descriptor even while it watches for nothing
-	due    int64      // when conn's deadlines are looked at; 0 is never
-	gen    uint32     // counts the owners
-	turn   uint16     // the tick, or its last bits, in which gen was last counted up
-	have   Interest   // what the poller was told
-	always bool       // and that it could not: the descriptor is always ready
-}
-
-// owners lists who would be told of a loss, each once.
-func (s *slot) owners() []Descriptor {
-	var all []Descriptor
-	if s.conn != nil {
-		return append(all, s.conn)
-	}
-	if s.reader != nil {
-		all = append(all, s.reader)
-	}
-	if s.writer != nil && Descriptor(s.writer) != Descriptor(s.reader) {
-		all = append(all, s.writer)
-	}
-	return all
-}
-
-// has reports whether d is in the slot.
-func (s *slot) has(d Descriptor) bool {
-	return s.conn != nil && Descriptor(s.conn) == d ||
-		s.reader != nil && Descriptor(s.reader) == d || s.writer != nil && Descriptor(s.writer) == d
-}
 
 type fdset struct {
 	table
@@ -251,7 +213,7 @@ func (t *fdset) set(fd int, reader Reader, writer Writer) error {
 // neither.
 func (t *fdset) watch(fd int, reader Reader, writer Writer, now Interest) error {
 	s := t.slot(fd)
-	if reader != nil && s.reader != nil && reader != s.reader || writer != nil && s.writer != nil && writer != s.writer {
+	if r, w := s.reader(), s.writer(); reader != nil && r != nil && reader != r || writer != nil && w != nil && writer != w {
 		// The newcomer may have another descriptor of the same number, and the poller have forgotten the first.
 		t.forget(fd, s)
 	}
@@ -260,7 +222,7 @@ func (t *fdset) watch(fd int, reader Reader, writer Writer, now Interest) error 
 			return err
 		}
 	}
-	s.reader, s.writer, s.have = reader, writer, now
+	s.seat(reader, writer, now)
 	if now == 0 && s.conn == nil {
 		t.next(s)
 	}
@@ -321,13 +283,13 @@ func (t *fdset) evict(fd int, errno syscall.Errno) {
 		t.ended.add(ending{who, lost(errno)})
 	}
 	t.forget(fd, s)
-	s.reader, s.writer, s.conn = nil, nil, nil
+	s.vacate()
 }
 
 // inherit gives c the descriptor that another Writer has watched until now. The poller notices nothing.
 func (t *fdset) inherit(c *transport) {
 	s := t.slot(int(c.fd))
-	s.reader, s.writer, s.conn = nil, c, c
+	s.conn, s.others = c, nil
 }
 
 // expel takes who out of the table: no event finds it any more. The poller goes on watching for a connection until
@@ -339,12 +301,12 @@ func (t *fdset) expel(who Descriptor) {
 		return
 	}
 	if c, ok := who.(*transport); ok {
-		s.reader, s.writer, s.conn = nil, nil, nil
+		s.vacate()
 		t.next(s)
 		c.flags |= gone
 		return
 	}
-	reader, writer := s.reader, s.writer
+	reader, writer := s.reader(), s.writer()
 	if reader != nil && Descriptor(reader) == who {
 		reader = nil
 	}

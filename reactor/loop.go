@@ -114,8 +114,8 @@ func (r *Reactor) contained(f func()) {
 	f()
 }
 
-// dispatch serves what is ready. A slot is looked up anew for each callback, because a callback may have changed it or
-// moved the table.
+// dispatch serves what is ready. A slot is looked up anew for each callback, because a callback may have changed its
+// owner.
 func (r *Reactor) dispatch() {
 	for r.next < len(r.ready) {
 		ev := r.ready[r.next]
@@ -133,17 +133,18 @@ func (r *Reactor) dispatch() {
 			r.faulted(s, ev)
 			continue
 		}
-		if ev.Ready&Readable != 0 && s.reader != nil {
-			who := s.reader
-			r.current = who
-			r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
-			if reason := who.DoRead(); reason != nil {
-				r.lose(who, reason)
+		if ev.Ready&Readable != 0 {
+			if who := s.reader(); who != nil {
+				r.current = who
+				r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
+				if reason := who.DoRead(); reason != nil {
+					r.lose(who, reason)
+				}
 			}
 		}
 		if ev.Ready&Writable != 0 {
-			if s := r.fds.find(ev); s != nil && s.writer != nil {
-				who := s.writer
+			if s := r.fds.find(ev); s != nil && s.writer() != nil {
+				who := s.writer()
 				r.current = who
 				r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
 				if reason := who.DoWrite(); reason != nil {
