@@ -6,6 +6,9 @@ import "net"
 
 func (t *transport) SetProtocol(p Protocol) {
 	if t.flags&gone == 0 {
+		if t.flags&produced != 0 {
+			t.rare().producer = t.producer() // it stays, though it may be the protocol that was
+		}
 		t.proto = p
 		p.ConnectionMade(t)
 	}

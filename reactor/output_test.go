@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -383,6 +384,41 @@ func TestWaterMarks(t *testing.T) {
 			t.Errorf("%d pauses, %d bytes buffered", f.pauses, f.highest)
 		}
 	})
+}
+
+// A selfProducer is a protocol that produces.
+type selfProducer struct {
+	*recorder
+	pauses int
+}
+
+func (p *selfProducer) PauseProducing()  { p.pauses++ }
+func (p *selfProducer) ResumeProducing() {}
+
+// A protocol that is its own producer stays the producer when another protocol takes over, and costs the connection nothing.
+func TestProducerOutlivesItsProtocol(t *testing.T) {
+	l := start(t, Config{})
+	p := &selfProducer{recorder: newRecorder()}
+	port := l.listen(func(netip.AddrPort) Protocol { return p }, nil)
+	dial(t, port)
+	receive(t, p.made, "ConnectionMade")
+	second := newRecorder()
+	l.do(func() {
+		p.RegisterProducer(p)
+		if p.Transport.(*transport).cold != nil {
+			t.Error("a producer that is the protocol is kept twice")
+		}
+		p.SetProtocol(second)
+		second.Write(make([]byte, 16<<20))
+	})
+	l.do(func() {
+		if p.pauses != 1 {
+			t.Errorf("paused %d times", p.pauses)
+		}
+		second.RegisterProducer(nil)
+		second.AbortConnection()
+	})
+	second.reason(l)
 }
 
 // Once the connection is ending, a producer is not asked for more.

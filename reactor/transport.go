@@ -9,6 +9,7 @@ package reactor
 
 import (
 	"net/netip"
+	"reflect"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -22,10 +23,9 @@ type transport struct {
 	proto    Protocol
 	out      *bytebufferpool.ByteBuffer // accepted output that is not in the loop's buffer; nil if there is none
 	sent     int                        // how much of out the socket has taken
-	producer Producer
-	cold     *cold // what few connections have; nil for the others
-	deadline int64 // of SetTimeout; 0 is none
-	progress int64 // when the socket last took output, while it holds some back; 0 if it does not
+	cold     *cold                      // what few connections have; nil for the others
+	deadline int64                      // of SetTimeout; 0 is none
+	progress int64                      // when the socket last took output, while it holds some back; 0 if it does not
 	remote   netip.AddrPort
 	fd       int32
 	flags    flags
@@ -36,6 +36,7 @@ type cold struct {
 	fate      error      // set when the connection must end at once, whatever is queued
 	connector *Connector // the client's side: who has opened the connection
 	files     []queuedFile
+	producer  Producer // one that is not the protocol itself
 }
 
 // rare returns the cold part, made when it is first needed.
@@ -59,7 +60,8 @@ const (
 	gone                          // out of the table
 	full                          // the socket takes no more until it is writable
 	touched                       // on the reactor's list of connections to settle
-	slowed                        // the producer was told to pause
+	produced                      // there is a producer: the protocol, or another in cold
+	slowed                        // it was told to pause
 	hungUp                        // both ends have sent their last, and what is left is to be read
 )
 
@@ -187,7 +189,7 @@ func (t *transport) settle() error {
 	} else if t.flags&losing != 0 {
 		t.linger()
 	}
-	if t.producer != nil {
+	if t.flags&produced != 0 {
 		t.tellProducer()
 		if t.flags&gone != 0 {
 			return nil // it has detached the connection
@@ -203,10 +205,10 @@ func (t *transport) tellProducer() {
 	case t.flags&mute != 0:
 	case t.flags&slowed == 0 && unsent > t.options.HighWater:
 		t.flags |= slowed
-		t.producer.PauseProducing()
+		t.producer().PauseProducing()
 	case t.flags&slowed != 0 && unsent <= t.options.LowWater:
 		t.flags &^= slowed
-		t.producer.ResumeProducing()
+		t.producer().ResumeProducing()
 	}
 }
 
@@ -248,7 +250,7 @@ func (t *transport) ConnectionLost(reason error) {
 	}
 	t.dropFiles()
 	t.release()
-	t.producer = nil
+	t.flags &^= produced
 	if t.cold != nil && t.cold.connector != nil {
 		t.cold.connector.lost(t, reason)
 		return
@@ -328,9 +330,29 @@ func (t *transport) SetTimeout(d time.Duration) {
 }
 
 func (t *transport) RegisterProducer(p Producer) {
-	t.producer = p
-	t.flags &^= slowed
+	t.flags &^= slowed | produced
+	if t.cold != nil {
+		t.cold.producer = nil
+	}
+	if p != nil {
+		t.flags |= produced
+		if !same(p, t.proto) {
+			t.rare().producer = p
+		}
+	}
 	t.touch()
+}
+
+// producer is who has been registered: most protocols are their own.
+func (t *transport) producer() Producer {
+	if t.cold != nil && t.cold.producer != nil {
+		return t.cold.producer
+	}
+	return t.proto.(Producer)
+}
+
+func same(p Producer, proto Protocol) bool {
+	return reflect.TypeOf(p).Comparable() && any(p) == any(proto)
 }
 
 func (t *transport) SetNoDelay(on bool) {
