@@ -34,14 +34,14 @@ type conn struct {
 
 	state   state
 	phase   phase
-	begun   bool // cur has its whole head: its body is arriving
-	choked  bool // the peer does not read: nothing is parsed until its output has drained
-	waiting bool // much was answered in one go: nothing is parsed until the flush shows whether the peer reads
-	paused  bool // reading is paused
-	eof     bool // the peer has half-closed
-	bye     bool // the answer just given was the last one
-	cut     bool // it is being reset
-	drained int  // bytes thrown away while draining
+	begun   bool   // cur has its whole head: its body is arriving
+	choked  bool   // the peer does not read: nothing is parsed until its output has drained
+	waiting bool   // much was answered in one go: nothing is parsed until the flush shows whether the peer reads
+	paused  bool   // reading is paused
+	eof     bool   // the peer has half-closed
+	bye     bool   // the answer just given was the last one
+	cut     bool   // it is being reset
+	drained uint32 // bytes thrown away while draining
 }
 
 type state uint8
@@ -70,7 +70,7 @@ func (c *conn) ConnectionMade(t reactor.Transport) {
 func (c *conn) DataReceived(p []byte) {
 	switch {
 	case c.state == draining:
-		if c.drained += len(p); c.drained > c.w.srv.conf.linger {
+		if c.drained += uint32(len(p)); c.drained > c.w.srv.conf.linger {
 			c.leave()
 		}
 		return

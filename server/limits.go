@@ -20,8 +20,8 @@ type settings struct {
 
 	pipelined int
 	unsent    int
-	linger    int // bytes
-	share     int // of MaxBufferedBytes, for one loop
+	linger    uint32 // bytes
+	share     int    // of MaxBufferedBytes, for one loop
 
 	loops, blocking int
 }
@@ -50,7 +50,7 @@ func (s *Server) init() {
 			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
 			unsent:      orDefault(s.MaxUnsentBytes, 64<<10),
-			linger:      orDefault(s.MaxLingerBytes, 64<<20),
+			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			loops:       s.Loops,
 			blocking:    s.MaxBlocking,
 		}

@@ -114,8 +114,8 @@ type Server struct {
 	PendingTimeout time.Duration
 	// LingerTimeout and MaxLingerBytes bound how long, and how much, a connection goes
 	// on reading after its last answer, so that a peer that still sends gets to read
-	// that answer instead of a reset (RFC 9112, 9.6). Default 5 s and 64 MiB; negative
-	// is not at all.
+	// that answer instead of a reset (RFC 9112, 9.6). Default 5 s and 64 MiB, at most
+	// 2 GiB; negative is not at all.
 	LingerTimeout  time.Duration
 	MaxLingerBytes int
 
