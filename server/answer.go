@@ -51,6 +51,7 @@ func (c *conn) answer(x *exchange) {
 		c.t.Write(b)
 		c.t.Write(body)
 	}
+	c.asked = !h.KeepAlive && len(body) < largeBody
 	w.sent = int64(len(body))
 	c.gathered()
 }

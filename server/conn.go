@@ -40,6 +40,7 @@ type conn struct {
 	paused  bool   // reading is paused
 	eof     bool   // the peer has half-closed
 	bye     bool   // the answer just given was the last one
+	asked   bool   // … and the peer had asked for that, and the answer is small
 	cut     bool   // it is being reset
 	drained uint32 // bytes thrown away while draining
 }
@@ -266,8 +267,7 @@ func (c *conn) settle() {
 	switch c.state {
 	case leaving:
 		if c.bye {
-			c.bye = false
-			c.linger()
+			c.sayGoodbye()
 		}
 		return
 	case draining, gone:
@@ -320,6 +320,10 @@ func (c *conn) keepRest(b []byte, n int) {
 	if n < len(b) && c.state <= answering {
 		c.in = inputs.Get()
 		c.in.B = append(c.in.B, b[n:]...)
+		return
+	}
+	if n < len(b) {
+		c.asked = false // it sends more than it said
 	}
 }
 
@@ -332,6 +336,9 @@ func (c *conn) consumeKept() {
 			c.in.B = b[:copy(b, b[n:])]
 		}
 		return
+	}
+	if n < len(b) {
+		c.asked = false
 	}
 	c.dropInput()
 }

@@ -37,6 +37,7 @@ func (c *conn) awaited(x *exchange) {
 		x.res.flags |= closeAfter
 		c.answer(x)
 		c.conclude(x)
+		c.asked = false // it may send the body all the same
 		c.begun = false
 		c.letGo(x)
 	default:
