@@ -36,7 +36,7 @@ var refusedHere = map[*Error]string{
 	errConnection:     "RFC 9110 section 7.6.1: options are tokens; ReadRequest passes on what stands there",
 	errContentType:    "RFC 9110 section 8.3: lines that differ; ReadRequest passes on what stands there",
 	errExpectation:    "RFC 9110 section 10.1.1: the server above ReadRequest answers 417",
-	errLength:         "RFC 9112 section 6.3: ReadRequest takes leading zeros, and lists of equal numbers",
+	errLength:         "RFC 9112 section 6.3: ReadRequest takes leading zeros, white space at will, and lists of equal numbers",
 	errLengthTwice:    "RFC 9112 section 6.3: ReadRequest takes lines that agree",
 	errLengthCoding:   "RFC 9112 section 6.1: ReadRequest lets Transfer-Encoding win",
 	errCoding:         "RFC 9112 section 6.1: ReadRequest does not look at Transfer-Encoding in HTTP/1.0",

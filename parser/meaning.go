@@ -83,7 +83,7 @@ func (h *Head) note(b []byte, f *Field) *Error {
 	case FieldConnection:
 		return h.noteConnection(v)
 	case FieldContentLength:
-		return h.noteLength(v)
+		return h.noteLength(v, f)
 	case FieldTransferEncoding:
 		return h.noteCoding(v)
 	case FieldExpect:
@@ -143,12 +143,17 @@ func (h *Head) noteConnection(v []byte) *Error {
 	return nil
 }
 
+// maxLengthSpace is the most white space that may stand before a length. A sender writes one space (RFC 9110 section
+// 5.6.3); a column of them is what padding looks like, and a length has one spelling.
+const maxLengthSpace = 1
+
 // noteLength: once, digits alone, and no two spellings of a number (RFC 9110 section 8.6, RFC 9112 section 6.3).
-func (h *Head) noteLength(v []byte) *Error {
+func (h *Head) noteLength(v []byte, f *Field) *Error {
 	if h.has(seenLength) {
 		return errLengthTwice
 	}
-	if len(v) == 0 || v[0] == '0' && len(v) > 1 {
+	space := f.Value.Off - (f.Name.Off + f.Name.Len + 1) // behind the colon
+	if len(v) == 0 || v[0] == '0' && len(v) > 1 || space > maxLengthSpace {
 		return errLength
 	}
 	n := uint64(0)
