@@ -30,7 +30,7 @@ var wireSeed = flag.Uint64("wire.seed", 0, "cut the cases of testdata/wire as th
 
 const (
 	// leastWireCases guards against a loader that finds nothing and therefore passes.
-	leastWireCases = 3500
+	leastWireCases = 3800
 	// mostCuts is the number of pieces, less one, that a message is randomly sent in.
 	mostCuts = 5
 	// wireClients play cases side by side, since some wait for the demo's clock. More would keep the

@@ -21,6 +21,7 @@ const (
 // wireCase is what a client does on one connection, and what it must get.
 type wireCase struct {
 	name     string // file, title and variant
+	title    string // file and title
 	stages   []stage
 	persists bool // else the connection ends behind the last answer
 	silent   bool // the connection ends though no answer says so
@@ -89,10 +90,10 @@ func loadWireCases(t testing.TB, folder string) (cases []wireCase) {
 				continue
 			}
 			variants := parseVariants(t, filepath.Base(file), block)
-			if title := variants[0].name; titles[title] {
-				t.Fatalf("%s stands there twice", title)
+			if titles[variants[0].title] {
+				t.Fatalf("%s stands there twice", variants[0].title)
 			}
-			titles[variants[0].name] = true
+			titles[variants[0].title] = true
 			cases = append(cases, variants...)
 		}
 	}
@@ -146,7 +147,8 @@ func (p *wireParser) parse(file, block string) wireCase {
 		}
 		switch key, rest, _ := strings.Cut(line, " "); {
 		case key == "=":
-			p.c.name = file + ": " + rest
+			p.c.title = file + ": " + rest
+			p.c.name = p.c.title
 		case key == "with", key == "each":
 		case key == ">":
 			p.send(rest + `\r\n`)
