@@ -74,6 +74,29 @@ func TestWhatTheTablesOfRFCsNameExists(t *testing.T) {
 	}
 }
 
+// wireSpan is how docs/strictness.md names a conversation, or a file of them.
+var wireSpan = regexp.MustCompile(`^[a-z/-]+\.txt(: .+)?$`)
+
+func TestWhatStrictnessNamesExists(t *testing.T) {
+	text, err := os.ReadFile("docs/strictness.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, span := range codeSpan.FindAllStringSubmatch(string(text), -1) {
+		if !wireSpan.MatchString(span[1]) {
+			continue
+		}
+		shown++
+		if !rfcShown(t, "testdata/wire/"+span[1]) {
+			t.Errorf("there is no %s", span[1])
+		}
+	}
+	if shown < leastShown {
+		t.Errorf("%d conversations are named, fewer than %d", shown, leastShown)
+	}
+}
+
 // rfcCells cuts a row of a table at its bars, but not at those that a backslash precedes.
 func rfcCells(line string) (cells []string) {
 	if !strings.HasPrefix(line, "|") {
