@@ -88,6 +88,9 @@ func costlyMessages() (ms []string) {
 				"GET "+target+" HTTP/1.0\r\nHost:"+host+"\r\n\r\n")
 		}
 	}
+	for _, literal := range []string{"[", "[:", "[]", "[:]", "[::", "[a", "[a:", "[v", "[v1", "[v1.", "[::]", "[1:"} {
+		ms = append(ms, "CONNECT "+literal+"\n", "CONNECT "+literal+" ")
+	}
 	for _, method := range []string{"A", "PATCH", "PATCI", "OPTIONT", "CONNECT", "TRACF"} {
 		for _, version := range []string{"HTTP/1.0\r\n", "HTTP/1.1\rX", "HTTP/1.1X", "HTTP/2.0\r", "HTTP/1.9\r\n"} {
 			ms = append(ms, method+" / "+version, method+" a:1 "+version)

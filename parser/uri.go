@@ -52,7 +52,7 @@ func nameEnd(v []byte, i int) int {
 
 // literalEnd returns where the IP literal ends that begins at v[0], a bracket, or -1 if it is invalid.
 func literalEnd(v []byte) int {
-	if len(v) == 1 {
+	if len(v) < len("[::]") {
 		return -1
 	}
 	looked(1)
@@ -164,7 +164,7 @@ func ipvFutureLen(v []byte) int {
 	for i < len(v) && (class[v[i]]&isName != 0 || v[i] == ':') {
 		i++
 	}
-	looked(i - point)
+	looked(min(i+1, len(v)) - point - 1)
 	if i == point+1 {
 		return -1
 	}
