@@ -18,7 +18,7 @@ const largeBody = 16 << 10
 type framing uint8
 
 const (
-	framedNone    framing = iota // no content and no word of any: 204, 304
+	framedNone    framing = iota // no content and no word of any: 204, 304, HEAD of what is not known
 	framedLength                 // Content-Length
 	framedChunked                // Transfer-Encoding: chunked
 	framedClose                  // the end of the connection, for HTTP/1.0
@@ -39,8 +39,11 @@ func (c *conn) answer(x *exchange) {
 			length = 0
 		}
 	case h.MethodID == parser.MethodHead:
-		if len(body) == 0 && w.declared >= 0 {
-			length = w.declared
+		if len(body) == 0 {
+			// Nobody says what GET would have, and a wrong length may not be sent (RFC 9110, 8.6).
+			if length = w.declared; length < 0 {
+				how = framedNone
+			}
 		}
 		body = nil
 	}

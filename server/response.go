@@ -66,7 +66,8 @@ func (w *Response) Status() int { return w.status }
 // error wraps ErrField.
 //
 // Three fields are special. Content-Length declares the length of a Stream's body,
-// or of the body that a HEAD request asks about; for other answers the server
+// or of the body that a HEAD request asks about: an answer to HEAD to which nothing was
+// written has none without it (RFC 9110, 8.6). For other answers the server
 // counts. Connection: close closes the connection after the answer.
 // Transfer-Encoding is refused: it is the server's own. Once a Stream was taken, all
 // are refused with ErrCommitted.

@@ -137,7 +137,10 @@ func TestFramingFollowsStatusAndMethod(t *testing.T) {
 		{"GET", 304, "7", "", "304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
 		{"HEAD", 200, "", "abc", "200 OK\r\nContent-Length: 3\r\n\r\n"},
 		{"HEAD", 200, "7", "", "200 OK\r\nContent-Length: 7\r\n\r\n"},
+		{"HEAD", 200, "0", "", "200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"HEAD", 200, "", "", "200 OK\r\n\r\n"}, // the handler may have left out what GET would have
 		{"HEAD", 204, "", "", "204 No Content\r\n\r\n"},
+		{"HEAD", 205, "", "", "205 Reset Content\r\nContent-Length: 0\r\n\r\n"},
 	} {
 		got := answerTo(t, c.method+" / HTTP/1.1\r\nHost: a\r\n\r\n", func(w *Response, r *Request) {
 			w.SetStatus(c.status)

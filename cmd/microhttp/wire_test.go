@@ -247,7 +247,8 @@ func (c *wireClient) leave() {
 	}
 }
 
-// Two answers to one resource, to GET and to HEAD, have the same fields (RFC 9110 section 9.3.2).
+// Two answers to one resource, to GET and to HEAD, have the same fields (RFC 9110 section 9.3.2), but for a length of zero:
+// where nothing was written to HEAD, nobody knows that GET would have had nothing, and no length is sent (section 8.6).
 func TestHEADHasTheFieldsOfGET(t *testing.T) {
 	addr := startDemo(t)
 	for _, target := range []string{
@@ -263,7 +264,9 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s %s: %v", method, target, err)
 			}
-			a.fields = slices.DeleteFunc(a.fields, func(f field) bool { return f.name == "Date" })
+			a.fields = slices.DeleteFunc(a.fields, func(f field) bool {
+				return f.name == "Date" || f == field{"Content-Length", "0"}
+			})
 			heads[i] = fmt.Sprint(a.status, a.fields)
 		}
 		if heads[0] != heads[1] {
