@@ -143,6 +143,9 @@ func TestBlockingIsBounded(t *testing.T) {
 				statuses <- 0
 				return
 			}
+			if after := res.Header.Get("Retry-After"); res.StatusCode == 503 && after != "1" {
+				t.Errorf("503 with Retry-After %q", after)
+			}
 			statuses <- res.StatusCode
 		}()
 	}

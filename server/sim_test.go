@@ -216,6 +216,40 @@ func client(w *sim.World, port *reactor.Port, number int, strict bool) {
 	conn.Close()
 }
 
+// Date is the second of the answer, not of the start or of the connection (RFC 9110, 6.6.1).
+func TestDateIsTheTimeOfTheAnswer(t *testing.T) {
+	sim.Check(t, 1, 20, restless(), func(w *sim.World) {
+		port := host(w, func(loop *reactor.Reactor) server.HandlerFunc {
+			return func(rw *server.Response, r *server.Request) {
+				rw.SetHeader("Now", loop.Now().UTC().Format(http.TimeFormat))
+			}
+		})
+		w.Go("client", func() {
+			conn, err := w.Dial(port.Addr())
+			if err != nil {
+				w.Errorf("dial: %v", err)
+				return
+			}
+			defer conn.Close()
+			in, dates := bufio.NewReader(conn), map[string]bool{}
+			for range 3 {
+				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				res, err := http.ReadResponse(in, nil)
+				if err != nil {
+					w.Errorf("%v", err)
+					return
+				}
+				date := res.Header.Get("Date")
+				if date != res.Header.Get("Now") || dates[date] {
+					w.Errorf("Date %q, but it is %q, and %v were said before", date, res.Header.Get("Now"), dates)
+				}
+				dates[date] = true
+				w.Sleep(time.Second)
+			}
+		})
+	})
+}
+
 // An endOf remembers how what it reads has ended.
 type endOf struct {
 	r   io.Reader
