@@ -70,15 +70,21 @@ func (g *Group) ListenUnix(path string, f func(*Reactor) Factory, o *UnixOptions
 	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenUnix(path, f, &own) })
 }
 
-// ListenFD is ListenTCP for a socket that was handed in, which all loops watch: whoever is first accepts. When the first loop
-// cannot take it, fd is still the caller's; when a later one cannot, it is closed.
+// ListenFD is ListenTCP for a socket that was handed in, which all loops watch: whoever is first accepts. The group owns fd from
+// now on, and closes it if there is an error, but for ErrRunning.
 func (g *Group) ListenFD(fd int, f func(*Reactor) Factory, o *TCPOptions) ([]*Port, error) {
 	var own TCPOptions
 	if o != nil {
 		own = *o
 	}
 	own.Shared = own.Shared || len(g.reactors) > 1
-	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenFD(fd, f, &own) })
+	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) {
+		p, err := r.ListenFD(fd, f, &own)
+		if err != nil {
+			r.sys.Close(fd) // later loops close it with the first one's port
+		}
+		return p, err
+	})
 }
 
 // listen has the first loop listen and the others share its port.

@@ -244,3 +244,28 @@ func TestGroupStopOnSignal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A descriptor that a group cannot listen on is closed, since it is the group's.
+func TestGroupListenFDThatIsNoSocket(t *testing.T) {
+	checkLeaks(t)
+	g, err := NewGroup(2, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fds[1])
+	if err := syscall.SetNonblock(fds[1], true); err != nil { // so that a read tells
+		t.Fatal(err)
+	}
+	_, err = g.ListenFD(fds[0], func(*Reactor) Factory { return FactoryFunc(func(netip.AddrPort) Protocol { return nil }) }, nil)
+	if !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("%v, want EINVAL: it does not listen", err)
+	}
+	if n, err := syscall.Read(fds[1], make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("its other end reads %d, %v: it is still open", n, err)
+	}
+}
