@@ -104,7 +104,7 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 // for each of those who come then.
 func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
 	if refusal != tooMany {
-		w.srv.log.Info().Int("status", 503).Str("reason", refusal).Stringer("remote", remote).Msg("connection refused")
+		w.srv.log.Info().Int("status", 503).Str("reason", refusal).Str("remote", remoteName(remote)).Msg("connection refused")
 	} else if !w.full {
 		w.full = true
 		w.srv.log.Warn().Int("status", 503).Str("reason", refusal).Int64("max", w.srv.doors.most).

@@ -8,6 +8,9 @@ var (
 	// ErrServerClosed is returned by Run and ListenAndServe after Shutdown or
 	// Close, and by an answer that comes after the server has stopped.
 	ErrServerClosed = errors.New("server: closed")
+	// ErrAddr says that an Addr names nothing to listen on, or that a listener given to
+	// Serve has no socket to accept from. (What the system refuses wraps its errno.)
+	ErrAddr = errors.New("server: no address to listen on")
 	// ErrAnswered says that somebody else has answered the request already.
 	ErrAnswered = errors.New("server: the request is answered already")
 	// ErrPeerGone says that the connection was lost before the answer was made,

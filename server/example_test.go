@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"time"
 
@@ -60,6 +62,64 @@ func ExampleServer() {
 	fmt.Println(<-ended)
 	// Output:
 	// 200 Hello, World!
+	// server: closed
+}
+
+// A Unix socket for a proxy on the same machine that runs as another user of the group.
+func ExampleServer_unixSocket() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	s := &server.Server{
+		Addr: "unix:" + dir + "/app.sock", SocketMode: 0o660,
+		Handler: server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.WriteString("Hello!") }),
+	}
+	if _, err := s.Listen(); err != nil {
+		fmt.Println(err) // errors.Is(err, syscall.EADDRINUSE): somebody else serves there
+		return
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("unix", dir+"/app.sock")
+		},
+	}}
+	res, err := client.Get("http://app/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	body, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	fmt.Println(res.Status, string(body))
+	s.Shutdown(context.Background())
+	fmt.Println(<-ended)
+	// Output:
+	// 200 OK Hello!
+	// server: closed
+}
+
+// A listener that is there already, from a test or a library that hands sockets over.
+func ExampleServer_Serve() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := &server.Server{Handler: server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.WriteString("Hello!") })}
+	ended := make(chan error)
+	go func() { ended <- s.Serve(l) }()
+	get("http://" + l.Addr().String())
+	s.Shutdown(context.Background())
+	fmt.Println(<-ended)
+	// Output:
+	// 200 Hello!
 	// server: closed
 }
 

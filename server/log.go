@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 
 	"microhttp/parser"
@@ -50,10 +51,18 @@ func (c *conn) logRefused(err *parser.Error) { c.logRefusal(err.Status, err.Reas
 
 func (c *conn) logRefusal(status int, reason string) {
 	c.w.srv.log.Info().Int("status", status).Str("reason", reason).
-		Stringer("remote", c.t.RemoteAddr()).Msg("request refused")
+		Str("remote", remoteName(c.t.RemoteAddr())).Msg("request refused")
 }
 
 // logCut is the line of a connection that is reset because of what its peer does.
 func (c *conn) logCut(reason string) {
-	c.w.srv.log.Info().Str("reason", reason).Stringer("remote", c.t.RemoteAddr()).Msg("connection reset")
+	c.w.srv.log.Info().Str("reason", reason).Str("remote", remoteName(c.t.RemoteAddr())).Msg("connection reset")
+}
+
+// remoteName is how a log names a peer: that of a Unix socket has no address.
+func remoteName(remote netip.AddrPort) string {
+	if !remote.IsValid() {
+		return "unix"
+	}
+	return remote.String()
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"io/fs"
+	"net"
 	"sync"
 	"time"
 
@@ -30,10 +31,17 @@ func (f HandlerFunc) Serve(w *Response, r *Request) { f(w, r) }
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
 // the defaults named below, which are safe in production. Zero means the default; a
 // negative duration or MaxBodyBytes means no limit, where nothing else is said. Fields must not be changed once
-// Listen, ListenAndServe or Factory was called.
+// Listen, Serve, ListenAndServe or Factory was called.
 type Server struct {
-	// Addr is the TCP address to listen on, "host:port"; "" is ":http".
+	// Addr is where to listen: "host:port" for TCP, "unix:/path" for a Unix socket
+	// ("unix:@name" is one in the abstract namespace of Linux, which has no file), or
+	// "systemd" for all sockets that the service manager has passed to this process
+	// (sd_listen_fds(3)). "" is ":http".
 	Addr string
+	// SocketMode is the permissions of the file of a Unix socket: who may write to it
+	// may connect. Default: what the umask makes of it, mostly 0755, and then only the
+	// user that the server runs as (and root) may connect.
+	SocketMode fs.FileMode
 	// Handler answers every request; nil answers 404.
 	Handler Handler
 	// Loops is the number of reactors, each with a listener of its own.
@@ -84,7 +92,8 @@ type Server struct {
 	// negative is no bound.
 	MaxConns int
 	// MaxConnsPerAddr does the same for those from one address, or, in IPv6, from one
-	// /64. The default is no bound: behind a proxy all connections come from one.
+	// /64. The default is no bound: behind a proxy all connections come from one. The
+	// peers of a Unix socket have no address, and are not bounded by it.
 	MaxConnsPerAddr int
 
 	// ReadHeaderTimeout is the time for a whole head, from its first byte, or from
@@ -147,6 +156,8 @@ type Server struct {
 	mu      sync.Mutex // guards what follows
 	workers []*worker
 	group   *reactor.Group
+	ports   []*reactor.Port // the first loop's: one for each socket
+	handed  []net.Listener  // to Serve; ours to close
 	state   lifecycle
 	over    chan struct{} // closed when the last loop has ended
 	limits  parser.Limits
@@ -170,69 +181,7 @@ const (
 
 func notFound(w *Response, _ *Request) { w.Error(404) }
 
-// Listen binds Addr, once for each loop, without serving yet, and returns the
-// address that was bound: with port 0 the real one. The error wraps the system's,
-// so that errors.Is(err, syscall.EADDRINUSE) tells that somebody else listens there.
-func (s *Server) Listen() (netip.AddrPort, error) {
-	s.init()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.state {
-	case fresh:
-	case closing, closed:
-		return netip.AddrPort{}, ErrServerClosed
-	default:
-		return netip.AddrPort{}, errors.New("server: Listen was called before")
-	}
-	if err := s.bind(); err != nil {
-		s.workers = nil
-		return netip.AddrPort{}, err
-	}
-	s.state = listening
-	return s.workers[0].port.Addr(), nil
-}
-
-// bind makes the loops and their ports.
-func (s *Server) bind() error {
-	addr := s.Addr
-	if addr == "" {
-		addr = ":http"
-	}
-	var err error
-	s.group, err = reactor.NewGroup(s.conf.loops, reactor.Config{
-		Poller:         s.Poller,
-		ThreadPoolSize: max(1, s.conf.blocking/s.conf.loops),
-		ThreadQueue:    max(1, s.conf.blocking/s.conf.loops) * blockingQueue,
-		ReportError:    s.reportError,
-		StallLimit:     s.StallLimit,
-	})
-	if err != nil {
-		return err
-	}
-	ports, err := s.group.ListenTCP(addr, s.factory, &reactor.TCPOptions{
-		TransportOptions: reactor.TransportOptions{
-			WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
-			LingerTimeout: -1, // SendTimeout is for both
-			MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by MaxUnsentBytes
-		},
-	})
-	if err != nil {
-		return errors.Join(err, s.group.Close())
-	}
-	for i, port := range ports {
-		s.workers[i].port = port
-	}
-	return nil
-}
-
-// factory makes the worker of one of the group's loops.
-func (s *Server) factory(loop *reactor.Reactor) reactor.Factory {
-	w := newWorker(s, loop)
-	s.workers = append(s.workers, w)
-	return w
-}
-
-// Run serves what Listen has bound. It returns when Shutdown or Close has
+// Run serves what Listen has bound, once. It returns when Shutdown or Close has
 // completed, with ErrServerClosed, and then nothing of the server is left running;
 // so main may end with it.
 func (s *Server) Run() error {
@@ -253,6 +202,7 @@ func (s *Server) Run() error {
 	err := s.group.Run()
 	s.mu.Lock()
 	s.state = closed
+	s.closeHanded()
 	s.mu.Unlock()
 	close(s.over)
 	if err != nil {
@@ -341,11 +291,13 @@ func (s *Server) begin() bool {
 		s.state = closed
 		return false
 	case listening:
+		s.closeHanded()
 		_ = s.group.Close() // none of its loops has run
 		s.state = closed
 		close(s.over)
 		return false
 	}
+	s.closeHanded()
 	s.state = closing
 	return true
 }

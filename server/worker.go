@@ -9,9 +9,9 @@ import (
 // worker is the share of a Server that one loop has: its connections, its spare
 // exchanges and its Date. Only the loop touches it.
 type worker struct {
-	srv  *Server
-	loop *reactor.Reactor
-	port *reactor.Port
+	srv   *Server
+	loop  *reactor.Reactor
+	ports []*reactor.Port
 
 	conns  conn // head of the ring of open connections
 	open   int
@@ -108,7 +108,9 @@ func (w *worker) beginShutdown() {
 		return
 	}
 	w.closing = true
-	w.port.StopListening()
+	for _, p := range w.ports {
+		p.StopListening()
+	}
 	for c := w.conns.next; c != &w.conns; c = c.next {
 		c.hurry()
 	}
