@@ -25,7 +25,7 @@ const maxLogged = 1 << 10
 //	bytes        how much content was sent
 //	duration     from the whole request to the end of the answer, in milliseconds
 //	             (or what zerolog.DurationFieldUnit says)
-//	remote       address and port of the connection's peer
+//	remote       address and port of the connection's peer; "unix" for that of a Unix socket
 //	request_id   see RequestID; left out when there is none
 //	user_agent   the request's User-Agent; left out when there is none
 //	error        why the answer did not go out whole; left out when it did
@@ -51,12 +51,16 @@ func AccessLog(log *zerolog.Logger) func(server.Handler) server.Handler {
 }
 
 func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
-	var remote [64]byte // longer than any address and port, but for one with a long zone
+	var buf [64]byte // longer than any address and port, but for one with a long zone
+	remote := append(buf[:0], "unix"...)
+	if addr := r.RemoteAddr(); addr.IsValid() {
+		remote = addr.AppendTo(buf[:0])
+	}
 	e := appendRequest(log.Info(), w, r).
 		Int("status", w.Status()).
 		Int64("bytes", w.BytesSent()).
 		Dur("duration", time.Since(r.Received())).
-		Bytes("remote", r.RemoteAddr().AppendTo(remote[:0]))
+		Bytes("remote", remote)
 	if agent := r.PeekHeader("User-Agent"); agent != nil {
 		e = e.Bytes("user_agent", clip(agent))
 	}

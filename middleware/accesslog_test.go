@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -168,4 +169,29 @@ func expectNoAllocs(t *testing.T, h server.Handler) {
 	if n := testing.AllocsPerRun(1000, round); n > 0 {
 		t.Errorf("%v allocations a request", n)
 	}
+}
+
+// The peer of a Unix socket has no address to log.
+func TestAccessLogOfAUnixSocket(t *testing.T) {
+	log, logger := newLog()
+	silent := zerolog.Nop()
+	path := filepath.Join(t.TempDir(), "x.sock")
+	s := &server.Server{Addr: "unix:" + path, Loops: 1, Handler: middleware.AccessLog(logger)(quiet), Logger: &silent}
+	if _, err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	ask(t, c, "GET / HTTP/1.1")
+	if line := log.next(t); line["remote"] != "unix" {
+		t.Errorf("logged remote: %v", line["remote"])
+	}
+	c.Close()
+	_ = s.Close()
+	<-ended
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -412,5 +413,41 @@ func TestFromNil(t *testing.T) {
 	nethttp.To(nethttp.From(nil)).ServeHTTP(w, httptest.NewRequest("GET", "/from/nil", nil))
 	if w.Body.String() != "found" {
 		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+// TestFromOverAUnixSocket holds that a peer without an address is named as net/http names it.
+func TestFromOverAUnixSocket(t *testing.T) {
+	leavesNothing(t)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%q", r.RemoteAddr) })
+	ours, theirs := filepath.Join(t.TempDir(), "x.sock"), filepath.Join(t.TempDir(), "x.sock")
+	serve(t, nethttp.From(h), func(s *server.Server) { s.Addr = "unix:" + ours })
+	l, err := net.Listen("unix", theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	t.Cleanup(s.Close)
+	var bodies [2]string
+	for i, path := range []string{ours, theirs} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, plainGet)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(res.Body)
+		bodies[i] = string(b)
+		c.Close()
+	}
+	if bodies[0] != bodies[1] {
+		t.Errorf("RemoteAddr is %s, net/http has %s", bodies[0], bodies[1])
 	}
 }

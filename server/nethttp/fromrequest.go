@@ -35,6 +35,8 @@ func (f *from) request(r *server.Request, local netip.AddrPort) (*http.Request, 
 	}
 	if remote := r.RemoteAddr(); remote.IsValid() {
 		req.RemoteAddr = remote.String()
+	} else {
+		req.RemoteAddr = "@" // as net/http says it of a Unix socket
 	}
 	setHeader(req, r)
 	setBody(req, r)
