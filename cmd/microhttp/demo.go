@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,14 +64,13 @@ func (o *options) newServer(out io.Writer) *server.Server {
 
 // serve binds s, says where, and runs it until SIGINT or SIGTERM.
 func serve(s *server.Server, o *options, out io.Writer) error {
-	addr, err := s.Listen()
-	if err != nil {
+	if _, err := s.Listen(); err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	fmt.Fprintf(out, "microhttp demo: listening on http://%v (%s)\n", addr, loops(s.Loops))
+	fmt.Fprintf(out, "microhttp demo: listening on %s (%s)\n", where(s.Addrs()), loops(s.Loops))
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run() }()
@@ -98,6 +99,19 @@ func drain(s *server.Server, grace time.Duration, again <-chan os.Signal, out io
 	case sig := <-again:
 		return fmt.Errorf("ended at once: %v", sig)
 	}
+}
+
+// where lists what the server listens on.
+func where(addrs []net.Addr) string {
+	var all []string
+	for _, a := range addrs {
+		prefix := "http://"
+		if a.Network() == "unix" {
+			prefix = "unix:"
+		}
+		all = append(all, prefix+a.String())
+	}
+	return strings.Join(all, ", ")
 }
 
 func loops(n int) string {

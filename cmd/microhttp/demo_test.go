@@ -8,9 +8,13 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -30,7 +34,19 @@ var banner = regexp.MustCompile(`^microhttp demo: listening on http://(127\.0\.0
 
 func startProgram(t *testing.T, flags ...string) *program {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"demo", "-addr", "127.0.0.1:0"}, flags...)...)
+	p := startCommand(t, exec.CommandContext(t.Context(), os.Args[0], append([]string{"demo", "-addr", "127.0.0.1:0"}, flags...)...))
+	line := p.line()
+	m := banner.FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("the first line is %q", line)
+	}
+	p.addr = m[1]
+	return p
+}
+
+// startCommand starts cmd, which ends as the test binary, as the program.
+func startCommand(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.WaitDelay = patience
 	stderr, err := cmd.StderrPipe()
@@ -46,14 +62,7 @@ func startProgram(t *testing.T, flags ...string) *program {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	p := &program{t: t, cmd: cmd, said: bufio.NewReader(stderr)}
-	line := p.line()
-	m := banner.FindStringSubmatch(line)
-	if m == nil {
-		t.Fatalf("the first line is %q", line)
-	}
-	p.addr = m[1]
-	return p
+	return &program{t: t, cmd: cmd, said: bufio.NewReader(stderr)}
 }
 
 func (p *program) line() string {
@@ -171,5 +180,82 @@ func TestNoAccessLogUnlessAsked(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	if _, said := p.end(); strings.Contains(said, "{") {
 		t.Errorf("logged %q", said)
+	}
+}
+
+// overUnix asks for /plaintext over a Unix socket.
+func overUnix(t *testing.T, path string) {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, "GET /plaintext HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nHello, World!") {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestOverAUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.sock")
+	p := startCommand(t, exec.CommandContext(t.Context(), os.Args[0], "demo", "-loops", "2", "-addr", "unix:"+path, "-socket-mode", "0600"))
+	if line, want := p.line(), "microhttp demo: listening on unix:"+path+" (2 loops)\n"; line != want {
+		t.Errorf("said %q, want %q", line, want)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("the socket's file: %v, %v", info, err)
+	}
+	overUnix(t, path)
+	p.signal(syscall.SIGTERM)
+	if state, _ := p.end(); state.ExitCode() != exitOK {
+		t.Error(state)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket's file is left: %v", err)
+	}
+}
+
+// The shell does what systemd does: it says how many sockets there are, and for whom.
+func TestSocketActivation(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.sock")
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" demo -addr systemd -loops 2`, os.Args[0])
+	for _, l := range []interface{ File() (*os.File, error) }{tcp, local} {
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	p := startCommand(t, cmd)
+	if line, want := p.line(), "microhttp demo: listening on http://"+tcp.Addr().String()+", unix:"+path+" (2 loops)\n"; line != want {
+		t.Errorf("said %q, want %q", line, want)
+	}
+	overUnix(t, path)
+	if _, body := dial(t, tcp.Addr().String()).ask("GET /plaintext HTTP/1.1"); body != "Hello, World!" {
+		t.Errorf("over TCP: %q", body)
+	}
+	p.signal(syscall.SIGTERM)
+	if state, _ := p.end(); state.ExitCode() != exitOK {
+		t.Error(state)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket's file, which is not the program's, is gone: %v", err)
 	}
 }

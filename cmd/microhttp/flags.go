@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -58,7 +59,8 @@ func (o *options) groups() []group {
 	s := &o.server
 	return []group{
 		{"Serving", []option{
-			{"addr", "host:port", address(&s.Addr, "127.0.0.1:8080"), "where to listen; port 0 takes a free one"},
+			{"addr", "where", address(&s.Addr, "127.0.0.1:8080"), "host:port (0 takes a free one), unix:/path or systemd"},
+			{"socket-mode", "mode", mode(&s.SocketMode), "permissions of a Unix socket, as 0660; 0 leaves them to the umask"},
 			{"loops", "n", number(&s.Loops, 0, 0, maxLoops), "event loops; 0 is one for each core"},
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "goroutines for handlers that block"},
@@ -256,21 +258,44 @@ func limitPeriod(at *time.Duration, def time.Duration) flag.Value {
 	return d
 }
 
-// address is a host, which may be empty, and a port.
+// address is what server.Server.Addr takes: a host, which may be empty, and a port; the path of
+// a Unix socket; or the word for the sockets that systemd passes.
 func address(at *string, def string) flag.Value {
 	*at = def
 	return &setting[string]{
 		at:   at,
 		show: func(s string) string { return s },
 		read: func(text string) (string, error) {
+			if path, ok := strings.CutPrefix(text, "unix:"); ok || text == "systemd" {
+				if ok && path == "" {
+					return "", errors.New("want a path behind unix:")
+				}
+				return text, nil
+			}
 			_, port, err := net.SplitHostPort(text)
 			if err != nil {
-				return "", errors.New("want host:port")
+				return "", errors.New("want host:port, unix:/path or systemd")
 			}
 			if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
 				return "", errors.New("want a port from 0 to 65535")
 			}
 			return text, nil
+		},
+	}
+}
+
+// mode is the permissions of a file, in octal as chmod(1) has them.
+func mode(at *fs.FileMode) flag.Value {
+	*at = 0
+	return &setting[fs.FileMode]{
+		at:   at,
+		show: func(m fs.FileMode) string { return strconv.FormatUint(uint64(m), 8) },
+		read: func(text string) (fs.FileMode, error) {
+			m, err := strconv.ParseUint(text, 8, 32)
+			if err != nil || m > uint64(fs.ModePerm) {
+				return 0, errors.New("want permissions in octal, such as 0660")
+			}
+			return fs.FileMode(m), nil
 		},
 	}
 }

@@ -4,6 +4,13 @@
 //	microhttp demo -addr 127.0.0.1:8080
 //	curl -i http://127.0.0.1:8080/
 //
+// It listens on a Unix socket too, and on the sockets that systemd has opened for it:
+//
+//	microhttp demo -addr unix:/tmp/x.sock
+//	curl -i --unix-socket /tmp/x.sock http://localhost/
+//
+//	systemd-socket-activate -l 8080 -l /tmp/x.sock microhttp demo -addr systemd
+//
 // It exits with status 0 when it was told to stop or asked for help, 1 when it could not
 // serve or was told twice, 2 when it was called wrongly.
 package main

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"net"
 	"os"
 	"regexp"
@@ -53,6 +54,10 @@ func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 		{[]string{"demo", "-addr", "127.0.0.1:"}, "-addr: want a port from 0 to 65535"},
 		{[]string{"demo", "-addr", "127.0.0.1:65536"}, "-addr: want a port from 0 to 65535"},
 		{[]string{"demo", "-addr", "1:2:3"}, "-addr: want host:port"},
+		{[]string{"demo", "-addr", "unix:"}, "-addr: want a path behind unix:"},
+		{[]string{"demo", "-addr", "/tmp/x.sock"}, "-addr: want host:port, unix:/path or systemd"},
+		{[]string{"demo", "-socket-mode", "rw"}, "-socket-mode: want permissions in octal, such as 0660"},
+		{[]string{"demo", "-socket-mode", "1777"}, "-socket-mode: want permissions in octal, such as 0660"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(test.args, &stdout, &stderr); code != exitUsage {
@@ -144,6 +149,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
 		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s", "-stall-limit", "0s",
+		"-socket-mode", "0660",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +161,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 	}{
 		{"addr", s.Addr, ":0"},
 		{"loops", s.Loops, 3},
+		{"socket-mode", s.SocketMode, fs.FileMode(0o660)},
 		{"reactor", s.Poller, "poll"},
 		{"max-header-bytes", s.MaxHeaderBytes, 1001},
 		{"max-header-fields", s.MaxHeaderFields, 1002},
