@@ -1,11 +1,15 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"runtime"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -153,6 +157,7 @@ type Server struct {
 	Logger *zerolog.Logger
 
 	setup   sync.Once
+	lateUse sync.Once  // is logged
 	mu      sync.Mutex // guards what follows
 	workers []*worker
 	group   *reactor.Group
@@ -199,6 +204,9 @@ func (s *Server) Run() error {
 	s.state = running
 	s.mu.Unlock()
 
+	for _, w := range s.workers {
+		w.loop.CallWhenRunning(func() { w.goroutine.Store(goroutineID()) })
+	}
 	err := s.group.Run()
 	s.mu.Lock()
 	s.state = closed
@@ -224,9 +232,17 @@ func (s *Server) ListenAndServe() error {
 // connection stays readable for a short grace, and a request that comes then is still
 // answered. When ctx ends first, the connections that are left are aborted and the
 // error of ctx is returned; a Blocking handler that goes on regardless then holds up
-// Run, but not Shutdown.
+// Run, but not Shutdown. A second call waits as the first one does; it may come before
+// the server has begun, which then never does.
+//
+// A handler that ends its server does so in a goroutine of its own, go s.Shutdown(ctx),
+// for Shutdown waits for that handler's answer too. On a loop of the server it would wait
+// for itself, and panics.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
+	if s.onLoop() {
+		panic("server: Shutdown on a loop of the server, which it would wait for: call it in a goroutine")
+	}
 	if !s.begin() {
 		return nil
 	}
@@ -253,7 +269,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends the server at once, from any goroutine: connections are aborted, and
 // answers that were still awaited get ErrServerClosed. A Blocking handler that goes on
-// regardless holds up Run, but not Close.
+// regardless holds up Run, but not Close. The error is always nil.
 func (s *Server) Close() error {
 	s.init()
 	s.mu.Lock()
@@ -275,10 +291,32 @@ func (s *Server) stopNow() {
 	for _, w := range s.workers {
 		w.loop.CallFromThread(w.abortAll)
 	}
+	if s.onLoop() {
+		return // it cannot end before this
+	}
 	select {
 	case <-s.over:
 	case <-time.After(stopPatience):
 	}
+}
+
+// onLoop reports whether the caller is a loop of this server, which cannot wait for itself.
+func (s *Server) onLoop() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := goroutineID()
+	return id != 0 && slices.ContainsFunc(s.workers, func(w *worker) bool { return w.goroutine.Load() == id })
+}
+
+// goroutineID is the number of the calling goroutine, as stacks show it.
+func goroutineID() uint64 {
+	var buf [64]byte
+	fields := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 7 [running]: …
+	if len(fields) < 2 {
+		return 0
+	}
+	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
+	return id
 }
 
 // begin moves the server to closing and reports whether there is anything running

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync/atomic"
 	"time"
 
 	"microhttp/reactor"
@@ -29,6 +30,8 @@ type worker struct {
 
 	closing bool
 	drained chan struct{} // closed when closing and no connection is left
+
+	goroutine atomic.Uint64 // the loop's, once it runs
 }
 
 // maxSpares bounds the exchanges that a loop keeps: one serves all requests that
