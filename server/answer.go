@@ -31,6 +31,9 @@ func (c *conn) answer(x *exchange) {
 	how, length := framedLength, int64(len(body))
 	switch {
 	case bodyless(w.status):
+		if length > 0 {
+			w.logDropped()
+		}
 		body, length = nil, max(w.declared, 0)
 		if w.status == 204 || w.status == 304 && w.declared < 0 {
 			how = framedNone

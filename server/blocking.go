@@ -1,5 +1,7 @@
 package server
 
+import "errors"
+
 // Blocking makes a Handler of one that blocks: h runs off the loop, on one of
 // Server.MaxBlocking goroutines, and may take its time; other requests go on
 // meanwhile. When all goroutines are busy the request waits for one; when too many
@@ -8,35 +10,67 @@ package server
 // h fills w and returns, as on the loop, or takes a Stream, whose Write then blocks
 // while the peer does not keep up. Its panics are caught as on the loop. r.Context()
 // ends when the peer is gone.
+//
+// h begins when whatever is around it has returned. So middleware that goes on behind
+// next.Serve may touch w, but sees no answer yet: what is to happen then is for OnDone.
+//
+// Blocking panics if h is nil.
 func Blocking(h Handler) Handler {
+	mustServe(h, "Blocking")
 	return HandlerFunc(func(w *Response, r *Request) {
 		x := w.x
-		if x.offLoop {
+		switch {
+		case x.blocking != nil:
+			panic("server: a second Blocking handler for one request: call both in one")
+		case x.offLoop:
 			h.Serve(w, r) // Blocking twice is Blocking once
 			return
 		}
 		x.detach()
 		x.offLoop = true
+		x.blocking = h
 		x.claim.Store(claimed)
-		if err := r.Reactor().CallInThread(func() { x.serveOffLoop(h) }); err != nil {
-			x.detached, x.offLoop = false, false
-			x.claim.Store(unclaimed)
-			r.conn.w.srv.log.Warn().Err(ErrBusy).Str("pattern", r.pattern).Msg("request refused")
-			w.Error(503)
-			w.SetHeader("Retry-After", "1")
-		}
 	})
 }
 
 // BlockingFunc is Blocking for a function.
 func BlockingFunc(f func(w *Response, r *Request)) Handler { return Blocking(HandlerFunc(f)) }
 
+// mustServe panics if h is nothing that can serve.
+func mustServe(h Handler, where string) {
+	if f, ok := h.(HandlerFunc); h == nil || ok && f == nil {
+		panic("server: nil handler for " + where)
+	}
+}
+
+// sendOff has the pool run the Blocking handler that those on the loop have come to.
+func (c *conn) sendOff(x *exchange) {
+	h := x.blocking
+	x.blocking = nil
+	if err := c.w.loop.CallInThread(func() { x.serveOffLoop(h) }); err != nil {
+		x.stay()
+		c.w.srv.log.Warn().Err(ErrBusy).Str("pattern", x.req.pattern).Msg("request refused")
+		x.res.Error(503)
+		x.res.SetHeader("Retry-After", "1")
+	}
+}
+
+// stay takes back that the answer is made off the loop.
+func (x *exchange) stay() {
+	x.blocking, x.detached, x.offLoop = nil, false, false
+	x.claim.Store(unclaimed)
+}
+
+// errGoexit is how a goroutine has ended that neither returned nor panicked: runtime.Goexit, or
+// FailNow of a test.
+var errGoexit = errors.New("server: a handler has ended its goroutine")
+
 func (x *exchange) serveOffLoop(h Handler) {
+	defer x.handBack()
 	if !x.gone.Load() { // it may have waited for its goroutine longer than its peer did
 		x.run(h.Serve)
 	}
 	if s := x.res.stream; s != nil && !x.aborted {
 		s.Close()
 	}
-	x.handBack()
 }

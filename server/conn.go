@@ -134,7 +134,7 @@ func (c *conn) consume(b []byte) int {
 // behind it.
 func (c *conn) beginRequest(x *exchange, head []byte, more int) {
 	c.begun = true
-	x.req.conn = c
+	x.req.begin(c)
 	x.req.raw = head
 	if x.req.head.Expect100 && more == 0 {
 		c.awaited(x)
@@ -169,6 +169,9 @@ func (c *conn) serve(x *exchange) {
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:
 		broken = x.serve(c.w.srv.serve)
+	}
+	if x.blocking != nil {
+		c.sendOff(x)
 	}
 	switch {
 	case x.detached:

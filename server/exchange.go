@@ -24,6 +24,7 @@ type exchange struct {
 	pending  bool          // … by a Pending
 	offLoop  bool          // a Blocking handler runs
 	headOnly bool          // ServeHead runs
+	blocking Handler       // the Blocking handler that is to run when those on the loop have returned
 	aborted  bool          // the handler panicked: no answer, and the end of the connection
 	claim    atomic.Uint32 // see above: unclaimed or claimed
 	gone     atomic.Bool   // the peer was lost while somebody else held the claim
@@ -41,7 +42,7 @@ const (
 func newExchange() *exchange {
 	x := new(exchange)
 	x.req.x, x.res.x = x, x
-	x.res.Reset()
+	x.res.reset()
 	return x
 }
 
@@ -96,12 +97,19 @@ func (x *exchange) handBack() error {
 // run calls f, which is the handler or a part of it, for the owner of x, and catches
 // its panic where it happens.
 func (x *exchange) run(f func(w *Response, r *Request)) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			x.aborted = !x.mended(v, debug.Stack())
+		if returned {
+			return
 		}
+		v := recover()
+		if v == nil {
+			v = errGoexit
+		}
+		x.aborted = !x.mended(v, debug.Stack())
 	}()
 	f(&x.res, &x.req)
+	returned = true
 }
 
 // serve is run for the handler on the loop, which may panic when x is already
@@ -109,6 +117,9 @@ func (x *exchange) run(f func(w *Response, r *Request)) {
 func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
 	defer func() {
 		v := recover()
+		if v != nil && x.blocking != nil {
+			x.stay() // the panic is the answer
+		}
 		switch {
 		case v == nil:
 		case x.detached && x.live == nil:
@@ -165,12 +176,16 @@ func (x *exchange) finish(err error) {
 	if x.res.err == nil {
 		x.res.err = err
 	}
-	for i := range x.res.onDone {
-		x.tell(x.res.onDone[i])
+	if len(x.res.onDone) > 0 {
+		x.res.flags |= answered
+		for i := range x.res.onDone {
+			x.tell(x.res.onDone[i])
+		}
 	}
 	if x.detached || x.req.ctx != nil {
 		x.req.end()
 	}
+	x.req.done = !x.detached
 	if x.req.conn.w.srv.DetectLateUse {
 		x.req.late.Store(true)
 	}

@@ -9,8 +9,11 @@ type Pending struct{ x *exchange }
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
 func (w *Response) Later() *Pending {
 	w.x.req.lent()
-	if w.x.offLoop {
+	switch {
+	case w.x.offLoop:
 		panic("server: Later in a Blocking handler, which may simply take its time")
+	case w.stream != nil:
+		panic("server: Later after Stream, which is the answer")
 	}
 	w.x.detach()
 	w.x.pending = true
@@ -24,13 +27,18 @@ func (w *Response) Later() *Pending {
 // ErrServerClosed when the server has stopped.
 //
 // A panic in fill is handled as one in a handler. A Stream cannot be taken in fill.
-func (p *Pending) Answer(fill func(w *Response)) error {
+func (p *Pending) Answer(fill func(w *Response)) (err error) {
 	x := p.x
 	if err := x.take(); err != nil {
 		return err
 	}
+	defer func() {
+		if gone := x.handBack(); err == nil {
+			err = gone
+		}
+	}()
 	x.run(func(w *Response, _ *Request) { fill(w) })
-	return x.handBack()
+	return nil
 }
 
 // Request is the request that the answer is for. It belongs to whoever answers.

@@ -83,6 +83,9 @@ func (s *Server) listen(open func() error) error {
 	default:
 		return errors.New("server: a Server listens once, and this one does")
 	}
+	if f, ok := s.Handler.(HandlerFunc); ok && f == nil {
+		return errors.New("server: Handler is a nil HandlerFunc")
+	}
 	var err error
 	s.group, err = reactor.NewGroup(s.conf.loops, reactor.Config{
 		Poller:         s.Poller,

@@ -2,8 +2,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
+	"strconv"
 
 	"microhttp/parser"
 	"microhttp/reactor"
@@ -36,7 +39,7 @@ func (s *Server) reportError(err error) {
 }
 
 func (s *Server) logPanic(v any, stack []byte) {
-	s.log.Error().Interface("panic", v).Bytes("stack", stack).Msg("panic")
+	s.log.Error().Str("panic", fmt.Sprint(v)).Bytes("stack", stack).Msg("panic")
 }
 
 // LogMisuse logs, as a warning, what the handler of w does wrong and nobody else would
@@ -44,6 +47,18 @@ func (s *Server) logPanic(v any, stack []byte) {
 func (w *Response) LogMisuse(what string) {
 	w.x.req.lent()
 	w.x.req.conn.w.srv.log.Warn().Str("pattern", w.x.req.pattern).Msg(what)
+}
+
+// logDropped tells of content that no peer will see, because an answer of that status has none.
+func (w *Response) logDropped() {
+	w.LogMisuse("the body of an answer that has none was dropped: its status is " + strconv.Itoa(w.status))
+}
+
+// logLateUse tells, once, of a handler that breaks the lifetime law.
+func (s *Server) logLateUse() {
+	s.lateUse.Do(func() {
+		s.log.Error().Bytes("stack", debug.Stack()).Msg(lateUse + "; there may be more, see Server.DetectLateUse")
+	})
 }
 
 // logRefused writes the one line that a refused request leaves.

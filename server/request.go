@@ -46,6 +46,8 @@ type Request struct {
 
 	received time.Time
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
+	done     bool        // the response is done, and this awaits its next use
+	tainted  bool        // somebody has used it meanwhile
 
 	ctxMu  sync.Mutex
 	ctx    context.Context
@@ -53,11 +55,29 @@ type Request struct {
 	ended  bool
 }
 
+const lateUse = "a Request or Response was used after its response was done"
+
 // lent is called by whatever shows or changes what is lent, and holds those to the
-// lifetime law whom the server was told to watch.
+// lifetime law whom the server was told to watch. Of the others it finds, for nothing, who
+// comes while there is no next request: the server says so, once, and what they have done
+// to the response is undone before it is used again. Only done is read here, for a goroutine
+// that is late is also a race.
 func (r *Request) lent() {
 	if r.late.Load() {
-		panic("server: a Request or Response was used after its response was done")
+		panic("server: " + lateUse)
+	}
+	if r.done {
+		r.tainted = true
+		r.conn.w.srv.logLateUse()
+	}
+}
+
+// begin readies the request for its head, on c.
+func (r *Request) begin(c *conn) {
+	r.conn, r.done = c, false
+	if r.tainted {
+		r.tainted = false
+		r.x.res.recycle()
 	}
 }
 
@@ -293,11 +313,15 @@ func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 }
 
 // Pattern returns the pattern that a router matched, or "".
-func (r *Request) Pattern() string { return r.pattern }
+func (r *Request) Pattern() string {
+	r.lent()
+	return r.pattern
+}
 
 // PathValue returns the value of the wildcard of that name in the pattern that was
 // matched, decoded, or "".
 func (r *Request) PathValue(name string) string {
+	r.lent()
 	for i, n := range r.names {
 		if n == name {
 			return r.pathValue(r.values[i])
@@ -360,6 +384,7 @@ func (r *Request) Reactor() *reactor.Reactor {
 // Context returns a context that ends when the response is done, when the peer is
 // gone or has half-closed, and when the server is closed.
 func (r *Request) Context() context.Context {
+	r.lent()
 	r.ctxMu.Lock()
 	defer r.ctxMu.Unlock()
 	if r.ctx == nil {

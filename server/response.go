@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 
 	"microhttp/parser"
@@ -15,6 +16,7 @@ import (
 // until the response is done. Framing (Content-Length, Transfer-Encoding), Date
 // and Connection are the server's work: see SetHeader.
 type Response struct {
+	_        noCopy
 	x        *exchange
 	status   int
 	fields   []byte  // field lines, each with its CRLF
@@ -39,26 +41,53 @@ type wflags uint8
 const (
 	closeAfter wflags = 1 << iota // the handler asked for Connection: close
 	ownDate                       // the handler set Date itself
+	answered                      // OnDone's functions run: nothing changes the answer any more
 )
+
+// noCopy has go vet report who copies what is lent.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // maxKeptBody is the largest body buffer that a Response keeps for its next use:
 // a loop's few spare responses then hold little.
 const maxKeptBody = 64 << 10
 
 // SetStatus sets the status of the answer, 200 to 599; the default is 200. It
-// panics on any other number. Once a Stream was taken it does nothing.
+// panics on any other number. Once a Stream was taken, and in OnDone, it does nothing, but
+// for a line in the log.
 func (w *Response) SetStatus(code int) {
 	w.x.req.lent()
 	if code < minStatus || code > maxStatus {
 		panic(fmt.Sprintf("server: invalid status %d: an answer's is %d to %d", code, minStatus, maxStatus))
 	}
-	if w.stream == nil {
-		w.status = code
+	if w.committed() {
+		if code != w.status {
+			_ = w.tooLate("SetStatus")
+		}
+		return
 	}
+	w.status = code
+}
+
+// committed reports whether the status and the fields are decided.
+func (w *Response) committed() bool { return w.stream != nil || w.flags&answered != 0 }
+
+// tooLate reports what cannot be done any more, to the caller and, since callers forget, to the log.
+// After a panic it is no news.
+func (w *Response) tooLate(what string) error {
+	if w.err == nil {
+		w.LogMisuse(what + " comes too late: the head of the response is committed")
+	}
+	return ErrCommitted
 }
 
 // Status returns the status as set so far.
-func (w *Response) Status() int { return w.status }
+func (w *Response) Status() int {
+	w.x.req.lent()
+	return w.status
+}
 
 // SetHeader sets a field, in place of lines that have the same name. A name that
 // is not a token, or a value that no field may hold (CR, LF, NUL and other
@@ -69,8 +98,8 @@ func (w *Response) Status() int { return w.status }
 // or of the body that a HEAD request asks about: an answer to HEAD to which nothing was
 // written has none without it (RFC 9110, 8.6). For other answers the server
 // counts. Connection: close closes the connection after the answer.
-// Transfer-Encoding is refused: it is the server's own. Once a Stream was taken, all
-// are refused with ErrCommitted.
+// Transfer-Encoding is refused: it is the server's own. Once a Stream was taken, and in
+// OnDone, all are refused with ErrCommitted. What is refused is logged too.
 func (w *Response) SetHeader(name, value string) error {
 	return w.putHeader(name, value, true)
 }
@@ -83,8 +112,8 @@ func (w *Response) AddHeader(name, value string) error {
 
 func (w *Response) putHeader(name, value string, replace bool) error {
 	w.x.req.lent()
-	if w.stream != nil {
-		return ErrCommitted
+	if w.committed() {
+		return w.tooLate("the field " + name)
 	}
 	if !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) {
 		return w.refuse(name)
@@ -197,26 +226,27 @@ func (w *Response) PeekHeader(name string) []byte {
 	return nil
 }
 
-// Headers iterates over the field lines that were set so far, in order. No field may be
-// changed meanwhile. The fields that are special to SetHeader are not among them, but for
-// Date.
+// Headers iterates over the field lines that were set so far, in order, as they are when
+// the iteration begins: they may be changed meanwhile. The fields that are special to
+// SetHeader are not among them, but for Date.
 func (w *Response) Headers() iter.Seq2[string, string] {
 	w.x.req.lent()
 	return func(yield func(string, string) bool) {
-		for _, l := range w.lines {
-			if !yield(string(w.fields[l.start:l.colon]), string(w.fields[l.colon+2:l.end-2])) {
+		lines, fields := slices.Clone(w.lines), string(w.fields)
+		for _, l := range lines {
+			if !yield(fields[l.start:l.colon], fields[l.colon+2:l.end-2]) {
 				return
 			}
 		}
 	}
 }
 
-// Write appends a copy of p to the body; it never fails. Once a Stream was taken it
-// is the Stream's Write.
+// Write appends a copy of p to the body; it fails in OnDone alone, with ErrCommitted. Once a
+// Stream was taken it is the Stream's Write.
 func (w *Response) Write(p []byte) (int, error) {
 	w.x.req.lent()
-	if w.stream != nil {
-		return w.stream.Write(p)
+	if w.committed() {
+		return w.writeLate(p)
 	}
 	w.unshare()
 	w.body = append(w.body, p...)
@@ -226,12 +256,20 @@ func (w *Response) Write(p []byte) (int, error) {
 // WriteString is Write for a string.
 func (w *Response) WriteString(s string) (int, error) {
 	w.x.req.lent()
-	if w.stream != nil {
-		return w.stream.WriteString(s)
+	if w.committed() {
+		return w.writeLate([]byte(s))
 	}
 	w.unshare()
 	w.body = append(w.body, s...)
 	return len(s), nil
+}
+
+// writeLate is Write for a response whose head is out.
+func (w *Response) writeLate(p []byte) (int, error) {
+	if w.flags&answered != 0 {
+		return 0, w.tooLate("Write")
+	}
+	return w.stream.Write(p)
 }
 
 func (w *Response) unshare() {
@@ -242,10 +280,15 @@ func (w *Response) unshare() {
 }
 
 // SetBody makes p the body, in place of what was written, without copying it: p is
-// lent to the server and must not change until the response is done.
+// lent to the server and must not change until the response is done. nil is no body. Once
+// a Stream was taken, and in OnDone, it does nothing, but for a line in the log.
 func (w *Response) SetBody(p []byte) {
 	w.x.req.lent()
-	w.given = p
+	if w.committed() {
+		_ = w.tooLate("SetBody")
+		return
+	}
+	w.body, w.given = w.body[:0], p
 }
 
 // content is the body, whichever way it was made.
@@ -256,11 +299,12 @@ func (w *Response) content() []byte {
 	return w.body
 }
 
-// Error makes this an answer of the given status whose body is its reason phrase,
-// in place of what was written and of the fields that described it. Once a Stream was
-// taken it does nothing.
+// Error makes this an answer of the given status whose body is its reason phrase, if that
+// status has a body, in place of what was written and of the fields that described it. Once
+// a Stream was taken, and in OnDone, it does nothing.
 func (w *Response) Error(code int) {
-	if w.stream != nil {
+	w.x.req.lent()
+	if w.committed() {
 		return
 	}
 	w.SetStatus(code)
@@ -269,6 +313,10 @@ func (w *Response) Error(code int) {
 	w.DelHeader("ETag")
 	w.DelHeader("Last-Modified")
 	w.DelHeader("Cache-Control")
+	if bodyless(code) {
+		w.DelHeader("Content-Type")
+		return
+	}
 	w.SetHeader("Content-Type", "text/plain; charset=utf-8")
 	w.WriteString(StatusText(code))
 	w.WriteString("\n")
@@ -284,10 +332,14 @@ func (w *Response) Err() error { return w.err }
 
 // OnDone adds a function that is called on the loop, once, when the response is
 // done: when it has been handed to the connection whole, or when the connection is
-// lost. Functions are called in the order they were added. A function that captures
-// nothing of the request costs no allocation: it gets both.
+// lost. Functions are called in the order they were added. They see what the answer was and
+// cannot change it. A function that captures nothing of the request costs no allocation: it
+// gets both. It panics for nil.
 func (w *Response) OnDone(f func(w *Response, r *Request)) {
 	w.x.req.lent()
+	if f == nil {
+		panic("server: OnDone of a nil function")
+	}
 	w.onDone = append(w.onDone, f)
 }
 
@@ -301,11 +353,16 @@ func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte))
 }
 
 // Reset makes the response as a handler gets it: status 200, no fields, no body.
-// Functions of OnDone and OnPanic stay. Once a Stream was taken it does nothing.
+// Functions of OnDone and OnPanic stay. Once a Stream was taken, and in OnDone, it does
+// nothing.
 func (w *Response) Reset() {
-	if w.stream != nil {
-		return
+	w.x.req.lent()
+	if !w.committed() {
+		w.reset()
 	}
+}
+
+func (w *Response) reset() {
 	w.status, w.declared, w.flags = 200, -1, 0
 	w.fields, w.lines = w.fields[:0], w.lines[:0]
 	w.body, w.given = w.body[:0], nil
@@ -313,7 +370,7 @@ func (w *Response) Reset() {
 
 // recycle readies the response for another request.
 func (w *Response) recycle() {
-	w.Reset()
+	w.reset()
 	if cap(w.body) > maxKeptBody {
 		w.body = nil
 	}

@@ -20,6 +20,7 @@ type Stream struct {
 	x       *exchange
 	how     framing
 	mute    bool  // content is not sent: HEAD, 204, 304
+	told    bool  // that there was some was logged
 	left    int64 // of the declared length; -1 without one
 	closed  bool
 	trailer []byte // field lines behind the last chunk
@@ -110,6 +111,10 @@ func (s *Stream) begin() {
 // (p is not sent then), ErrUnsentBound (loop only).
 func (s *Stream) Write(p []byte) (int, error) {
 	c := s.x.req.conn
+	if s.mute && len(p) > 0 && !s.told && bodyless(s.x.res.status) {
+		s.told = true
+		s.x.res.logDropped()
+	}
 	switch {
 	case s.closed:
 		return 0, ErrStreamClosed

@@ -1,0 +1,290 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+)
+
+// What users write wrong: each mistake is refused where it is made, or leaves a line in the
+// log; none of them reaches another request.
+
+// logged serves h with a log.
+func logged(t *testing.T, h HandlerFunc) (p *peer, log *syncBuffer) {
+	t.Helper()
+	log = new(syncBuffer)
+	logger := zerolog.New(log)
+	_, addr := start(t, h, func(s *Server) { s.Logger = &logger })
+	return dial(t, addr), log
+}
+
+// A response that is used when it is done is not part of the next one, and the log says so.
+func TestLateUseIsUndone(t *testing.T) {
+	kept := make(chan *Response, 1)
+	p, log := logged(t, func(w *Response, r *Request) {
+		if r.Path() == "/kept" {
+			kept <- w
+		}
+		w.WriteString(r.Path())
+	})
+	want(t, "the first answer", p.get("/kept"), "/kept")
+	w, did := <-kept, make(chan bool)
+	w.x.req.conn.w.loop.CallFromThread(func() { // on the loop, or the race detector says it all
+		w.WriteString("secret")
+		w.SetHeader("X-Secret", "1")
+		w.SetStatus(500)
+		w.OnDone(func(*Response, *Request) { t.Error("OnDone of a request that was over") })
+		close(did)
+	})
+	<-did
+	p.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, body := p.answer("GET")
+	want(t, "the next answer", fmt.Sprint(res.StatusCode, " ", body, res.Header["X-Secret"]), "200 /next[]")
+	if n := strings.Count(log.String(), lateUse); n != 1 {
+		t.Errorf("%d lines say so: %s", n, log.String())
+	}
+	wantContains(t, "log", log.String(), "TestLateUseIsUndone") // its stack
+}
+
+// A Blocking handler begins when what is around it has returned, so middleware never shares w with it.
+func TestMiddlewareAroundBlocking(t *testing.T) {
+	inner := BlockingFunc(func(w *Response, r *Request) { w.WriteString("handler") })
+	p, _ := logged(t, func(w *Response, r *Request) {
+		inner.Serve(w, r)
+		for range 100 {
+			runtime.Gosched() // a handler that had begun would write now
+		}
+		w.WriteString("middleware, then ")
+		w.SetHeader("X-After", "1")
+	})
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, body := p.answer("GET")
+	want(t, "answer", res.Header.Get("X-After")+body, "1middleware, then handler")
+}
+
+// When that middleware panics, its panic is the answer and the handler does not run.
+func TestPanicAroundBlocking(t *testing.T) {
+	inner := BlockingFunc(func(w *Response, r *Request) { t.Error("the handler ran") })
+	for _, mend := range []bool{true, false} {
+		p, log := logged(t, func(w *Response, r *Request) {
+			if mend {
+				w.OnPanic(func(w *Response, r *Request, v any, stack []byte) { w.Error(500) })
+			}
+			inner.Serve(w, r)
+			panic("behind it")
+		})
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if mend {
+			if res, _ := p.answer("GET"); res.StatusCode != 500 {
+				t.Errorf("status %d, want 500", res.StatusCode)
+			}
+			continue
+		}
+		want(t, "answer", p.rest(), "")
+		wantContains(t, "log", log.String(), "behind it")
+	}
+}
+
+// A handler that ends its goroutine, as FailNow does, does not leave its peer waiting.
+func TestGoexitOffTheLoop(t *testing.T) {
+	for name, h := range map[string]HandlerFunc{
+		"Blocking": BlockingFunc(func(*Response, *Request) { runtime.Goexit() }).Serve,
+		"Stream": BlockingFunc(func(w *Response, _ *Request) {
+			w.Stream().WriteString("x")
+			runtime.Goexit()
+		}).Serve,
+		"Pending": func(w *Response, _ *Request) {
+			answer := w.Later()
+			go answer.Answer(func(*Response) { runtime.Goexit() })
+		},
+	} {
+		p, log := logged(t, h)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		b, err := io.ReadAll(p)
+		if errors.Is(err, errDeadline) || strings.HasSuffix(string(b), "0\r\n\r\n") {
+			t.Errorf("%s: %q, %v; want the end", name, b, err)
+		}
+		wantContains(t, name, log.String(), "ended its goroutine")
+	}
+}
+
+// A handler may end its server at once, and is told when it would wait for itself.
+func TestEndingTheServerInAHandler(t *testing.T) {
+	for what, end := range map[string]func(*Server){
+		"Close":    func(s *Server) { s.Close() },
+		"Shutdown": func(s *Server) { s.Shutdown(t.Context()) },
+	} {
+		var log syncBuffer
+		logger := zerolog.New(&log)
+		var self *Server
+		s, addr := start(t, func(*Response, *Request) { end(self) }, func(s *Server) { self, s.Logger = s, &logger })
+		p := dial(t, addr)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if _, err := io.ReadAll(p); errors.Is(err, errDeadline) {
+			t.Errorf("%s: the connection is still there", what)
+		}
+		if what == "Close" {
+			<-s.over
+		} else {
+			wantContains(t, what, log.String(), "call it in a goroutine")
+			dial(t, addr) // it lives on
+		}
+	}
+}
+
+// Mistakes that panic at once, with a word on what to do.
+func TestMisusePanics(t *testing.T) {
+	for _, test := range []struct {
+		says string
+		f    func(w *Response, r *Request)
+	}{
+		{"nil handler for Blocking", func(*Response, *Request) { Blocking(nil) }},
+		{"nil handler for Blocking", func(*Response, *Request) { BlockingFunc(nil) }},
+		{"OnDone of a nil function", func(w *Response, _ *Request) { w.OnDone(nil) }},
+		{"Later after Stream", func(w *Response, _ *Request) { w.Stream(); w.Later() }},
+		{"Stream after Later", func(w *Response, _ *Request) { w.Later(); w.Stream() }},
+		{"Later in a Blocking handler", BlockingFunc(func(w *Response, _ *Request) { w.Later() }).Serve},
+		{"invalid status 0", func(w *Response, _ *Request) { w.SetStatus(0) }},
+		{"a second Blocking handler", func(w *Response, r *Request) {
+			h := BlockingFunc(func(*Response, *Request) { t.Error("it runs") })
+			h.Serve(w, r)
+			h.Serve(w, r)
+		}},
+	} {
+		p, log := logged(t, test.f)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		io.Copy(io.Discard, p)
+		wantContains(t, "log", log.String(), test.says)
+	}
+	if _, err := (&Server{Addr: "127.0.0.1:0", Handler: HandlerFunc(nil)}).Listen(); err == nil {
+		t.Error("Listen with a nil HandlerFunc went well")
+	}
+}
+
+// Mistakes that cost the answer nothing, and leave a line.
+func TestMisuseIsLogged(t *testing.T) {
+	for _, test := range []struct {
+		says string
+		f    func(w *Response, r *Request)
+	}{
+		{"was dropped: its status is 204", func(w *Response, _ *Request) { w.SetStatus(204); w.WriteString("x") }},
+		{"was dropped: its status is 304", func(w *Response, _ *Request) { w.SetStatus(304); w.SetBody([]byte("x")) }},
+		{"was dropped: its status is 204", func(w *Response, _ *Request) {
+			w.SetStatus(204)
+			s := w.Stream()
+			s.WriteString("x")
+			s.WriteString("y")
+			s.Close()
+		}},
+		{"SetStatus comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetStatus(404); s.Close() }},
+		{"SetBody comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetBody([]byte("x")); s.Close() }},
+		{"the field X comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.AddHeader("X", "1"); s.Close() }},
+		{"the field X comes too late", func(w *Response, _ *Request) {
+			w.OnDone(func(w *Response, _ *Request) {
+				if err := w.SetHeader("X", "1"); !errors.Is(err, ErrCommitted) {
+					t.Errorf("SetHeader in OnDone: %v", err)
+				}
+			})
+		}},
+		{"Write comes too late", func(w *Response, _ *Request) {
+			w.OnDone(func(w *Response, _ *Request) {
+				if n, err := w.WriteString("x"); n != 0 || !errors.Is(err, ErrCommitted) {
+					t.Errorf("WriteString in OnDone: %d, %v", n, err)
+				}
+			})
+		}},
+		{"invalid response field dropped", func(w *Response, _ *Request) { w.SetHeader("X", "a\r\nb: c") }},
+	} {
+		p, log := logged(t, func(w *Response, r *Request) {
+			if r.Path() == "/" {
+				test.f(w, r)
+			}
+		})
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		p.answer("GET")
+		p.get("/next")
+		if n := strings.Count(log.String(), test.says); n != 1 {
+			t.Errorf("%d lines say %q: %s", n, test.says, log.String())
+		}
+	}
+}
+
+// An answer that is none of these leaves no line.
+func TestRightUseIsNotLogged(t *testing.T) {
+	p, log := logged(t, func(w *Response, r *Request) {
+		w.OnPanic(func(w *Response, r *Request, v any, stack []byte) {
+			w.Reset()
+			w.SetHeader("X", "after a panic it is no news")
+			w.Error(500)
+		})
+		w.OnDone(func(w *Response, r *Request) { w.Status(); w.Header("X"); r.Path(); w.Error(500) })
+		switch r.Path() {
+		case "/204":
+			w.Error(204)
+		case "/304":
+			w.SetStatus(304)
+			w.Stream().Close()
+		case "/head":
+			w.WriteString("x")
+		case "/stream":
+			w.SetStatus(200)
+			s := w.Stream()
+			w.SetStatus(200) // no change
+			s.Close()
+		case "/panic":
+			w.Stream()
+			panic("in a stream")
+		}
+	})
+	for _, path := range []string{"/204", "/304", "/stream", "/"} {
+		p.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+		p.answer("GET")
+	}
+	p.send("HEAD /head HTTP/1.1\r\nHost: a\r\n\r\n")
+	p.answer("HEAD")
+	p.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
+	io.Copy(io.Discard, p)
+	want(t, "log", log.String(), "")
+}
+
+// Fields may be changed while they are iterated over.
+func TestHeadersWhileTheyChange(t *testing.T) {
+	p, _ := logged(t, func(w *Response, r *Request) {
+		for i := range 4 {
+			w.AddHeader(fmt.Sprint("X-", i), strings.Repeat("v", i))
+		}
+		for name, value := range w.Headers() {
+			w.DelHeader(name)
+			w.AddHeader("Y", name+"="+value)
+		}
+	})
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, _ := p.answer("GET")
+	want(t, "fields", fmt.Sprint(res.Header["Y"]), "[X-0= X-1=v X-2=vv X-3=vvv]")
+}
+
+// SetBody is in place of what was written, also if it is nothing.
+func TestSetBodyOfNothing(t *testing.T) {
+	p, _ := logged(t, func(w *Response, r *Request) {
+		w.WriteString("secret")
+		w.SetBody(nil)
+		if r.Path() == "/more" {
+			w.WriteString("more")
+		}
+	})
+	want(t, "body", p.get("/"), "")
+	want(t, "body", p.get("/more"), "more")
+}
+
+// Whatever a handler panics with, the log shows it.
+func TestPanicOfAnErrorIsLogged(t *testing.T) {
+	p, log := logged(t, func(*Response, *Request) { panic(fmt.Errorf("the database is down")) })
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	io.Copy(io.Discard, p)
+	wantContains(t, "log", log.String(), `"panic":"the database is down"`)
+}
