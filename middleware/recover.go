@@ -36,6 +36,7 @@ func Recover(log *zerolog.Logger) func(server.Handler) server.Handler {
 		w.Error(500)
 	}
 	return func(next server.Handler) server.Handler {
+		mustServe(next, "Recover")
 		return server.HandlerFunc(func(w *server.Response, r *server.Request) {
 			w.OnPanic(answer)
 			next.Serve(w, r)

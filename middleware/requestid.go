@@ -27,6 +27,7 @@ const maxRequestID = 64
 //
 // Handlers read it with [GetRequestID]. Making one costs no allocation.
 func RequestID(next server.Handler) server.Handler {
+	mustServe(next, "RequestID")
 	ids := newIDs()
 	return server.HandlerFunc(func(w *server.Response, r *server.Request) {
 		if id := r.PeekHeader(RequestIDHeader); sane(id) {
