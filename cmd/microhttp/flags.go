@@ -268,7 +268,7 @@ func address(at *string, def string) flag.Value {
 		read: func(text string) (string, error) {
 			if path, ok := strings.CutPrefix(text, "unix:"); ok || text == "systemd" {
 				if ok && path == "" {
-					return "", errors.New("want a path behind unix:")
+					return "", errors.New("want unix: and the path of a socket")
 				}
 				return text, nil
 			}

@@ -54,7 +54,7 @@ func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 		{[]string{"demo", "-addr", "127.0.0.1:"}, "-addr: want a port from 0 to 65535"},
 		{[]string{"demo", "-addr", "127.0.0.1:65536"}, "-addr: want a port from 0 to 65535"},
 		{[]string{"demo", "-addr", "1:2:3"}, "-addr: want host:port"},
-		{[]string{"demo", "-addr", "unix:"}, "-addr: want a path behind unix:"},
+		{[]string{"demo", "-addr", "unix:"}, "-addr: want unix: and the path of a socket"},
 		{[]string{"demo", "-addr", "/tmp/x.sock"}, "-addr: want host:port, unix:/path or systemd"},
 		{[]string{"demo", "-socket-mode", "rw"}, "-socket-mode: want permissions in octal, such as 0660"},
 		{[]string{"demo", "-socket-mode", "1777"}, "-socket-mode: want permissions in octal, such as 0660"},
