@@ -31,6 +31,7 @@ func newRoutes() *router.Router {
 	r.HandleFunc("GET /bytes/{n}", streamBytes)
 	r.HandleFunc("GET /events", events)
 	r.Handle("GET /sleep/{ms}", server.BlockingFunc(sleep))
+	r.HandleFunc("GET /lag", lag)
 	return r
 }
 
@@ -124,6 +125,18 @@ func reflect(w *server.Response, r *server.Request) {
 	}
 	setText(w)
 	_, _ = w.WriteString("see X-Reflect\n")
+}
+
+// lag answers with how long the loop that serves this connection was away from its descriptors:
+// what a handler that blocks does to all others on it. The log tells which one it was.
+func lag(w *server.Response, r *server.Request) {
+	ticks := r.Reactor().Lag()
+	setText(w)
+	setHeader(w, "Cache-Control", "no-store")
+	_, _ = fmt.Fprintf(w, "ticks: %d\n", ticks.Count())
+	for _, percent := range [...]float64{50, 99, 99.9, 100} {
+		_, _ = fmt.Fprintf(w, "%v %% within %v\n", percent, ticks.Quantile(percent/100))
+	}
 }
 
 // setText makes the answer plain text. What a peer sent is shown as text only: no browser

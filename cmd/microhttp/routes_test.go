@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,6 +73,25 @@ func TestRoutes(t *testing.T) {
 		if body != test.body {
 			t.Errorf("%q: body %q, want %q", test.request, body, test.body)
 		}
+	}
+}
+
+// The lag is counted: a connection's loop has had a tick at least for each request before.
+func TestLag(t *testing.T) {
+	p := dial(t, startDemo(t))
+	lines := regexp.MustCompile(`^ticks: ([1-9][0-9]*)\n50 % within \S+\n99 % within \S+\n99.9 % within \S+\n100 % within \S+\n$`)
+	p.ask("GET /plaintext HTTP/1.1")
+	var counts [2]int
+	for i := range counts {
+		_, body := p.ask("GET /lag HTTP/1.1")
+		m := lines.FindStringSubmatch(body)
+		if m == nil {
+			t.Fatalf("said %q", body)
+		}
+		counts[i], _ = strconv.Atoi(m[1])
+	}
+	if counts[1] <= counts[0] {
+		t.Errorf("%d ticks, and later %d", counts[0], counts[1])
 	}
 }
 
