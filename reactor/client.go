@@ -85,6 +85,7 @@ const (
 	Connected
 )
 
+// String gives the state in lower case, for logs.
 func (s ConnectorState) String() string {
 	return [...]string{"disconnected", "connecting", "connected"}[s]
 }

@@ -156,6 +156,7 @@ type FDRangeError struct {
 	Limit int // the first one that is too high: FD_SETSIZE for select(2)
 }
 
+// Error says both numbers.
 func (e *FDRangeError) Error() string {
 	return fmt.Sprintf("reactor: descriptor %d cannot be watched: select takes those below %d", e.FD, e.Limit)
 }

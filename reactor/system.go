@@ -185,6 +185,7 @@ type System interface {
 	Multicast(fd int, o MulticastOptions) error
 }
 
+// String gives the path, or address and port.
 func (a Address) String() string {
 	if a.Path != "" {
 		return a.Path

@@ -36,4 +36,14 @@
 // line, and the connection ends. Memory grows with what has arrived, never with what was
 // announced; a peer that does not read is not read from; and when a loop holds more than
 // its share, those connections pay that hold the most.
+//
+// # Mistakes
+//
+// What cannot be meant panics where it is written (a nil handler, a status of 0, Later after
+// Stream); the panic costs that request, and the log has its stack. What depends on data
+// returns an error, and since errors of a SetHeader are seldom looked at, it is logged too.
+// What comes too late to have an effect is a line in the log. A handler that blocks its loop is
+// named in the log while it does, and one that never answers is answered for, in time. What the
+// compiler and the server cannot see, the tests of a program can: switch
+// Server.DetectLateUse on there, run them with -race, and go vet finds copies of what is lent.
 package server

@@ -5,8 +5,8 @@ import "errors"
 // The errors of this package. Each is returned as it is or wrapped: errors.Is
 // tells them apart.
 var (
-	// ErrServerClosed is returned by Run and ListenAndServe after Shutdown or
-	// Close, and by an answer that comes after the server has stopped.
+	// ErrServerClosed is returned by Listen, Run, Serve and ListenAndServe after Shutdown
+	// or Close, and by an answer that comes after the server has stopped.
 	ErrServerClosed = errors.New("server: closed")
 	// ErrAddr says that an Addr names nothing to listen on, or that a listener given to
 	// Serve has no socket to accept from. (What the system refuses wraps its errno.)
@@ -24,7 +24,7 @@ var (
 	// change it (RFC 6265bis, 4.1 and 5.7). It was not set.
 	ErrCookie = errors.New("server: invalid cookie")
 	// ErrCommitted says that the status and the fields of a response cannot change
-	// any more: a Stream was taken.
+	// any more: a Stream was taken, or the response is done and in OnDone.
 	ErrCommitted = errors.New("server: the head of the response is committed")
 	// ErrPanic says, in Response.Err, that the handler panicked.
 	ErrPanic = errors.New("server: the handler panicked")
@@ -39,8 +39,8 @@ var (
 	// ErrUnsentBound says that a Stream written to on the loop already has as much
 	// unsent output as the server will hold for one peer. Nothing was written.
 	ErrUnsentBound = errors.New("server: too much unsent output")
-	// ErrBusy says that Blocking handlers use every goroutine and every place in
-	// the queue; the request was answered with 503.
+	// ErrBusy says, in the log, that Blocking handlers use every goroutine and every
+	// place in the queue; the request was answered with 503.
 	ErrBusy = errors.New("server: no goroutine for a blocking handler")
 )
 

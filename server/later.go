@@ -7,6 +7,7 @@ type Pending struct{ x *exchange }
 // Call it on the loop, within the handler. From then on w and r belong to whoever
 // answers: the handler must not touch w any more. Whoever has not answered within
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
+// It panics in a Blocking handler, in ServeHead, and once a Stream was taken.
 func (w *Response) Later() *Pending {
 	w.x.req.lent()
 	switch {
@@ -26,7 +27,7 @@ func (w *Response) Later() *Pending {
 // ErrAnswered, as all do when PendingTimeout has passed; all get ErrPeerGone when the connection was lost before, and
 // ErrServerClosed when the server has stopped.
 //
-// A panic in fill is handled as one in a handler. A Stream cannot be taken in fill.
+// A panic in fill is handled as one in a handler. A Stream cannot be taken in fill: that panics.
 func (p *Pending) Answer(fill func(w *Response)) (err error) {
 	x := p.x
 	if err := x.take(); err != nil {

@@ -319,7 +319,7 @@ func (r *Request) Pattern() string {
 }
 
 // PathValue returns the value of the wildcard of that name in the pattern that was
-// matched, decoded, or "".
+// matched, decoded; "" also when it has none of that name, as in net/http.
 func (r *Request) PathValue(name string) string {
 	r.lent()
 	for i, n := range r.names {
@@ -354,7 +354,8 @@ func (r *Request) pathValue(v parser.Span) string {
 	return r.str(v)
 }
 
-// RemoteAddr returns the address of the peer of the connection.
+// RemoteAddr returns the address of the peer of the connection: behind a proxy, the proxy's;
+// the zero AddrPort over a Unix socket.
 func (r *Request) RemoteAddr() netip.AddrPort {
 	r.lent()
 	return r.conn.t.RemoteAddr()
@@ -374,15 +375,17 @@ func (r *Request) LocalAddr() netip.AddrPort {
 // Received returns the time of the tick in which the request became complete.
 func (r *Request) Received() time.Time { return r.received }
 
-// Reactor returns the loop that the connection lives on: its timers, and its
-// CallFromThread, which leads back to it from other goroutines.
+// Reactor returns the loop that the connection lives on. Its timers (CallLater) are for a
+// handler on the loop; any goroutine may use its CallFromThread, which leads back to the loop,
+// and a Blocking handler has those of package time.
 func (r *Request) Reactor() *reactor.Reactor {
 	r.lent()
 	return r.conn.t.Reactor()
 }
 
 // Context returns a context that ends when the response is done, when the peer is
-// gone or has half-closed, and when the server is closed.
+// gone or has half-closed, and when the server is closed or the context of its Shutdown
+// has ended. It is the same each time, has no values, and may be kept.
 func (r *Request) Context() context.Context {
 	r.lent()
 	r.ctxMu.Lock()

@@ -147,12 +147,13 @@ type Server struct {
 	StallLimit time.Duration
 
 	// DetectLateUse makes the use of a Request or Response after its response is
-	// done panic, where it would otherwise show the next request, or nothing. It
-	// costs an allocation for each request: switch it on in tests.
+	// done panic, where it would otherwise show the next request, or nothing: without it
+	// only a use that meets no next request is found out, and logged, once. It costs an
+	// allocation for each request: switch it on in tests.
 	DetectLateUse bool
 
-	// Logger is told of refused requests (info), of misuse (warn) and of panics
-	// (error). nil logs warnings and worse to standard error. To be silent, use
+	// Logger is told of refused requests and connections (info), of misuse, of stalls and
+	// of its limits (warn), and of panics (error), by any goroutine. nil logs warnings and worse to standard error. To be silent, use
 	// zerolog.Nop.
 	Logger *zerolog.Logger
 

@@ -46,8 +46,8 @@ const (
 )
 
 // Stream commits the status and the fields of w and returns the stream for its
-// content. What was written to w before is the first of it. Call it once, in the
-// handler.
+// content. What was written to w before is the first of it. Call it in the handler; it
+// panics after Later. A second call returns the same stream.
 func (w *Response) Stream() *Stream {
 	w.x.req.lent()
 	x := w.x

@@ -156,6 +156,7 @@ type Failure struct {
 	Trace    string   // what had happened until the first
 }
 
+// Error says what failed, and the seed that repeats it.
 func (f *Failure) Error() string {
 	return fmt.Sprintf("sim: seed %d: %s\nthe last that happened before (SIM_SEED=%d runs this seed alone):\n%s",
 		f.Seed, strings.Join(f.Failures, "\n"), f.Seed, f.Trace)
