@@ -19,6 +19,7 @@ func Blocking(h Handler) Handler {
 	mustServe(h, "Blocking")
 	return HandlerFunc(func(w *Response, r *Request) {
 		x := w.x
+		x.req.open()
 		switch {
 		case x.blocking != nil:
 			panic("server: a second Blocking handler for one request: call both in one")

@@ -186,7 +186,7 @@ func (x *exchange) finish(err error) {
 		x.req.end()
 	}
 	x.req.done = !x.detached
-	if x.req.conn.w.srv.DetectLateUse {
+	if x.req.conn.w.srv.conf.detectLate {
 		x.req.late.Store(true)
 	}
 }

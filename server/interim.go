@@ -21,7 +21,7 @@ type Field struct{ Name, Value string }
 // Content-Length, Transfer-Encoding, Connection. It panics when status is not 102 to 199; 101
 // is not interim to what follows.
 func (w *Response) Interim(status int, fields ...Field) error {
-	w.x.req.lent()
+	w.x.req.open()
 	if w.stream != nil {
 		return ErrCommitted
 	}

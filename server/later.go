@@ -9,7 +9,7 @@ type Pending struct{ x *exchange }
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
 // It panics in a Blocking handler, in ServeHead, and once a Stream was taken.
 func (w *Response) Later() *Pending {
-	w.x.req.lent()
+	w.x.req.open()
 	switch {
 	case w.x.offLoop:
 		panic("server: Later in a Blocking handler, which may simply take its time")

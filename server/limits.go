@@ -24,6 +24,8 @@ type settings struct {
 	share     int    // of MaxBufferedBytes, for one loop
 
 	loops, blocking int
+
+	detectLate bool
 }
 
 const (
@@ -51,6 +53,7 @@ func (s *Server) init() {
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
 			unsent:      orDefault(s.MaxUnsentBytes, 64<<10),
 			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
+			detectLate:  s.DetectLateUse,
 			loops:       s.Loops,
 			blocking:    s.MaxBlocking,
 		}

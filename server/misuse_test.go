@@ -39,6 +39,16 @@ func TestLateUseIsUndone(t *testing.T) {
 		w.SetHeader("X-Secret", "1")
 		w.SetStatus(500)
 		w.OnDone(func(*Response, *Request) { t.Error("OnDone of a request that was over") })
+		for what, use := range map[string]func(){
+			"Later":    func() { w.Later() },
+			"Stream":   func() { w.Stream() },
+			"Interim":  func() { w.Interim(103) },
+			"Blocking": func() { BlockingFunc(hello).Serve(w, &w.x.req) },
+		} {
+			if !panics(use) {
+				t.Errorf("late use of %s did not panic", what)
+			}
+		}
 		close(did)
 	})
 	<-did

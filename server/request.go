@@ -72,12 +72,20 @@ func (r *Request) lent() {
 	}
 }
 
+// open is lent for what would take the next request's answer away: who comes late panics.
+func (r *Request) open() {
+	r.lent()
+	if r.done {
+		panic("server: " + lateUse)
+	}
+}
+
 // begin readies the request for its head, on c.
 func (r *Request) begin(c *conn) {
 	r.conn, r.done = c, false
 	if r.tainted {
 		r.tainted = false
-		r.x.res.recycle()
+		r.x.recycle()
 	}
 }
 

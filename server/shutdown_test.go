@@ -102,6 +102,37 @@ func TestShutdownDoesNotWaitForeverForAHandler(t *testing.T) {
 	close(release) // or Run would not end, which start checks
 }
 
+// Whoever asks for the end a second time waits for it too; who asks first has a server that never begins.
+func TestShutdownTwiceAndBefore(t *testing.T) {
+	pending := make(chan *Pending, 1)
+	s, addr := start(t, func(w *Response, r *Request) { pending <- w.Later() })
+	p := dial(t, addr)
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	slow := <-pending
+	ended := make(chan error, 2)
+	for range cap(ended) {
+		go func() { ended <- s.Shutdown(context.Background()) }()
+	}
+	await(t, "the end to begin", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.state == closing })
+	if len(ended) > 0 {
+		t.Errorf("Shutdown returned %v while an answer was owed", <-ended)
+	}
+	slow.Answer(func(w *Response) { w.WriteString("done") })
+	p.answer("GET")
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	early := &Server{Addr: "127.0.0.1:0"}
+	if err := early.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := early.ListenAndServe(); !errors.Is(err, ErrServerClosed) {
+		t.Errorf("ListenAndServe after Shutdown: %v, want ErrServerClosed", err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	s, addr := start(t, hello)
 	p := dial(t, addr)

@@ -49,7 +49,7 @@ const (
 // content. What was written to w before is the first of it. Call it in the handler; it
 // panics after Later. A second call returns the same stream.
 func (w *Response) Stream() *Stream {
-	w.x.req.lent()
+	w.x.req.open()
 	x := w.x
 	if w.stream != nil {
 		return w.stream
