@@ -12,6 +12,28 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// Middleware of one's own: what needs the answer is left with OnDone, and so works for whatever is
+// behind it, as here for a handler that blocks.
+func Example() {
+	statuses := make(chan string, 1)
+	count := func(next server.Handler) server.Handler {
+		told := func(w *server.Response, r *server.Request) { // once, not for each request: it captures nothing of it
+			statuses <- fmt.Sprintf("%s %s %d", r.Method(), r.Path(), w.Status())
+		}
+		return server.HandlerFunc(func(w *server.Response, r *server.Request) {
+			w.OnDone(told)
+			next.Serve(w, r)
+			// Here a handler that blocks has not even begun, and w.Status() would be 200.
+		})
+	}
+	addr, stop := start(count(server.BlockingFunc(func(w *server.Response, r *server.Request) { w.Error(404) })))
+	defer stop()
+	get(addr, "")
+	fmt.Println(<-statuses)
+	// Output:
+	// GET / 404
+}
+
 func ExampleRecover() {
 	addr, stop := start(middleware.Recover(nil)(server.HandlerFunc(
 		func(w *server.Response, r *server.Request) { panic("a bug") },
