@@ -278,7 +278,7 @@ func (c *conn) settle() {
 	}
 	busy := c.state == answering || c.stalled()
 	switch {
-	case c.state == answering && c.cur.pending:
+	case c.state == answering && (c.cur.pending || c.cur.live != nil && !c.cur.offLoop):
 		c.enter(phasePending)
 	case busy:
 		c.enter(phaseOwed)

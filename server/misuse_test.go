@@ -7,6 +7,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"microhttp/reactor"
 
 	"github.com/rs/zerolog"
 )
@@ -297,4 +300,28 @@ func TestPanicOfAnErrorIsLogged(t *testing.T) {
 	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	io.Copy(io.Discard, p)
 	wantContains(t, "log", log.String(), `"panic":"the database is down"`)
+}
+
+// A Stream on the loop that nobody writes to or closes is told of, once; one that is written to is not.
+func TestForgottenStream(t *testing.T) {
+	var log syncBuffer
+	logger := zerolog.New(&log)
+	var s *Stream
+	p, m := inMemory(t, func(w *Response, r *Request) { s = w.Stream() },
+		func(s *Server) { s.Logger, s.PendingTimeout = &logger, time.Hour })
+	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	timeout := func() {
+		if m.timeout != time.Hour {
+			t.Errorf("the timeout is %v, want that of a Pending", m.timeout)
+		}
+		p.(reactor.TimeoutHandler).TimeoutConnection()
+	}
+	s.WriteString("x")
+	timeout()
+	want(t, "log of a stream that was written to", log.String(), "")
+	timeout()
+	if n := strings.Count(log.String(), "neither written to nor closed"); n != 1 {
+		t.Errorf("%d lines say so: %q", n, log.String())
+	}
+	want(t, "end", m.ended, "")
 }

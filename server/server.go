@@ -123,7 +123,8 @@ type Server struct {
 	// Default 75 s.
 	IdleTimeout time.Duration
 	// PendingTimeout is the time for the answer that a Pending owes. Beyond it the
-	// server answers 503 itself. Default 5 min.
+	// server answers 503 itself. A Stream on the loop that is neither written to nor closed
+	// for so long is logged, once, as forgotten perhaps. Default 5 min.
 	PendingTimeout time.Duration
 	// LingerTimeout and MaxLingerBytes bound how long, and how much, a connection goes
 	// on reading after its last answer, so that a peer that still sends gets to read

@@ -12,7 +12,8 @@ import (
 //
 // Taken on the loop, its methods are for the loop: Write never blocks; when Full
 // reports true, stop, and go on in the function that was given to OnDrain. The
-// stream stays open behind the handler's return, until Close.
+// stream stays open behind the handler's return, until Close: whoever forgets that leaves
+// the peer waiting, and finds a line in the log (Server.PendingTimeout).
 //
 // Taken in a Blocking handler, its methods are for that goroutine: Write blocks
 // while the peer does not keep up, and the end of the handler closes the stream.
@@ -27,6 +28,7 @@ type Stream struct {
 	onDrain func()
 	burst   int  // bytes written on the loop since it last went round
 	posted  bool // again is on its way; off the loop, fetch is
+	wrote   bool // since lookAtStream
 
 	// Off the loop, bytes wait here until the loop fetches them, under mu as posted is.
 	mu     sync.Mutex
@@ -130,6 +132,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	case c.t.Buffered() > unsentFactor*c.w.srv.conf.unsent:
 		return 0, ErrUnsentBound
 	}
+	s.wrote = true
 	s.spend(len(p))
 	s.x.res.sent += int64(len(p))
 	if len(p) < largeBody {
@@ -246,6 +249,18 @@ func (s *Stream) lost() {
 	s.err = ErrPeerGone
 	s.room.Broadcast()
 	s.mu.Unlock()
+}
+
+// lookAtStream is called when a stream on the loop has been open for PendingTimeout, and again
+// after each such time in which it was written to. One that was silent may be what it is meant to
+// be, or have been forgotten; its peer waits, and nothing else would show it.
+func (c *conn) lookAtStream(s *Stream) {
+	if s.wrote {
+		s.wrote = false
+		c.t.SetTimeout(c.w.srv.conf.timeouts[phasePending])
+		return
+	}
+	s.x.res.LogMisuse("a Stream is neither written to nor closed")
 }
 
 // Close ends the stream: the answer is complete. A stream with a declared length

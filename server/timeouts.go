@@ -19,7 +19,7 @@ const (
 	phaseBody                 // the rest of a body
 	phaseServed               // nothing yet: whatever follows a request has its own time
 	phaseOwed                 // nothing: it is not the peer's turn
-	phasePending              // the answer that a Pending owes
+	phasePending              // the answer that a Pending owes, or a Stream on the loop
 	phaseDrain                // the peer's end, behind the last answer
 	phases
 )
@@ -110,6 +110,8 @@ func (c *conn) TimeoutConnection() {
 	switch {
 	case c.state == draining && c.t.Buffered() > 0:
 		c.t.SetTimeout(c.w.srv.conf.timeouts[phaseDrain]) // the peer still reads: SendTimeout watches that
+	case c.state == answering && c.phase == phasePending && c.cur.live != nil:
+		c.lookAtStream(c.cur.live)
 	case c.state == answering && c.phase == phasePending:
 		c.answerForPending()
 	case c.state == reading && (c.phase == phaseHead || c.phase == phaseBody):
