@@ -217,15 +217,15 @@ var broken = map[string]http.HandlerFunc{
 	},
 }
 
-func newTimeouts(*testing.T) http.Handler {
+func newTimeouts(t *testing.T) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/soon", http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-A", "b")
 		w.WriteHeader(201)
 		io.WriteString(w, strings.Repeat("x", 5000))
 	}), patience, "late"))
-	mux.Handle("/late", http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done()
+	mux.Handle("/late", http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-t.Context().Done() // not r's, with which the two ends of a TimeoutHandler could come at once
 		io.WriteString(w, "too late")
 	}), time.Millisecond, "<p>late"))
 	return mux
