@@ -268,9 +268,9 @@ func (s *serving) String() string {
 		return names[s.kind] + ": " + runtime.FuncForPC(reflect.ValueOf(s.f).Pointer()).Name()
 	case *transport:
 		if s.kind == servingLoss {
-			return fmt.Sprintf("the loss of the connection with %v", d.remote)
+			return "the loss of the connection with " + peerName(d.remote)
 		}
-		return fmt.Sprintf("descriptor %d, the connection with %v", s.fd, d.remote)
+		return fmt.Sprintf("descriptor %d, the connection with %s", s.fd, peerName(d.remote))
 	case *Port:
 		return fmt.Sprintf("descriptor %d, the port %v", s.fd, d.at)
 	default:
@@ -279,6 +279,14 @@ func (s *serving) String() string {
 		}
 		return fmt.Sprintf("descriptor %d, a %T", s.fd, d)
 	}
+}
+
+// peerName is how a peer is named: that of a Unix socket has no address.
+func peerName(remote netip.AddrPort) string {
+	if !remote.IsValid() {
+		return "a Unix socket"
+	}
+	return remote.String()
 }
 
 // stallRate bounds the reports.

@@ -356,3 +356,16 @@ func TestLag(t *testing.T) {
 		}
 	}
 }
+
+// The peer of a Unix socket has no address to name.
+func TestStallOfAUnixSocket(t *testing.T) {
+	for kind, want := range map[servingKind]string{
+		servingDescriptor: "descriptor 7, the connection with a Unix socket",
+		servingLoss:       "the loss of the connection with a Unix socket",
+	} {
+		s := serving{kind: kind, who: &transport{}, fd: 7}
+		if got := s.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
