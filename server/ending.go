@@ -20,7 +20,7 @@ var (
 // costs.
 func (c *conn) sayGoodbye() {
 	c.bye = false
-	if c.asked {
+	if c.asked && c.in == nil {
 		c.leave()
 		return
 	}
