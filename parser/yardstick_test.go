@@ -1,13 +1,16 @@
 package parser
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"testing"
 	"time"
 )
 
 // The yardstick of the scanner: the least that finds and checks the parts of a head that is there whole. It passes names
 // and targets by a table of classes and values eight bytes at a time, and notes where they stand. It decides nothing: not
-// what the target means, nor the fields; it cannot stop and resume, knows no bounds, and has one error for all.
+// what the target means, nor the fields; it cannot stop and resume, knows no bounds, and has one error for all. Its loops
+// are its own, so that it stays where it is when those of the parser get quicker.
 
 type yardstick struct {
 	method, target Span
@@ -18,25 +21,25 @@ type yardstick struct {
 // scan returns the length of the head, or -1.
 func (y *yardstick) scan(b []byte) int {
 	y.n = 0
-	i := runEnd(b, 0, isToken)
+	i := yardRunEnd(b, 0, isToken)
 	if i == 0 || i == len(b) || b[i] != ' ' {
 		return -1
 	}
 	y.method = Span{0, uint32(i)}
 	i++
 	begin := i
-	i = runEnd(b, i, isQuery)
+	i = yardRunEnd(b, i, isQuery)
 	if i == begin || i == len(b) || b[i] != ' ' {
 		return -1
 	}
 	y.target = Span{uint32(begin), uint32(i - begin)}
 	i++
-	if !isHTTP11(b[i:]) {
+	if !yardIsHTTP11(b[i:]) {
 		return -1
 	}
 	for i += versionLen; i < len(b) && b[i] != '\r'; i += 2 {
 		begin := i
-		i = runEnd(b, i, isToken)
+		i = yardRunEnd(b, i, isToken)
 		if i == begin || i == len(b) || b[i] != ':' || y.n == len(y.fields) {
 			return -1
 		}
@@ -48,16 +51,50 @@ func (y *yardstick) scan(b []byte) int {
 			i++
 		}
 		begin = i
-		i = valueEnd(b, i)
+		i = yardValueEnd(b, i)
 		if len(b)-i < 2 || b[i] != '\r' || b[i+1] != '\n' {
 			return -1
 		}
-		f.value = Span{uint32(begin), uint32(trimEnd(b, begin, i) - begin)}
+		f.value = Span{uint32(begin), uint32(yardTrimEnd(b, begin, i) - begin)}
 	}
 	if len(b)-i < 2 || b[i+1] != '\n' {
 		return -1
 	}
 	return i + 2
+}
+
+func yardRunEnd(w []byte, i int, of uint16) int {
+	for _, c := range w[i:] {
+		if class[c]&of == 0 {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+func yardValueEnd(w []byte, i int) int {
+	for ; len(w)-i >= 8; i += 8 {
+		x := binary.LittleEndian.Uint64(w[i:])
+		if suspects(x) == 0 {
+			continue
+		}
+		if ends := valueEnds(x); ends != 0 {
+			return i + bits.TrailingZeros64(ends)/8
+		}
+	}
+	return yardRunEnd(w, i, isValue)
+}
+
+func yardTrimEnd(w []byte, begin, end int) int {
+	for end > begin && isSpace(w[end-1]) {
+		end--
+	}
+	return end
+}
+
+func yardIsHTTP11(v []byte) bool {
+	return len(v) >= versionLen && binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
 }
 
 // BenchmarkScanner times, in turn, the yardstick, the parser's scan alone (request line and field lines, with all that
