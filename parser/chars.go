@@ -7,7 +7,7 @@ import (
 
 // What a byte may be is a table: one set of classes for each of the 256 bytes. Names, targets and hosts are short and
 // go through it byte by byte. Field values are long and may hold nearly everything, so they are searched eight bytes
-// at a time for the few bytes that they may not hold.
+// at a time for the few bytes that they may not hold, and for those that are seldom in them.
 
 const (
 	isToken  = 1 << iota // RFC 9110 section 5.6.2
@@ -77,61 +77,71 @@ func digits() (unhex, lower [256]byte) {
 	return unhex, lower
 }
 
-// runEnd returns the index of the first byte in w[i:] that is not of the class, or len(w).
+// runEnd returns the index of the first byte in w[i:] that is not of the class, or len(w). It counts and compares once for
+// eight bytes, not for each.
 func runEnd(w []byte, i int, of uint16) int {
 	begin := i
-	for _, c := range w[i:] {
-		if class[c]&of == 0 {
-			looked(1)
-			break
+	for ; len(w)-i >= 8; i += 8 {
+		s := w[i : i+8 : i+8]
+		switch {
+		case class[s[0]]&of == 0:
+			lookedTo(w, begin, i)
+			return i
+		case class[s[1]]&of == 0:
+			lookedTo(w, begin, i+1)
+			return i + 1
+		case class[s[2]]&of == 0:
+			lookedTo(w, begin, i+2)
+			return i + 2
+		case class[s[3]]&of == 0:
+			lookedTo(w, begin, i+3)
+			return i + 3
+		case class[s[4]]&of == 0:
+			lookedTo(w, begin, i+4)
+			return i + 4
+		case class[s[5]]&of == 0:
+			lookedTo(w, begin, i+5)
+			return i + 5
+		case class[s[6]]&of == 0:
+			lookedTo(w, begin, i+6)
+			return i + 6
+		case class[s[7]]&of == 0:
+			lookedTo(w, begin, i+7)
+			return i + 7
 		}
+	}
+	for i < len(w) && class[w[i]]&of != 0 {
 		i++
 	}
-	looked(i - begin)
+	lookedTo(w, begin, i)
 	return i
 }
 
-// valueEnd returns the index of the first byte in w[i:] that no field value holds, or len(w).
+// valueEnd returns the index of the first byte in w[i:] that no field value holds, or len(w). From the first tab or 8-bit byte
+// on it goes byte by byte; that costs those few values twice the time, and leaves the function small enough to be inlined.
 func valueEnd(w []byte, i int) int {
 	begin := i
 	for ; len(w)-i >= 8; i += 8 {
-		x := binary.LittleEndian.Uint64(w[i:])
-		if suspects(x) == 0 {
-			continue
-		}
-		if ends := valueEnds(x); ends != 0 {
-			i += bits.TrailingZeros64(ends) / 8
-			looked(i + 1 - begin)
-			return i
+		if odd := notText(binary.LittleEndian.Uint64(w[i : i+8 : i+8])); odd != 0 {
+			i += bits.TrailingZeros64(odd) / 8
+			break
 		}
 	}
-	looked(i - begin)
-	return runEnd(w, i, isValue)
+	for i < len(w) && class[w[i]]&isValue != 0 {
+		i++
+	}
+	lookedTo(w, begin, i)
+	return i
 }
 
 // Eight copies of a byte in a word.
 const (
 	ones = 0x0101010101010101
 	high = 0x80 * ones
-	tab  = '\t' * ones
 	sp   = ' ' * ones
-	del  = 0x7f * ones
 )
 
-// suspects is not zero if x holds a byte below the space, or DEL. For (x - n*ones) &^ x & high marks the bytes below n, if
-// n is at most 0x80; a borrow can mark a byte wrongly, but only above one that is marked rightly. DEL is the byte that is
-// below one when it has been cancelled.
-func suspects(x uint64) uint64 {
-	y := x ^ del
-	return ((x-sp)&^x | (y-ones)&^y) & high
-}
-
-// valueEnds marks exactly the bytes of x that no field value holds: those below the space and DEL, but not the tab. The
-// sums are of seven bits of each byte, so nothing is carried from one byte into the next.
-func valueEnds(x uint64) uint64 {
-	low := x &^ high
-	text := (low + (0x80-' ')*ones) | x
-	notDEL := ((low ^ del) + del) | x
-	notTab := ((low ^ tab) + del) | x
-	return ^(text & notDEL) & notTab & high
-}
+// notText is zero if x holds nothing but visible ASCII bytes and spaces. Else its lowest mark stands at the first byte that
+// is another: the difference marks those below the space, the sum DEL and those with eight bits. A borrow or a carry can
+// mark a byte wrongly, or take the mark from one, but only above a byte that is marked rightly.
+func notText(x uint64) uint64 { return ((x - sp) | (x + ones)) & high }

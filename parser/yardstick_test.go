@@ -97,6 +97,23 @@ func yardIsHTTP11(v []byte) bool {
 	return len(v) >= versionLen && binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
 }
 
+// suspects is not zero if x holds a byte below the space, or DEL.
+func suspects(x uint64) uint64 {
+	const sp, del = ' ' * ones, 0x7f * ones
+	y := x ^ del
+	return ((x-sp)&^x | (y-ones)&^y) & high
+}
+
+// valueEnds marks exactly the bytes of x that no field value holds: those below the space and DEL, but not the tab.
+func valueEnds(x uint64) uint64 {
+	const tab, del = '\t' * ones, 0x7f * ones
+	low := x &^ high
+	text := (low + (0x80-' ')*ones) | x
+	notDEL := ((low ^ del) + del) | x
+	notTab := ((low ^ tab) + del) | x
+	return ^(text & notDEL) & notTab & high
+}
+
 // BenchmarkScanner times, in turn, the yardstick, the parser's scan alone (request line and field lines, with all that
 // lets it resume and tells fields apart, but without their meaning) and the whole of a request, with the meaning of its head
 // and the event of its end. It reports the quickest round of each, and the ratios to the yardstick.
