@@ -42,6 +42,9 @@ var refusals = [...]struct {
 	{seenUnknown, seenUnknown, errCodingUnknown},                               // RFC 9112 section 6.1
 }
 
+// doubtful are the marks that are in a set that is refused, if Host is not what is missing.
+const doubtful = seenOld | seenCoding | seenUnknown | seenContentless
+
 // decide draws the conclusions from a whole head. The limits of a body come after what is malformed.
 func (h *Head) decide(limits *Limits) *Error {
 	if h.Minor == 0 {
@@ -54,9 +57,11 @@ func (h *Head) decide(limits *Limits) *Error {
 		h.KeepAlive = true
 		return nil
 	}
-	for _, r := range refusals {
-		if h.seen&r.of == r.are {
-			return r.err
+	if h.seen&(seenHost|doubtful) != seenHost {
+		for _, r := range refusals {
+			if h.seen&r.of == r.are {
+				return r.err
+			}
 		}
 	}
 	if h.ContentLength > 0 && uint64(h.ContentLength) > limits.body() {
