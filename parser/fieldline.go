@@ -4,93 +4,113 @@ package parser
 // section differ only in where their lines go and whether they mean anything. No line is folded, no white space
 // stands before a colon, and lines end in CR LF alone: what section 2.2 and 5.2 let a recipient repair is refused.
 
-// fieldLines scans from w[i] to behind the empty line's LF. The line that is being scanned is the last of its list.
+// fieldLines scans from w[i] to behind the empty line's LF. The line that is being scanned is the last of its list. Each round
+// of the loop is a line; only the first may enter it further down, where the bytes ran out in the call before.
 func (p *Parser) fieldLines(w []byte, i int, h *Head) (int, *Error) {
-	lines := &h.Fields
+	lines, most, meaningful := &h.Fields, p.Limits.fieldLines(), lastMeaningful
 	if p.part == partTrailer {
-		lines = &h.Trailers
+		lines, most, meaningful = &h.Trailers, most-len(h.Fields), FieldOther
 	}
 	f := lastLine(*lines)
-	for i < len(w) {
-		switch p.at {
-		case atLine, atName:
-			begin := i
-			i = runEnd(w, i, isToken)
-			if p.at == atLine {
-				if i == begin && w[i] == '\r' {
-					i++
-					p.at = atSectionLF
-					continue
-				}
-				if i == begin {
-					return i, noLine(w[i])
-				}
-				if len(h.Fields)+len(h.Trailers) >= p.Limits.fieldLines() {
-					return begin, errFieldLines
-				}
-				*lines = append(*lines, Field{Name: Span{Off: uint32(begin)}})
-				f = lastLine(*lines)
-				p.at = atName
-			}
+	for at := p.at; ; at = atLine {
+		if at == atLine {
 			if i == len(w) {
-				return i, errMore
+				return p.pause(i, atLine)
+			}
+			looked(1)
+			switch c := w[i]; {
+			case class[c]&isToken != 0:
+				if len(*lines) >= most {
+					return i, errFieldLines
+				}
+				f = addLine(lines)
+				*f = Field{Name: Span{Off: uint32(i)}}
+			case c == '\r':
+				at = atSectionLF
+			default:
+				return i, noLine(c)
+			}
+			i++
+		}
+		if at == atSectionLF {
+			return p.sectionLF(w, i)
+		}
+		if at <= atName {
+			if i = runEnd(w, i, isToken); i >= len(w) {
+				return p.pause(i, atName)
 			}
 			if w[i] != ':' {
 				return i, errFieldName
 			}
 			f.Name.Len = uint32(i) - f.Name.Off
-			f.Known = fieldID(w[f.Name.Off:i])
+			f.Known = fieldID(w, int(f.Name.Off), i)
 			i++
-			p.at = atSpace
-			fallthrough
-		case atSpace:
+		}
+		if at <= atSpace {
 			begin := i
 			for i < len(w) && isSpace(w[i]) {
 				i++
 			}
-			looked(min(i+1, len(w)) - begin)
-			if i == len(w) {
-				return i, errMore
+			lookedTo(w, begin, i)
+			if i >= len(w) {
+				return p.pause(i, atSpace)
 			}
 			f.Value.Off = uint32(i)
-			p.at = atValue
-			fallthrough
-		case atValue:
-			i = valueEnd(w, i)
-			if i == len(w) {
-				return i, errMore
+		}
+		if at <= atValue {
+			if i = valueEnd(w, i); i >= len(w) {
+				return p.pause(i, atValue)
 			}
 			if w[i] != '\r' {
 				return i, errFieldValue
 			}
 			f.Value.Len = uint32(trimEnd(w, int(f.Value.Off), i)) - f.Value.Off
 			i++
-			p.at = atValueLF
-			if i == len(w) {
-				return i, errMore
-			}
-			fallthrough
-		case atValueLF:
-			looked(1)
-			if w[i] != '\n' {
-				return i, errLineEnd
-			}
-			if f.Known-1 < lastMeaningful && p.part == partHead {
-				if err := h.note(w, f); err != nil {
-					return i, err
-				}
-			}
-			i++
-			p.at = atLine
-		default: // atSectionLF
-			looked(1)
-			if w[i] != '\n' {
-				return i, errLineEnd
-			}
-			return i + 1, nil
 		}
+		if i >= len(w) {
+			return p.pause(i, atValueLF)
+		}
+		looked(1)
+		if w[i] != '\n' {
+			return i, errLineEnd
+		}
+		if f.Known-1 < meaningful {
+			if err := h.note(w, f); err != nil {
+				return i, err
+			}
+		}
+		i++
 	}
+}
+
+// pause keeps the place: the bytes have run out.
+func (p *Parser) pause(i int, place at) (int, *Error) {
+	p.at = place
 	return i, errMore
+}
+
+// sectionLF takes the LF of the empty line.
+func (p *Parser) sectionLF(w []byte, i int) (int, *Error) {
+	if i == len(w) {
+		return p.pause(i, atSectionLF)
+	}
+	looked(1)
+	if w[i] != '\n' {
+		return i, errLineEnd
+	}
+	return i + 1, nil
+}
+
+// addLine appends a line and returns it. It holds what an earlier message left there: append would store it, and load it
+// again.
+func addLine(lines *[]Field) *Field {
+	n := len(*lines)
+	if n < cap(*lines) {
+		*lines = (*lines)[:n+1]
+	} else {
+		*lines = append(*lines, Field{})
+	}
+	return &(*lines)[n]
 }
 
 func lastLine(lines []Field) *Field {

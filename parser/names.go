@@ -28,38 +28,37 @@ var methodNames = [...]string{"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNE
 // String gives the method as it stands on the wire, or "" for MethodOther.
 func (m MethodID) String() string { return methodNames[m] }
 
-// methodID finds the number of a method.
-func methodID(m []byte) MethodID {
-	if len(m) > maxMethodName {
-		return MethodOther
-	}
-	looked(len(m))
-	w := pack(m)
+// methodID finds the method with which the bytes of x begin, a space behind it.
+func methodID(x uint64) MethodID {
 	for id := MethodGet; id <= MethodPatch; id++ {
-		if methodWords[id] == w {
+		if m := &methodWords[id]; x<<(m.shift&63) == m.word {
 			return id
 		}
 	}
 	return MethodOther
 }
 
-// maxMethodName is the length of the longest name above. It fits into a word, with a byte to spare.
-const maxMethodName = 7
-
-// pack makes a number of at most eight bytes.
-func pack[S string | []byte](s S) (w uint64) {
-	for i := range len(s) {
-		w = w<<8 | uint64(s[i])
-	}
-	return w
-}
-
-var methodWords = func() (t [len(methodNames)]uint64) {
+// methodWords holds each method as a word, with the space behind it, and by how much a word has to be shifted to lose the
+// bytes that follow. The longest has seven letters.
+var methodWords = func() (t [len(methodNames)]struct {
+	word  uint64
+	shift uint8
+},
+) {
 	for id, name := range methodNames {
-		t[id] = pack(name)
+		t[id].shift = uint8(8*7 - 8*len(name))
+		t[id].word = pack([]byte(name+" ")) << t[id].shift
 	}
 	return t
 }()
+
+// pack makes a word of the first eight bytes of b, as if zeros followed.
+func pack(b []byte) (x uint64) {
+	for i := range min(len(b), 8) {
+		x |= uint64(b[i]) << (8 * i)
+	}
+	return x
+}
 
 // FieldID names a field that servers ask for.
 type FieldID uint8
@@ -108,67 +107,76 @@ var fieldNames = [...]string{
 // String gives the field's name in its usual spelling, or "" for FieldOther.
 func (f FieldID) String() string { return fieldNames[f] }
 
-// fieldID finds the number of a field name, which is not empty, without regard to ASCII case.
-func fieldID(name []byte) FieldID {
-	looked(1)
-	known := &fieldTable[fieldHash(name)]
-	if len(name) == int(known.len) && known.is(name) {
-		return known.id
+// fieldID finds the number of the field name w[begin:end], which is not empty, without regard to ASCII case.
+func fieldID(w []byte, begin, end int) FieldID {
+	if end < 8 {
+		return fieldIDAtStart(w[begin:end])
 	}
-	return FieldOther
+	n := end - begin
+	looked(n)
+	last := lastWord(w, end, n)
+	known := &fieldTable[fieldHash(last, n)]
+	if known.last != last || known.len != n {
+		return FieldOther
+	}
+	if n > 8 && (known.first != lowerWord(w, begin+8) || n > 16 && known.middle != lowerWord(w, end-8)) {
+		return FieldOther
+	}
+	return known.id
 }
 
-// is compares a token of the same length without regard to case, by words as long as there are some. Setting a bit makes
-// lower case of the letters, and no other byte of a token a letter or a hyphen.
-func (k *knownField) is(name []byte) bool {
-	looked(len(name))
-	i := 0
-	for ; len(name)-i >= 8; i += 8 {
-		if binary.LittleEndian.Uint64(name[i:])|sp != binary.LittleEndian.Uint64(k.name[i:]) {
-			return false
-		}
-	}
-	for ; i < len(name) && i < len(k.name); i++ {
-		if name[i]|' ' != k.name[i] {
-			return false
-		}
-	}
-	return true
+// fieldIDAtStart is fieldID for a short name before which there is nothing: at the beginning of a trailer section. Its room
+// would cost fieldID a stack frame.
+//
+//go:noinline
+func fieldIDAtStart(name []byte) FieldID {
+	var room [16]byte
+	return fieldID(room[:], 8, 8+copy(room[8:], name))
 }
 
-// fieldHash mixes the length of a name with one of its bytes, whose case the mask takes away: the fifth from its end, in
-// which all names above differ that are equally long.
-func fieldHash[S string | []byte](name S) uint8 {
-	c := name[max(len(name)-5, 0)]
-	return (uint8(len(name))*hashLen + (c&0x1f)*hashByte) % hashSlots
+// lastWord reads the last eight bytes of the name of n bytes that ends at w[end], or all of a shorter one.
+func lastWord(w []byte, end, n int) uint64 {
+	before := uint(max(8-n, 0)) * 8 & 63
+	return lowerWord(w, end) >> before << before
+}
+
+// lowerWord reads the eight bytes that end at w[end]. Setting a bit makes lower case of the letters, and no other byte of a
+// token a letter or a hyphen.
+func lowerWord(w []byte, end int) uint64 { return binary.LittleEndian.Uint64(w[end-8:end:end]) | sp }
+
+// fieldHash mixes the length of a name with one of its bytes, whose case the mask takes away: the fifth from its end, in which
+// all names above differ that are equally long.
+func fieldHash(last uint64, n int) uint64 {
+	return (uint64(n)*hashLen + last>>24&0x1f*hashByte) % hashSlots
 }
 
 // The factors were found by trial: with them no two names above share a slot.
 const (
 	hashSlots = 64
 	hashLen   = 1
-	hashByte  = 22
+	hashByte  = 12
 )
 
+// knownField is a name as words in lower case: its first eight bytes, the eight before its last, and its last eight.
 type knownField struct {
-	name [maxFieldName]byte // in lower case
-	len  uint8
-	id   FieldID
+	first, middle, last uint64
+	len                 int
+	id                  FieldID
 }
 
-// maxFieldName is room for the longest name above, in whole words.
+// maxFieldName is the length up to which three words hold all of a name.
 const maxFieldName = 24
 
 var fieldTable = func() (t [hashSlots]knownField) {
 	for id, name := range fieldNames[1:] {
-		slot := &t[fieldHash(name)]
-		if slot.id != FieldOther || len(name) > maxFieldName {
+		w := append(make([]byte, 8, 40), name...)
+		n := len(name)
+		last := lastWord(w, len(w), n)
+		slot := &t[fieldHash(last, n)]
+		if slot.id != FieldOther || n > maxFieldName {
 			panic("parser: no place for the field name " + name)
 		}
-		*slot = knownField{len: uint8(len(name)), id: FieldID(id + 1)}
-		for i := range len(name) {
-			slot.name[i] = lower[name[i]]
-		}
+		*slot = knownField{lowerWord(w[:16], 16), lowerWord(w, max(n, 8)), last, n, FieldID(id + 1)}
 	}
 	return t
 }()

@@ -56,8 +56,54 @@ func (p *Parser) blankLines(b []byte) (int, *Error) {
 	return len(b), errMore
 }
 
-// requestLine scans from w[i] to behind the line's LF.
+// requestLine scans from w[i] to behind the line's LF. It is the straight way through what nearly all request lines are: a
+// known method, a target in origin form without escapes, and HTTP/1.1. Where it does not lead, or the bytes run out, it leaves
+// the place to restOfLine, which knows all ways and can stop anywhere.
 func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
+	if i > int(h.Method.Off) || len(w)-i < shortestHead {
+		return p.restOfLine(w, i, h)
+	}
+	lookedFor(' ', w[i:i+8])
+	h.MethodID = methodID(binary.LittleEndian.Uint64(w[i : i+8 : i+8]))
+	if h.MethodID == MethodOther {
+		return p.restOfLine(w, i, h)
+	}
+	n := len(methodNames[h.MethodID])
+	i += n + 1
+	h.Method.Len, h.Target.Off = uint32(n), uint32(i)
+	if w[i] != '/' || h.MethodID == MethodConnect {
+		p.at = atTarget
+		return p.restOfLine(w, i, h)
+	}
+	h.Form, h.Path.Off, p.at = OriginForm, uint32(i), atPath
+	t := w[:min(len(w), i+p.Limits.target())]
+	last := &h.Path
+	i = runEnd(t, i, isPath)
+	if i < len(t) && t[i] == '?' {
+		p.beginQuery(i, h)
+		last = &h.Query
+		i = runEnd(t, i+1, isQuery)
+	}
+	if i >= len(t) || t[i] != ' ' {
+		return p.restOfLine(w, i, h)
+	}
+	last.Len, h.Target.Len = uint32(i)-last.Off, uint32(i)-h.Target.Off
+	i++
+	if !isHTTP11(w, i) {
+		p.at = atVersion
+		return p.restOfLine(w, i, h)
+	}
+	looked(versionLen)
+	h.Minor = 1
+	p.at = atLine
+	return i + versionLen, nil
+}
+
+// shortestHead is the length of the shortest head that the straight way is for.
+const shortestHead = len("GET / HTTP/1.1\r\nHost:\r\n\r\n")
+
+// restOfLine scans on from wherever the line was left.
+func (p *Parser) restOfLine(w []byte, i int, h *Head) (int, *Error) {
 	var err *Error
 	if p.at == atMethod {
 		i = runEnd(w, i, isToken)
@@ -71,11 +117,7 @@ func (p *Parser) requestLine(w []byte, i int, h *Head) (int, *Error) {
 			return i, err
 		}
 	}
-	if p.at == atVersion && isHTTP11(w[i:]) {
-		looked(versionLen)
-		h.Minor = 1
-		i += versionLen
-	} else if i, err = p.version(w, i, h); err != nil {
+	if i, err = p.version(w, i, h); err != nil {
 		return i, err
 	}
 	p.at = atLine
@@ -94,7 +136,8 @@ func (p *Parser) endMethod(w []byte, i int, h *Head) *Error {
 		return errMethod
 	}
 	h.Method.Len = uint32(n)
-	h.MethodID = methodID(w[h.Method.Off:i])
+	h.MethodID = methodID(pack(w[h.Method.Off : i+1]))
+	looked(min(n, 8))
 	h.Target.Off = uint32(i + 1)
 	p.at = atTarget
 	return nil
@@ -282,9 +325,13 @@ const (
 // http11 is "HTTP/1.1" as one little-endian word.
 var http11 = binary.LittleEndian.Uint64([]byte("HTTP/1.1"))
 
-// isHTTP11 reports whether the line ends with the version that nearly all requests have.
-func isHTTP11(v []byte) bool {
-	return len(v) >= versionLen && binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
+// isHTTP11 reports whether the line ends at w[i] with the version that nearly all requests have.
+func isHTTP11(w []byte, i int) bool {
+	if len(w)-i < versionLen {
+		return false
+	}
+	v := w[i : i+versionLen : i+versionLen]
+	return binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
 }
 
 // version scans the version and the line's end, byte by byte.

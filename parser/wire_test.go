@@ -132,21 +132,35 @@ func TestCookies(t *testing.T) {
 func TestFieldID(t *testing.T) {
 	for i, name := range fieldNames[1:] {
 		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
-			if got := fieldID([]byte(spelled)); got != FieldID(i+1) {
-				t.Errorf("%q is %d, want %d", spelled, got, i+1)
+			for before := range 10 { // a name may stand at the very beginning of a trailer section
+				w := append(make([]byte, before), spelled...)
+				if got := fieldID(w, before, len(w)); got != FieldID(i+1) {
+					t.Errorf("%q behind %d bytes is %d, want %d", spelled, before, got, i+1)
+				}
 			}
 		}
 	}
-	for _, name := range []string{"Hos", "Hosts", "Hast", "X-Host", "Content-Lengti", "\u212aeep-Alive"} {
-		if got := fieldID([]byte(name)); got != FieldOther {
+	for _, name := range otherNames() {
+		if got := fieldID([]byte(name), 0, len(name)); got != FieldOther {
 			t.Errorf("%q is %s", name, got)
 		}
 	}
 }
 
+// otherNames are those that differ in a byte, or in their length, from one that is known.
+func otherNames() []string {
+	names := []string{"X-Host", "\u212aeep-Alive"}
+	for _, name := range fieldNames[1:] {
+		for i := range len(name) {
+			names = append(names, name[:i]+"~"+name[i+1:], name[:i]+name[i+1:], name[:i+1]+name[i:])
+		}
+	}
+	return slices.DeleteFunc(names, func(s string) bool { return s == "" })
+}
+
 func TestMethodID(t *testing.T) {
 	for id, name := range methodNames {
-		if got := methodID([]byte(name)); got != MethodID(id) {
+		if got := methodID(pack([]byte(name + " "))); got != MethodID(id) {
 			t.Errorf("%q is %d, want %d", name, got, id)
 		}
 	}
