@@ -66,13 +66,13 @@ func (e *StallError) Error() string {
 }
 
 // Serving names what the running callback works on from now on, a route or a command, for the Stall that may come of it; the
-// time of a Stall counts from here. The name holds until the callback ends or another is given. It costs a few
-// nanoseconds, and nothing without a stall watch. It is for the loop.
+// time of a Stall counts from here. The name holds until the callback ends or another is given; to give it again is to go on
+// with the same work. It costs a few nanoseconds, and nothing without a stall watch. It is for the loop.
 func (r *Reactor) Serving(work string) {
 	if w := &r.watch; w.limit > 0 {
-		s := *w.place()
-		s.work = work
-		w.move(s, 0)
+		if s := w.place(); s.work != work {
+			w.next(s.kind, s.who, int(s.fd), s.f, work)
+		}
 	}
 }
 
@@ -132,18 +132,16 @@ func (w *watch) place() *serving { return &w.places[w.count/beatOne%2] }
 // begin notes that a callback begins. f and who are for the report, and are not touched.
 func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
 	if w.limit > 0 {
-		w.count += beatOne
-		s := w.place()
-		s.kind, s.fd, s.who, s.f, s.work = kind, int32(fd), who, f, "" // one by one: a struct is copied through the stack
-		w.swap(0)
+		w.next(kind, who, fd, f, "")
 	}
 }
 
-// move comes to the next beat. The place of the one before is left as it is: it may be being read.
-func (w *watch) move(s serving, asleep uint64) {
+// next comes to the next beat. The place of the one before is left as it is: it may be being read.
+func (w *watch) next(kind servingKind, who Descriptor, fd int, f func(), work string) {
 	w.count += beatOne
-	*w.place() = s
-	w.swap(asleep)
+	s := w.place()
+	s.kind, s.fd, s.who, s.f, s.work = kind, int32(fd), who, f, work // one by one: a struct is copied through the stack
+	w.swap(0)
 }
 
 func (w *watch) swap(asleep uint64) {
@@ -168,7 +166,9 @@ func (w *watch) enter() {
 // sleep notes that no callback runs.
 func (w *watch) sleep() {
 	if w.limit > 0 {
-		w.move(serving{}, beatAsleep)
+		w.count += beatOne
+		*w.place() = serving{}
+		w.swap(beatAsleep)
 		w.places[(w.count/beatOne+1)%2] = serving{} // nobody reads it now, and who is gone should not be held at rest
 	}
 }
@@ -176,7 +176,7 @@ func (w *watch) sleep() {
 // wake notes that the loop is awake, and sees to it that the watch is too.
 func (w *watch) wake() {
 	if w.limit > 0 {
-		w.move(serving{}, 0)
+		w.next(servingNothing, nil, -1, nil, "")
 		if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
 			w.timer.Reset(w.limit / 2)
 		}

@@ -150,6 +150,27 @@ func TestStallIsToldOnce(t *testing.T) {
 	}
 }
 
+// To name the same work again is to go on with it: what it lasts adds up. The name alone is news, whatever the bytes lie in.
+func TestServingTheSameAgain(t *testing.T) {
+	l := start(t, Config{})
+	l.do(func() {
+		w := &l.watch
+		for _, tc := range []struct {
+			work string
+			news bool
+		}{{"a", true}, {"a", false}, {strings.Clone("a"), false}, {"b", true}, {"", true}, {"", false}, {"a", true}} {
+			before := w.count
+			l.Serving(tc.work)
+			if news := w.count != before; news != tc.news {
+				t.Errorf("Serving(%q): a new beat: %v", tc.work, news)
+			}
+			if s := w.place(); s.work != tc.work || s.kind != servingCall {
+				t.Errorf("Serving(%q): the place has %q, kind %d", tc.work, s.work, s.kind)
+			}
+		}
+	})
+}
+
 // Reports are bounded, over all loops.
 func TestStallRate(t *testing.T) {
 	var r stallRate
