@@ -22,23 +22,21 @@ func EqualFold[S, T string | []byte](s S, t T) bool {
 // ValidFieldName reports whether s is a token (RFC 9110 section 5.6.2), which field names, methods and the members of
 // many lists must be.
 func ValidFieldName[S string | []byte](s S) bool {
+	all := uint16(isToken)
 	for i := range len(s) {
-		if class[s[i]]&isToken == 0 {
-			return false
-		}
+		all &= class[s[i]]
 	}
-	return len(s) > 0
+	return all != 0 && len(s) > 0
 }
 
 // ValidFieldValue reports whether s may be sent as a field value (RFC 9110 section 5.5): no control byte but HTAB, and
 // no white space at either end. It may be empty.
 func ValidFieldValue[S string | []byte](s S) bool {
+	all := uint16(isValue)
 	for i := range len(s) {
-		if class[s[i]]&isValue == 0 {
-			return false
-		}
+		all &= class[s[i]]
 	}
-	return len(s) == 0 || !isSpace(s[0]) && !isSpace(s[len(s)-1])
+	return all != 0 && (len(s) == 0 || !isSpace(s[0]) && !isSpace(s[len(s)-1]))
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
