@@ -372,18 +372,24 @@ func byFD[D interface {
 
 // Now is the time of this tick, read at most once in it and so free to call. It is for the loop only, or before Run.
 func (r *Reactor) Now() time.Time {
-	r.clock()
+	if !r.fresh {
+		r.readClock()
+	}
 	return r.now
 }
 
 // clock is Now as nanoseconds since the reactor was made.
 func (r *Reactor) clock() int64 {
 	if !r.fresh {
-		r.fresh = r.stage.Load() == stageRunning
-		r.now = r.sys.Now()
-		r.mono = int64(r.now.Sub(r.epoch))
+		r.readClock()
 	}
 	return r.mono
+}
+
+func (r *Reactor) readClock() {
+	r.fresh = r.stage.Load() == stageRunning
+	r.now = r.sys.Now()
+	r.mono = int64(r.now.Sub(r.epoch))
 }
 
 // reading is a new reading of the same clock, without the time of day, which costs as much again.
