@@ -68,14 +68,15 @@ func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []by
 	w, h := &x.res, &x.req.head
 	c.bye = !h.KeepAlive || w.flags&closeAfter != 0 || how == framedClose || c.w.closing
 
-	b = append(b, statusLines[w.status]...)
 	if w.flags&ownDate == 0 {
-		b = c.w.appendDate(b)
+		b = c.w.appendStart(b, w.status)
+	} else {
+		b = append(b, statusLines[w.status]...)
 	}
 	switch how {
 	case framedLength:
 		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, length, 10)
+		b = strconv.AppendUint(b, uint64(length), 10)
 		b = append(b, "\r\n"...)
 	case framedChunked:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
@@ -95,8 +96,7 @@ func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []by
 func (c *conn) refuse(x *exchange, err *parser.Error) {
 	c.logRefused(err)
 	body := strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
-	b := append(c.t.AvailableBuffer(), statusLines[err.Status]...)
-	b = c.w.appendDate(b)
+	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)
 	if err.Status == 503 {
 		b = append(b, "Retry-After: 1\r\n"...)
 	}

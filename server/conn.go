@@ -158,7 +158,6 @@ func (c *conn) hold(x *exchange) {
 // serve calls the handler for a request that is whole, and answers if that is what
 // the handler wanted.
 func (c *conn) serve(x *exchange) {
-	x.req.received = c.w.loop.Now()
 	c.phase = phaseServed
 	broken := false
 	switch h := &x.req.head; {
@@ -168,7 +167,7 @@ func (c *conn) serve(x *exchange) {
 	case h.HTTPS:
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:
-		broken = x.serve(c.w.srv.serve)
+		broken = x.serve(c.w.srv.handler)
 	}
 	if x.blocking != nil {
 		c.sendOff(x)
@@ -267,6 +266,7 @@ func (c *conn) resume() {
 // settle looks at where the connection stands after each thing that happened to it:
 // it ends what is over, and sets the timeout and the reading that fit.
 func (c *conn) settle() {
+	c.w.checkHeld()
 	switch c.state {
 	case leaving:
 		if c.bye {
@@ -386,7 +386,6 @@ func (c *conn) gathered() {
 		c.waiting = true
 		c.w.loop.CallFromThread(c.recheck)
 	}
-	c.w.checkHeld()
 }
 
 // recheck ends the wait that gathered began, once a flush has shown whether the peer

@@ -128,8 +128,7 @@ type turnedAway struct {
 // may turn out to be a HEAD.
 func (c *turnedAway) ConnectionMade(t reactor.Transport) {
 	c.t = t
-	b := append(t.AvailableBuffer(), statusLines[503]...)
-	b = c.w.appendDate(b)
+	b := c.w.appendStart(t.AvailableBuffer(), 503)
 	t.Write(append(b, "Retry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"...))
 	t.CloseWrite()
 	t.SetTimeout(turnAwayTime)

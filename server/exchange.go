@@ -114,14 +114,18 @@ func (x *exchange) run(f func(w *Response, r *Request)) {
 
 // serve is run for the handler on the loop, which may panic when x is already
 // somebody else's. It reports whether that happened.
-func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
+func (x *exchange) serve(h Handler) (broken bool) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
 		v := recover()
 		if v != nil && x.blocking != nil {
 			x.stay() // the panic is the answer
 		}
 		switch {
-		case v == nil:
+		case v == nil: // a Goexit
 		case x.detached && x.live == nil:
 			x.logPanic(v, debug.Stack())
 			broken = true
@@ -130,7 +134,8 @@ func (x *exchange) serve(f func(w *Response, r *Request)) (broken bool) {
 			broken = x.aborted
 		}
 	}()
-	f(&x.res, &x.req)
+	h.Serve(&x.res, &x.req)
+	returned = true
 	return false
 }
 

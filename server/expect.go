@@ -47,10 +47,9 @@ func (c *conn) awaited(x *exchange) {
 }
 
 func (c *conn) serveHead(x *exchange) (done bool) {
-	x.req.received = c.w.loop.Now()
 	x.headOnly = true
 	defer func() { x.headOnly = false }()
 	done = true // if it panics: OnPanic has answered then, or the connection is dropped
-	x.serve(func(w *Response, r *Request) { done = c.w.srv.head(w, r) })
+	x.serve(HandlerFunc(func(w *Response, r *Request) { done = c.w.srv.head(w, r) }))
 	return done
 }

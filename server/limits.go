@@ -77,9 +77,9 @@ func (s *Server) init() {
 			BlankLines:      s.MaxBlankLines,
 		}
 		s.doors = doors{most: int64(orDefault(s.MaxConns, 1<<16)), mostOfOne: s.MaxConnsPerAddr}
-		s.serve = notFound
+		s.handler = HandlerFunc(notFound)
 		if s.Handler != nil {
-			s.serve = s.Handler.Serve
+			s.handler = s.Handler
 		}
 		s.head = s.ServeHead
 		if h, ok := s.Handler.(HeadHandler); ok && s.head == nil {

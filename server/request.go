@@ -44,7 +44,7 @@ type Request struct {
 	values  []parser.Span
 	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
 
-	received time.Time
+	received time.Time   // once it is detached: until then it is the time of this tick
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
 	done     bool        // the response is done, and this awaits its next use
 	tainted  bool        // somebody has used it meanwhile
@@ -381,7 +381,12 @@ func (r *Request) LocalAddr() netip.AddrPort {
 }
 
 // Received returns the time of the tick in which the request became complete.
-func (r *Request) Received() time.Time { return r.received }
+func (r *Request) Received() time.Time {
+	if r.x.detached {
+		return r.received
+	}
+	return r.conn.w.loop.Now()
+}
 
 // Reactor returns the loop that the connection lives on. Its timers (CallLater) are for a
 // handler on the loop; any goroutine may use its CallFromThread, which leads back to the loop,
@@ -420,6 +425,7 @@ func (r *Request) end() {
 // detach makes the request independent of the connection's buffers: it is about to
 // outlive the call that brought them.
 func (r *Request) detach() {
+	r.received = r.conn.w.loop.Now()
 	if len(r.raw) <= wholeCopy {
 		// One copy serves as bytes and as strings. Nothing ever writes to raw.
 		if r.text == "" {

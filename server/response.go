@@ -128,12 +128,10 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 			w.flags |= ownDate
 		}
 	}
-	start := uint32(len(w.fields))
-	w.fields = append(w.fields, name...)
-	w.fields = append(w.fields, ": "...)
-	w.fields = append(w.fields, value...)
-	w.fields = append(w.fields, "\r\n"...)
-	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
+	b, start := w.fields, uint32(len(w.fields))
+	b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
+	w.fields = b
+	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(b))})
 	return nil
 }
 

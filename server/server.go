@@ -144,6 +144,7 @@ type Server struct {
 
 	// StallLimit is how long a handler may hold up its loop before a warning is logged,
 	// while it still does, with its route, its peer and its stack; at most one a second.
+	// Requests that came together and go to one route, one after the other, hold it up together.
 	// Default 100 ms; negative switches it off.
 	StallLimit time.Duration
 
@@ -170,7 +171,7 @@ type Server struct {
 	limits  parser.Limits
 	conf    settings
 	doors   doors
-	serve   func(w *Response, r *Request)
+	handler Handler                            // Handler, or notFound
 	head    func(w *Response, r *Request) bool // nil if every body is welcome
 	log     zerolog.Logger
 }

@@ -18,8 +18,8 @@ type worker struct {
 	open   int
 	spare  *exchange
 	spares int
-	second int64     // the second that date shows
-	date   []byte    // the Date field line
+	second int64     // the second that start shows
+	start  []byte    // what most answers of that second begin with: the status line of 200 and the Date field line
 	epoch  time.Time // the zero of clock
 
 	held      int  // what the connections hold, but for their unsent output
@@ -79,16 +79,21 @@ func (w *worker) release(x *exchange) {
 	}
 }
 
-// appendDate appends the Date field line (RFC 9110, 6.6.1), made anew when the tick's
-// clock shows a new second.
-func (w *worker) appendDate(b []byte) []byte {
+// appendStart appends the status line and the Date field line (RFC 9110, 6.6.1), made anew
+// when the tick's clock shows a new second.
+func (w *worker) appendStart(b []byte, status int) []byte {
 	if now := w.loop.Now(); now.Unix() != w.second {
 		w.second = now.Unix()
-		w.date = append(w.date[:0], "Date: "...)
-		w.date = now.UTC().AppendFormat(w.date, "Mon, 02 Jan 2006 15:04:05 GMT")
-		w.date = append(w.date, "\r\n"...)
+		w.start = append(w.start[:0], statusLines[200]...)
+		w.start = append(w.start, "Date: "...)
+		w.start = now.UTC().AppendFormat(w.start, "Mon, 02 Jan 2006 15:04:05 GMT")
+		w.start = append(w.start, "\r\n"...)
 	}
-	return append(b, w.date...)
+	if status == 200 {
+		return append(b, w.start...)
+	}
+	b = append(b, statusLines[status]...)
+	return append(b, w.start[len(statusLines[200]):]...)
 }
 
 func (w *worker) add(c *conn) {
