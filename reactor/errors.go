@@ -44,7 +44,7 @@ var (
 	ErrStopped = errors.New("reactor: stopped")
 	// ErrConnectorBusy is returned by Connect of a Connector that is connecting or connected.
 	ErrConnectorBusy = errors.New("reactor: connector is busy")
-	// ErrFilesQueued is returned by Detach when there are files still to be sent.
+	// ErrFilesQueued is returned by Detach when files, or bytes of Give, are still to be sent.
 	ErrFilesQueued = errors.New("reactor: files are queued")
 	// ErrPoolFull is returned by CallInThread when all goroutines are busy and the queue is full.
 	ErrPoolFull = errors.New("reactor: thread pool full")

@@ -9,11 +9,14 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
 )
 
-// copySize is how much is read at a time.
+// copySize is how much is read at a time, and copies the pool of the buffers for that.
 const copySize = 64 << 10
+
+var copies bytebufferpool.Pool
 
 func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
 	from := f.Fd()
@@ -34,8 +37,8 @@ func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno)
 
 // copyFile is SendFile by read and write. What the socket does not take is read again the next time.
 func copyFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
-	b := outputs.Get()
-	defer outputs.Put(b)
+	b := copies.Get()
+	defer copies.Put(b)
 	if cap(b.B) < copySize {
 		b.B = make([]byte, copySize)
 	}

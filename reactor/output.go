@@ -28,38 +28,7 @@ const (
 
 	// availableMin is the room that AvailableBuffer offers at least, so that an answer of ordinary size fits.
 	availableMin = 4 << 10
-
-	// outputKeep is the largest buffer that goes back to the pool: one slow reader of a large answer should not leave its
-	// memory to a thousand small ones.
-	outputKeep = 256 << 10
 )
-
-// outputs is the pool of the connections' own buffers.
-var outputs bytebufferpool.Pool
-
-// takeBuffer gets an empty buffer. How much room it has decides what a write takes along, and the pool forgets when the
-// collector likes; so a simulation, which is to be the same each time, has a list of its own.
-func (r *Reactor) takeBuffer() *bytebufferpool.ByteBuffer {
-	if r.real {
-		return outputs.Get()
-	}
-	if n := len(r.spare); n > 0 {
-		b := r.spare[n-1]
-		r.spare = r.spare[:n-1]
-		return b
-	}
-	return &bytebufferpool.ByteBuffer{}
-}
-
-// giveBuffer gives it back.
-func (r *Reactor) giveBuffer(b *bytebufferpool.ByteBuffer) {
-	if r.real {
-		outputs.Put(b)
-		return
-	}
-	b.Reset()
-	r.spare = append(r.spare, b)
-}
 
 // gathered is the loop's output buffer and the connection that it is lent to.
 type gathered struct {
@@ -294,6 +263,21 @@ func (t *transport) sendQueued() {
 func (t *transport) took(n int) {
 	t.sent += n
 	t.r.unsent -= n
+	if n > 0 && cap(t.out.B) >= outputShrink && len(t.out.B)-t.sent <= cap(t.out.B)/4 {
+		t.shrink()
+	}
+}
+
+// shrink exchanges the connection's own buffer for one that fits what is left in it.
+func (t *transport) shrink() {
+	rest := t.out.B[t.sent:]
+	if len(rest) == 0 && (t.cold == nil || len(t.cold.files) == 0) {
+		return // it goes back in a moment
+	}
+	b := t.r.takeBuffer(len(rest))
+	b.B = append(b.B, rest...)
+	t.r.giveBuffer(t.out)
+	t.out, t.sent = b, 0
 }
 
 // write is one write(2). It dooms the connection when that fails.
@@ -337,8 +321,7 @@ func (t *transport) writeLimit() time.Duration {
 
 // keep copies p to the connection's own buffer, unless there is too much in it already.
 func (t *transport) keep(p []byte) {
-	if limit := t.options.MaxBuffered; limit > 0 && len(p) > limit-t.unsent() {
-		t.doom(ErrWriteBound)
+	if t.exceeds(len(p)) {
 		return
 	}
 	t.r.unsent += len(p)
@@ -350,10 +333,20 @@ func (t *transport) keep(p []byte) {
 	b.B = append(b.B, p...)
 }
 
+// exceeds reports whether n bytes more would be too many to wait in memory, and dooms the connection if so.
+func (t *transport) exceeds(n int) bool {
+	limit := t.options.MaxBuffered
+	if limit <= 0 || n <= limit-t.unsent()-t.givenBytes() {
+		return false
+	}
+	t.doom(ErrWriteBound)
+	return true
+}
+
 // own returns the connection's own buffer with room for n bytes behind what it holds. What was sent makes room first.
 func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 	if t.out == nil {
-		t.out = t.r.takeBuffer()
+		t.out = t.r.takeBuffer(n)
 	}
 	b := t.out
 	if cap(b.B)-len(b.B) < n {
@@ -370,9 +363,7 @@ func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 func (t *transport) release() {
 	if t.out != nil {
 		t.r.unsent -= len(t.out.B) - t.sent
-		if cap(t.out.B) <= outputKeep {
-			t.r.giveBuffer(t.out)
-		}
+		t.r.giveBuffer(t.out)
 		t.out = nil
 	}
 	t.sent, t.progress = 0, 0

@@ -76,6 +76,11 @@ type Transport interface {
 	// allocation matters.
 	WriteSequence(pieces ...[]byte)
 
+	// Give is Write of bytes that are the connection's from now on: nobody may change them any more, also not when they
+	// were sent. What the socket does not take of 16 KiB or more is not copied but kept where it lies, however long that
+	// takes; so a page that all get is in memory once, however slowly they read it.
+	Give(p []byte)
+
 	// SendFile sends n bytes of f from offset on, by sendfile(2) where the system can, in its place among what is written
 	// before and after. They are read when their turn comes, at most 256 KiB in a tick, so that other connections live
 	// meanwhile; but a page that is not in memory holds the loop up until it is there.
@@ -92,7 +97,7 @@ type Transport interface {
 	AvailableBuffer() []byte
 
 	// Buffered returns how many bytes were accepted and not yet taken by the socket, those of files included. The water
-	// marks count them too; MaxBuffered counts only what is in memory.
+	// marks count them too; MaxBuffered counts only what is in memory, given or not.
 	Buffered() int
 
 	// LoseConnection ends the connection with ErrConnectionDone when all that is queued has been sent. Reading stops

@@ -1,8 +1,9 @@
 package reactor
 
-// Files in the output. All bytes that wait lie in the connection's own buffer, as without files; a queued file only knows how
+// Files in the output, and bytes that were given to it. All bytes that wait lie in the connection's own buffer, as without files; a queued file only knows how
 // many of them go out before it. So the rule that keeps the order needs no second case: while a file waits, the connection
-// has a buffer, if an empty one, and whoever writes then writes into that.
+// has a buffer, if an empty one, and whoever writes then writes into that. Bytes of Give are queued as a file is, and never
+// copied.
 //
 // sendfile(2) may sleep on a page that is not in memory, and while it does the loop does nothing else. So it is asked for a
 // bounded piece, and for one in a tick.
@@ -25,9 +26,10 @@ const (
 // for the true one.
 var errShortFile = fmt.Errorf("the file is shorter than SendFile was told: %w", io.ErrUnexpectedEOF)
 
-// A queuedFile is what is left of one SendFile.
+// A queuedFile is what is left of one SendFile, or of one Give.
 type queuedFile struct {
 	f      File
+	given  []byte // in place of f
 	offset int64
 	left   int64
 	before int // bytes of the connection's own buffer that go out first, behind the file before
@@ -41,18 +43,52 @@ func (t *transport) SendFile(f File, offset, n int64) {
 		t.r.closeFile(f)
 		return
 	}
+	t.queue(queuedFile{f: f, offset: offset, left: n})
+}
+
+// queue queues q behind all that waits.
+func (t *transport) queue(q queuedFile) {
 	c := t.rare()
 	if len(c.files) == filesQueued {
-		t.r.closeFile(f)
+		t.r.closeFile(q.f)
 		t.doom(ErrWriteBound)
 		return
 	}
-	before := len(t.own(0).B) - t.sent
+	q.before = len(t.own(0).B) - t.sent
 	for i := range c.files {
-		before -= c.files[i].before
+		q.before -= c.files[i].before
 	}
-	c.files = append(c.files, queuedFile{f, offset, n, before})
+	c.files = append(c.files, q)
 	t.touch()
+}
+
+func (t *transport) Give(p []byte) {
+	if len(p) < directSize {
+		t.Write(p) // a place of its own would cost more
+		return
+	}
+	if t.gathers() {
+		t.push()
+	}
+	t.sendQueued()
+	if t.flags&mute != 0 {
+		return
+	}
+	if t.out == nil {
+		n := t.write(p)
+		t.touch()
+		if p = p[n:]; len(p) == 0 || t.flags&doomed != 0 {
+			return
+		}
+		t.hold(n > 0)
+	}
+	switch {
+	case len(p) < directSize: // not worth keeping all of it in memory
+		t.keep(p)
+	case !t.exceeds(len(p)):
+		t.r.unsent += len(p)
+		t.queue(queuedFile{given: p, left: int64(len(p))})
+	}
 }
 
 // sendFiles sends what is queued up to the last file, and reports whether all of that is done.
@@ -74,7 +110,13 @@ func (t *transport) sendFiles() bool {
 			return false
 		}
 		asked := min(q.left, budget)
-		n := int64(t.sendFile(q, int(asked)))
+		var n int64
+		if q.given != nil {
+			n = int64(t.write(q.given[q.offset : q.offset+asked]))
+			t.r.unsent -= int(n)
+		} else {
+			n = int64(t.sendFile(q, int(asked)))
+		}
 		q.offset += n
 		q.left -= n
 		budget -= n
@@ -105,6 +147,9 @@ func (t *transport) sendFile(q *queuedFile, n int) int {
 func (t *transport) popFile() {
 	c := t.cold
 	f := c.files[0].f
+	if c.files[0].given != nil {
+		t.r.unsent -= int(c.files[0].left)
+	}
 	n := copy(c.files, c.files[1:])
 	c.files[n] = queuedFile{}
 	c.files = c.files[:n]
@@ -118,7 +163,19 @@ func (t *transport) dropFiles() {
 	}
 }
 
-// fileBytes is how much of files is yet to be sent.
+// givenBytes is how much of what was given is yet to be sent.
+func (t *transport) givenBytes() (n int) {
+	if t.cold != nil {
+		for i := range t.cold.files {
+			if q := &t.cold.files[i]; q.given != nil {
+				n += int(q.left)
+			}
+		}
+	}
+	return n
+}
+
+// fileBytes is how much of files is yet to be sent, and of what was given.
 func (t *transport) fileBytes() (n int64) {
 	if t.cold != nil {
 		for i := range t.cold.files {
@@ -130,7 +187,7 @@ func (t *transport) fileBytes() (n int64) {
 
 // closeFile gives a file back. It may be the user's own type, whose panic must not keep others from being closed.
 func (r *Reactor) closeFile(f File) {
-	if c, ok := f.(io.Closer); ok {
+	if c, ok := f.(io.Closer); ok { // which nil is not
 		r.contained(func() { _ = c.Close() }) // it was only read: there is nothing to lose
 	}
 }

@@ -108,7 +108,7 @@ func TestOutputKeepsOrder(t *testing.T) {
 				return b
 			}
 			for range 1 + rnd.IntN(8) {
-				switch rnd.IntN(6) {
+				switch rnd.IntN(7) {
 				case 0:
 					p.Write(part(2 * directSize))
 				case 1:
@@ -134,6 +134,8 @@ func TestOutputKeepsOrder(t *testing.T) {
 					n := rnd.IntN(1000)
 					want = append(want, content[:n]...)
 					p.SendFile(memoryFile{bytes.NewReader([]byte(content))}, 0, int64(n))
+				case 6:
+					p.Give(part(1 << rnd.IntN(19)))
 				}
 			}
 		}

@@ -171,6 +171,9 @@ func (l *lane) flush() {
 	l.answer.flush()
 }
 
+// Give implements reactor.Transport.
+func (l *lane) Give(p []byte) { l.Write(p) }
+
 // AvailableBuffer implements reactor.Transport.
 func (l *lane) AvailableBuffer() []byte {
 	if l.room == nil {

@@ -1,0 +1,106 @@
+package reactor
+
+import (
+	"syscall"
+	"testing"
+)
+
+// What was given is kept where it lies, counts as unsent, and is let go of when it is sent or the connection is lost.
+func TestGive(t *testing.T) {
+	const size = 1 << 20
+	for _, lost := range []bool{false, true} {
+		s := &faultySystem{}
+		full := true // on the loop
+		s.write = func(fd int, p []byte) (int, syscall.Errno) {
+			if full {
+				return 0, syscall.EAGAIN
+			}
+			return s.kernel.Write(fd, p)
+		}
+		l := start(t, Config{System: s})
+		conn, rec := l.connect(nil, nil)
+		want := pattern(size)
+		l.do(func() {
+			rec.Write([]byte("<"))
+			rec.Give(want)
+			rec.Write([]byte(">"))
+			rec.Give([]byte("!"))
+		})
+		l.do(func() {
+			tr := rec.Transport.(*transport)
+			if n := l.Unsent(); n != size+3 || rec.Buffered() != n {
+				t.Errorf("%d bytes unsent, %d buffered", n, rec.Buffered())
+			}
+			if n := cap(tr.out.B); n > outputKeep {
+				t.Errorf("a copy: %d bytes", n)
+			}
+			if lost {
+				rec.AbortConnection()
+			} else {
+				full = false
+				rec.LoseConnection()
+			}
+		})
+		if lost {
+			rec.reason(l)
+		} else if got := readAll(t, conn); got != "<"+string(want)+">!" {
+			t.Errorf("got %d bytes", len(got))
+		}
+		eventually(t, "nothing to be unsent", func() (yes bool) { l.do(func() { yes = l.Unsent() == 0 }); return yes })
+	}
+}
+
+// Given bytes count towards MaxBuffered.
+func TestGiveIsBounded(t *testing.T) {
+	s := &faultySystem{write: func(int, []byte) (int, syscall.Errno) { return 0, syscall.EAGAIN }}
+	l := start(t, Config{System: s})
+	_, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{MaxBuffered: 100_000}}, nil)
+	l.do(func() {
+		rec.Give(make([]byte, 50_000))
+		rec.Give(make([]byte, 50_000))
+		rec.Give(make([]byte, 50_000))
+	})
+	if err := rec.reason(l); err != ErrWriteBound {
+		t.Errorf("lost with %v", err)
+	}
+}
+
+// A buffer is no larger than what is in it calls for, and none that is large goes to who needs little.
+func TestBuffersFit(t *testing.T) {
+	s := &faultySystem{}
+	take := 0 // on the loop: what the socket takes
+	s.write = func(fd int, p []byte) (int, syscall.Errno) {
+		n := min(take, len(p))
+		take -= n
+		if n == 0 {
+			return 0, syscall.EAGAIN
+		}
+		return s.kernel.Write(fd, p[:n])
+	}
+	l := start(t, Config{System: s})
+	conn, rec := l.connect(nil, nil)
+	const size = 1 << 20
+	want := pattern(size)
+	l.do(func() { take = 1; rec.Write(want) })
+	left := size - 1
+	for _, n := range []int{size / 2, size / 4, size / 8, size / 16, size / 32} {
+		l.do(func() {
+			tr := rec.Transport.(*transport)
+			if c := cap(tr.out.B); c > 4*left+outputShrink {
+				t.Errorf("%d bytes of buffer for %d", c, left)
+			}
+			take = n
+		})
+		left -= n
+		eventually(t, "it to be sent", func() (yes bool) { l.do(func() { yes = rec.Buffered() == left }); return yes })
+	}
+	l.do(func() { take = size })
+	if got := readN(t, conn, size); got != string(want) {
+		t.Error("the bytes differ")
+	}
+	for range 100 {
+		if b := l.takeBuffer(1); cap(b.B) > outputKeep {
+			t.Errorf("a buffer of %d bytes is in the pool", cap(b.B))
+		}
+	}
+}
