@@ -7,8 +7,8 @@ import "time"
 
 const (
 	defaultBacklog   = 4096     // the kernel clips it to somaxconn
-	defaultHighWater = 64 << 10 // about what a socket buffers by itself
-	defaultLowWater  = 16 << 10 // so that a producer resumes before the socket is idle
+	defaultHighWater = 16 << 10 // beside what a socket buffers by itself, which is much more
+	defaultLowWater  = 4 << 10
 
 	defaultMaxBuffered = 64 << 20
 	defaultLinger      = 30 * time.Second
@@ -36,7 +36,7 @@ type TransportOptions struct {
 	MaxBuffered int
 
 	// HighWater and LowWater are the marks, in unsent bytes, above which a Producer is paused and to which output must
-	// drain for it to resume. Default 64 KiB and 16 KiB.
+	// drain for it to resume. Default 16 KiB and 4 KiB.
 	HighWater, LowWater int
 
 	// Nagle leaves Nagle's algorithm on, which holds small writes back while earlier ones are under way. By default it is

@@ -55,7 +55,11 @@ func (c *conn) answer(x *exchange) {
 		c.t.Write(append(b, body...))
 	} else {
 		c.t.Write(b)
-		c.t.Write(body)
+		if w.given != nil && w.flags&givenAway != 0 {
+			c.t.Give(body)
+		} else {
+			c.t.Write(body)
+		}
 	}
 	c.asked = !h.KeepAlive && len(body) < largeBody
 	w.sent = int64(len(body))

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"microhttp/parser"
 	"microhttp/reactor"
 
@@ -58,6 +60,11 @@ const (
 // maxGathered is the output of one batch of requests beyond which the rest of the batch
 // waits for the flush to show whether the peer reads at all.
 const maxGathered = 256 << 10
+
+// markPatience is how long the output is let be that is above MaxUnsentBytes even after the
+// flush, when the transport has not said that it is too much: its own mark is a higher one,
+// as may be with Factory.
+const markPatience = 5 * time.Millisecond
 
 // ConnectionMade implements reactor.Protocol.
 func (c *conn) ConnectionMade(t reactor.Transport) {
@@ -394,7 +401,7 @@ func (c *conn) recheck() {
 	switch {
 	case c.state == gone:
 	case !c.choked && c.t.Buffered() > c.w.srv.conf.unsent:
-		c.w.loop.CallFromThread(c.recheck)
+		c.w.loop.CallLater(markPatience, c.recheck)
 	default:
 		c.waiting = false
 		c.resume()

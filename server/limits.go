@@ -33,7 +33,7 @@ const (
 	// enough to ride out a burst, and a bound on what the waiting requests hold.
 	blockingQueue = 16
 	// unsentFactor is how many times MaxUnsentBytes a Stream on the loop may hold.
-	unsentFactor = 64
+	unsentFactor = 256
 )
 
 func (s *Server) init() {
@@ -51,7 +51,7 @@ func (s *Server) init() {
 			rate:        orDefault(s.MinDataRate, 240),
 			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
-			unsent:      orDefault(s.MaxUnsentBytes, 64<<10),
+			unsent:      orDefault(s.MaxUnsentBytes, 16<<10),
 			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			detectLate:  s.DetectLateUse,
 			loops:       s.Loops,

@@ -42,6 +42,7 @@ const (
 	closeAfter wflags = 1 << iota // the handler asked for Connection: close
 	ownDate                       // the handler set Date itself
 	answered                      // OnDone's functions run: nothing changes the answer any more
+	givenAway                     // given is the server's for good
 )
 
 // noCopy has go vet report who copies what is lent.
@@ -280,13 +281,21 @@ func (w *Response) unshare() {
 // SetBody makes p the body, in place of what was written, without copying it: p is
 // lent to the server and must not change until the response is done. nil is no body. Once
 // a Stream was taken, and in OnDone, it does nothing, but for a line in the log.
-func (w *Response) SetBody(p []byte) {
+func (w *Response) SetBody(p []byte) { w.setBody("SetBody", p, 0) }
+
+// GiveBody is SetBody for bytes that nobody changes any more: a page that is always the
+// same, or what was made for this answer alone. However slowly the peer reads, they are not
+// copied. What is only lent, as PeekBody, is for SetBody.
+func (w *Response) GiveBody(p []byte) { w.setBody("GiveBody", p, givenAway) }
+
+func (w *Response) setBody(method string, p []byte, given wflags) {
 	w.x.req.lent()
 	if w.committed() {
-		_ = w.tooLate("SetBody")
+		_ = w.tooLate(method)
 		return
 	}
 	w.body, w.given = w.body[:0], p
+	w.flags = w.flags&^givenAway | given
 }
 
 // content is the body, whichever way it was made.

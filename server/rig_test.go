@@ -175,6 +175,7 @@ type memory struct {
 }
 
 func (m *memory) Write(p []byte)                      { m.writes++; m.out.Write(p) }
+func (m *memory) Give(p []byte)                       { m.Write(p) }
 func (m *memory) AvailableBuffer() []byte             { return m.scratch[:0] }
 func (m *memory) Buffered() int                       { return 0 }
 func (m *memory) LoseConnection()                     { m.ended += "lose" }

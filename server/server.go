@@ -80,9 +80,10 @@ type Server struct {
 	// 64 KiB.
 	MaxPipelinedBytes int
 	// MaxUnsentBytes is the output that waits for a peer at which nothing further is
-	// made for it; that goes on when a quarter is left. A Stream on the loop whose
-	// handler does not ask Full gets ErrUnsentBound at 64 times as much. Default
-	// 64 KiB. (A Factory leaves the first of these to the TCPOptions of its port.)
+	// made for it; that goes on when a quarter is left. It is what the kernel does not
+	// take, which buffers much more. A Stream on the loop whose
+	// handler does not ask Full gets ErrUnsentBound at 256 times as much. Default
+	// 16 KiB. (A Factory leaves the first of these to the TCPOptions of its port.)
 	MaxUnsentBytes int
 	// MaxBufferedBytes bounds all that the server holds for its connections: input
 	// that is kept, bodies, unsent output. Each loop has an equal share. Beyond it the

@@ -44,7 +44,9 @@ const (
 	// get their turn.
 	streamBurst = 256 << 10
 	// streamPiece is how much of a large Write off the loop is handed over at once.
-	streamPiece = 32 << 10
+	streamPiece = 16 << 10
+	// streamSpare is the largest buffer that a stream off the loop keeps for its next piece.
+	streamSpare = 64 << 10
 )
 
 // Stream commits the status and the fields of w and returns the stream for its
@@ -109,9 +111,16 @@ func (s *Stream) begin() {
 
 // Write sends p, which is free on return. On the loop it never blocks and either
 // takes all of p or none; off the loop it blocks while the peer does not keep up.
+// What the peer does not take at once is copied: write pieces of some 16 KiB, or Give.
 // Errors: ErrPeerGone, ErrStreamClosed, ErrContentLength for more than was declared
 // (p is not sent then), ErrUnsentBound (loop only).
-func (s *Stream) Write(p []byte) (int, error) {
+func (s *Stream) Write(p []byte) (int, error) { return s.write(p, false) }
+
+// Give is Write for bytes that nobody changes any more, also not when they were sent: on the
+// loop they are not copied, however slowly the peer reads.
+func (s *Stream) Give(p []byte) (int, error) { return s.write(p, true) }
+
+func (s *Stream) write(p []byte, given bool) (int, error) {
 	c := s.x.req.conn
 	if s.mute && len(p) > 0 && !s.told && bodyless(s.x.res.status) {
 		s.told = true
@@ -138,14 +147,11 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if len(p) < largeBody {
 		c.t.Write(s.appendFramed(c.t.AvailableBuffer(), p))
 	} else {
-		s.writeLarge(p)
+		s.writeLarge(p, given)
 	}
 	s.burst += len(p)
 	c.w.checkHeld()
-	if s.Full() && !c.choked && !s.posted {
-		s.posted = true
-		c.w.loop.CallFromThread(s.again)
-	}
+	s.Full() // which sees to it that a handler that has not asked is told
 	return len(p), nil
 }
 
@@ -160,15 +166,19 @@ func (s *Stream) spend(n int) {
 func (s *Stream) WriteString(p string) (int, error) { return s.Write([]byte(p)) }
 
 // writeLarge writes p without copying it behind its chunk size.
-func (s *Stream) writeLarge(p []byte) {
+func (s *Stream) writeLarge(p []byte, given bool) {
 	t := s.x.req.conn.t
-	if s.how != framedChunked {
-		t.Write(p)
-		return
+	if s.how == framedChunked {
+		t.Write(appendChunkSize(t.AvailableBuffer(), len(p)))
 	}
-	t.Write(appendChunkSize(t.AvailableBuffer(), len(p)))
-	t.Write(p)
-	t.Write(crlf)
+	if given {
+		t.Give(p)
+	} else {
+		t.Write(p)
+	}
+	if s.how == framedChunked {
+		t.Write(crlf)
+	}
 }
 
 var crlf = []byte("\r\n")
@@ -194,7 +204,15 @@ func (s *Stream) Full() bool {
 		return false
 	}
 	c := s.x.req.conn
-	return c.choked || s.burst >= streamBurst || c.t.Buffered() > c.w.srv.conf.unsent
+	if c.choked {
+		return true
+	}
+	full := s.burst >= streamBurst || c.t.Buffered() > c.w.srv.conf.unsent // of earlier answers too
+	if full && !s.posted {
+		s.posted = true
+		c.w.loop.CallFromThread(s.again)
+	}
+	return full
 }
 
 // OnDrain sets the function that is called on the loop each time the stream has
@@ -212,7 +230,7 @@ func (s *Stream) again() {
 	}
 	if c.t.Buffered() > c.w.srv.conf.unsent {
 		s.posted = true
-		c.w.loop.CallFromThread(s.again) // the flush will show whether the peer reads
+		c.w.loop.CallLater(markPatience, s.again)
 		return
 	}
 	s.drain()
@@ -234,6 +252,9 @@ func (s *Stream) choke(choked bool) {
 	if s.x.offLoop {
 		s.mu.Lock()
 		s.choked = choked
+		if choked {
+			s.spare = nil // it may be long before it is of use
+		}
 		s.room.Broadcast()
 		s.mu.Unlock()
 		return
@@ -360,7 +381,9 @@ func (s *Stream) fetch() {
 	}
 	c.t.Write(b)
 	c.w.checkHeld()
-	s.mu.Lock()
-	s.spare = b
-	s.mu.Unlock()
+	if cap(b) <= streamSpare {
+		s.mu.Lock()
+		s.spare = b
+		s.mu.Unlock()
+	}
 }

@@ -86,7 +86,7 @@ func (o *options) groups() []group {
 			{"max-conns", "n", limit(&s.MaxConns, 1<<16, math.MaxInt32), "in all, 0 is any; beyond: 503"},
 			{"max-conns-per-addr", "n", number(&s.MaxConnsPerAddr, 0, 0, math.MaxInt32), "from one address, 0 is any; beyond: 503"},
 			{"max-pipelined-bytes", "n", number(&s.MaxPipelinedBytes, 64<<10, 1, maxHead), "read ahead while an answer is owed"},
-			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 64<<10, 1, maxHead), "output for a slow peer; beyond: no more is made"},
+			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 16<<10, 1, maxHead), "output for a slow peer; beyond: no more is made"},
 			{"max-buffered-bytes", "n", limit(&s.MaxBufferedBytes, 256<<20, maxBody), "held in all, 0 is any; beyond: 503 for who holds most"},
 			{"max-linger-bytes", "n", limit(&s.MaxLingerBytes, 64<<20, math.MaxInt32), "read behind the last answer, 0 is none"},
 		}},

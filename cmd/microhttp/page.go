@@ -14,5 +14,5 @@ var page []byte
 func servePage(w *server.Response, _ *server.Request) {
 	setHeader(w, "Content-Type", "text/html; charset=utf-8")
 	setHeader(w, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.SetBody(page)
+	w.GiveBody(page)
 }

@@ -17,8 +17,8 @@ import (
 // nobody fills a disk by accident.
 const maxBytes = 64 << 20
 
-// piece is what /bytes is made of, over and over. It is written as one: large enough for a
-// write to pay, and a whole number of its rows.
+// piece is what /bytes is made of, over and over. It is given as one: large enough for a
+// write to pay, a whole number of its rows, and never changed, so slow readers share it.
 var piece = bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-\n"), 2048)
 
 // streamBytes answers with n bytes and never holds them: it writes while the peer keeps
@@ -36,7 +36,7 @@ func streamBytes(w *server.Response, r *server.Request) {
 	s, left := w.Stream(), n
 	write := func() {
 		for left > 0 && !s.Full() {
-			sent, err := s.Write(piece[:min(left, len(piece))])
+			sent, err := s.Give(piece[:min(left, len(piece))])
 			if err != nil {
 				return // the peer is gone, and with it the stream
 			}
