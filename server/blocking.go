@@ -58,6 +58,7 @@ func (c *conn) sendOff(x *exchange) {
 
 // stay takes back that the answer is made off the loop.
 func (x *exchange) stay() {
+	x.uncount()
 	x.blocking, x.detached, x.offLoop = nil, false, false
 	x.claim.Store(unclaimed)
 }

@@ -249,7 +249,7 @@ func onLoop[T any](s *Server, f func(w *worker) T) T {
 
 // held is what the loop holds for its connections, in and out.
 func held(s *Server) (in, out int) {
-	both := onLoop(s, func(w *worker) [2]int { return [2]int{w.held, w.loop.Unsent()} })
+	both := onLoop(s, func(w *worker) [2]int { return [2]int{w.held + int(w.made.bytes.Load()), w.loop.Unsent()} })
 	return both[0], both[1]
 }
 

@@ -123,6 +123,13 @@ func (c *conn) consume(b []byte) int {
 			}
 			return at
 		case parser.EventHead:
+			if c.w.crowded && c.w.refuses() {
+				c.refuse(x, errCrowded)
+				if c.cur == nil {
+					c.w.release(x)
+				}
+				return len(b)
+			}
 			c.beginRequest(x, b[at-n:at], len(b)-at)
 		case parser.EventBody:
 			x.req.addBody(x.req.head.Body.In(b[at-n : at]))

@@ -11,6 +11,7 @@ var (
 	errTooSlow    = &parser.Error{Status: 408, Reason: "the request arrives too slowly"}
 	errCutShort   = &parser.Error{Status: 400, Reason: "the connection ended within the request"}
 	errOverloaded = &parser.Error{Status: 503, Reason: "the server holds too much, and this connection the most"}
+	errCrowded    = &parser.Error{Status: 503, Reason: "the server holds too much for requests that are not answered yet"}
 )
 
 // sayGoodbye ends the connection behind its last answer. Its peer's own end is not waited

@@ -63,6 +63,7 @@ func (x *exchange) detach() {
 		x.detached = true
 		x.req.detach()
 		x.held = len(x.req.raw) + len(x.req.body)
+		x.res.recount()
 	}
 }
 
@@ -178,6 +179,9 @@ func (x *exchange) logPanic(v any, stack []byte) {
 
 // finish ends the exchange on the loop: whoever asked is told, and the context ends.
 func (x *exchange) finish(err error) {
+	if x.detached {
+		x.uncount()
+	}
 	if x.res.err == nil {
 		x.res.err = err
 	}

@@ -1,13 +1,18 @@
 package server
 
+import "sync/atomic"
+
 // What a loop holds for its connections: input that is not consumed, requests that arrive
-// or are being answered, output that no socket takes. The transports count the output;
-// the rest is counted here, connection by connection, whenever one comes to rest with more
-// or less than before. A connection that keeps nothing is never counted.
+// or are being answered, answers that are still owed, output that no socket takes. The
+// transports count the output, and owners of detached exchanges what they make; the rest is
+// counted here, connection by connection, whenever one comes to rest with more or less than
+// before. A connection that keeps nothing is never counted.
 //
 // Beyond the loop's share the connections that hold the most are ended, in halves: those
 // that hold at least half of what the greatest does, until it fits again. So it is paid for
 // by those who cause it, and a request that comes and goes in one piece notices nothing.
+// What handlers own is not freed by that. When it alone is too much, whoever comes next is
+// refused until some of it has been answered.
 
 // recount brings the worker's count up to date.
 func (c *conn) recount() {
@@ -37,7 +42,9 @@ func (x *exchange) holds() int {
 }
 
 // over reports whether the loop holds more than its share.
-func (w *worker) over() bool { return w.held+w.loop.Unsent() > w.srv.conf.share }
+func (w *worker) over() bool { return w.holds() > w.srv.conf.share }
+
+func (w *worker) holds() int { return w.held + int(w.made.bytes.Load()) + w.loop.Unsent() }
 
 // checkHeld has the loop relieved, once this callback is over, if it holds too much.
 func (w *worker) checkHeld() {
@@ -50,19 +57,24 @@ func (w *worker) checkHeld() {
 	}
 }
 
+// littleHeld is what a connection may hold without being ended for what others do.
+const littleHeld = 64 << 10
+
 // relieve ends the connections that hold the most.
 func (w *worker) relieve() {
 	w.relieving = false
-	excess := w.held + w.loop.Unsent() - w.srv.conf.share
+	excess := w.holds() - w.srv.conf.share
 	if excess <= 0 {
 		return
 	}
-	most := 0
+	most, all := 0, 0
 	for c := w.conns.next; c != &w.conns; c = c.next {
-		most = max(most, c.burden())
+		b := c.burden()
+		most, all = max(most, b), all+b
 	}
-	if most == 0 {
-		return // what handlers own has to be waited for
+	w.crowded = all < excess // what handlers own has to be waited for
+	if most == 0 || w.crowded && most < littleHeld {
+		return
 	}
 	for c := w.conns.next; c != &w.conns && excess > 0; c = c.next {
 		if b := c.burden(); b > 0 && b >= most/2 {
@@ -93,4 +105,64 @@ func (c *conn) unload() {
 	}
 	c.logCut(errOverloaded.Reason)
 	c.abort()
+}
+
+// refuses reports whether there is no room for another request.
+func (w *worker) refuses() bool {
+	w.crowded = w.crowded && w.over()
+	return w.crowded
+}
+
+// leastMade is from where on what is made of an answer is counted: it spares those that
+// are small two atomic additions.
+const leastMade = 4 << 10
+
+// made is what is held of answers that are owed: bodies as they grow, streamed pieces that
+// the loop has not fetched. It is counted where that happens, on whatever goroutine.
+type made struct {
+	bytes atomic.Int64
+	told  atomic.Bool // the loop is to look
+}
+
+// recountMade brings what one holder is counted for up to date. The loop looks when
+// half of its share is made off it; as for the rest, it looks whenever that changes.
+func (w *worker) recountMade(counted *int, n int) {
+	if n < leastMade {
+		n = 0
+	}
+	if n == *counted {
+		return
+	}
+	total := w.made.bytes.Add(int64(n - *counted))
+	grown := n > *counted
+	*counted = n
+	if grown && total > int64(w.srv.conf.share/2) && w.made.told.CompareAndSwap(false, true) {
+		w.loop.CallFromThread(func() {
+			w.made.told.Store(false)
+			w.checkHeld()
+		})
+	}
+}
+
+// recount counts the body of an answer that is owed.
+func (w *Response) recount() {
+	if w.x.detached {
+		w.x.req.conn.w.recountMade(&w.counted, max(cap(w.body), len(w.given)))
+	}
+}
+
+// recount counts what waits for the loop to fetch it. The caller has s.mu.
+func (s *Stream) recount() {
+	s.x.req.conn.w.recountMade(&s.counted, cap(s.buf)+cap(s.spare))
+}
+
+// uncount takes back what x was counted for: it is done, and nobody adds to it.
+func (x *exchange) uncount() {
+	w := x.req.conn.w
+	w.recountMade(&x.res.counted, 0)
+	if s := x.res.stream; s != nil {
+		s.mu.Lock()
+		w.recountMade(&s.counted, 0)
+		s.mu.Unlock()
+	}
 }

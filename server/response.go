@@ -26,6 +26,7 @@ type Response struct {
 	declared int64   // the Content-Length that the handler set, or -1
 	flags    wflags  //
 	stream   *Stream // if the handler took one
+	counted  int     // what the body was last counted to hold: see memory.go
 	sent     int64   // bytes of content handed to the transport
 	err      error   // why the answer did not go out whole
 
@@ -249,6 +250,9 @@ func (w *Response) Write(p []byte) (int, error) {
 	}
 	w.unshare()
 	w.body = append(w.body, p...)
+	if w.x.detached {
+		w.recount()
+	}
 	return len(p), nil
 }
 
@@ -260,6 +264,9 @@ func (w *Response) WriteString(s string) (int, error) {
 	}
 	w.unshare()
 	w.body = append(w.body, s...)
+	if w.x.detached {
+		w.recount()
+	}
 	return len(s), nil
 }
 
@@ -296,6 +303,7 @@ func (w *Response) setBody(method string, p []byte, given wflags) {
 	}
 	w.body, w.given = w.body[:0], p
 	w.flags = w.flags&^givenAway | given
+	w.recount()
 }
 
 // content is the body, whichever way it was made.

@@ -37,6 +37,8 @@ type Stream struct {
 	spare  []byte
 	choked bool
 	err    error
+
+	counted int // what buf and spare were last counted to hold
 }
 
 const (
@@ -254,6 +256,7 @@ func (s *Stream) choke(choked bool) {
 		s.choked = choked
 		if choked {
 			s.spare = nil // it may be long before it is of use
+			s.recount()
 		}
 		s.room.Broadcast()
 		s.mu.Unlock()
@@ -354,6 +357,7 @@ func (s *Stream) post(piece []byte, last bool) error {
 		s.x.res.sent += int64(len(piece))
 		s.buf = s.appendFramed(s.buf, piece)
 	}
+	s.recount()
 	if !s.posted {
 		s.posted = true
 		if !s.x.req.conn.w.loop.CallFromThread(s.fetch) {
@@ -369,6 +373,7 @@ func (s *Stream) fetch() {
 	s.mu.Lock()
 	b := s.buf
 	s.buf, s.spare, s.posted = s.spare[:0], nil, false
+	s.recount()
 	s.room.Broadcast()
 	s.mu.Unlock()
 	c := s.x.req.conn
@@ -384,6 +389,7 @@ func (s *Stream) fetch() {
 	if cap(b) <= streamSpare {
 		s.mu.Lock()
 		s.spare = b
+		s.recount()
 		s.mu.Unlock()
 	}
 }

@@ -23,7 +23,9 @@ type worker struct {
 	epoch  time.Time // the zero of clock
 
 	held      int  // what the connections hold, but for their unsent output
+	made      made // of answers that are owed
 	relieving bool // relieve is on its way
+	crowded   bool // what handlers own is too much: see refuses
 	watching  bool // lookAtReaders is on its way
 	full      bool // that there are too many connections was logged
 	turned    int  // connections that are being turned away

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+)
+
+// What handlers make of answers that are owed counts towards MaxBufferedBytes, whichever way they
+// make it. Beyond it new requests are refused, those that are being served are not, and when these
+// have been answered all is as before.
+func TestMaxBufferedBytesOfHandlers(t *testing.T) {
+	const (
+		most    = 4 << 20
+		size    = 1 << 20
+		holders = most/size + 1
+	)
+	body := bytes.Repeat([]byte("b"), size)
+	for name, big := range map[string]func(ready chan<- bool, release <-chan bool) Handler{
+		"Blocking": func(ready chan<- bool, release <-chan bool) Handler {
+			return BlockingFunc(func(w *Response, r *Request) {
+				for p := body; len(p) > 0; p = p[size/16:] {
+					w.Write(p[:size/16])
+				}
+				ready <- true
+				<-release
+			})
+		},
+		"Pending": func(ready chan<- bool, release <-chan bool) Handler {
+			return HandlerFunc(func(w *Response, r *Request) {
+				p := w.Later()
+				go p.Answer(func(w *Response) {
+					w.GiveBody(body)
+					ready <- true
+					<-release
+				})
+			})
+		},
+		"before Later": func(ready chan<- bool, release <-chan bool) Handler {
+			return HandlerFunc(func(w *Response, r *Request) {
+				w.Write(body)
+				p := w.Later()
+				go func() {
+					ready <- true
+					<-release
+					p.Answer(func(*Response) {})
+				}()
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ready, release := make(chan bool), make(chan bool)
+			h := big(ready, release)
+			var log syncBuffer
+			logger := zerolog.New(&log)
+			s, addr := start(t, func(w *Response, r *Request) {
+				if r.Path() == "/big" {
+					h.Serve(w, r)
+				} else {
+					hello(w, r)
+				}
+			}, func(s *Server) { s.MaxBufferedBytes, s.Logger = most, &logger })
+			old, uploading := dial(t, addr), dial(t, addr)
+			old.get("/")
+			uploading.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+			var holding []*peer
+			full := func() bool { in, _ := held(s); return in > most }
+			for range holders {
+				p := dial(t, addr)
+				p.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+				<-ready
+				if holding = append(holding, p); full() {
+					break
+				}
+			}
+			if !full() {
+				close(release)
+				in, _ := held(s)
+				t.Fatalf("%d bytes are held, and counted %d", holders*size, in)
+			}
+			await(t, "the loop to notice", func() bool {
+				return onLoop(s, func(w *worker) bool { return w.crowded })
+			})
+			for _, p := range []*peer{old, dial(t, addr)} {
+				p.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+				res, _ := p.answer("POST") // and not 100
+				if res.StatusCode != 503 || !res.Close || res.Header.Get("Retry-After") == "" {
+					t.Errorf("status %d, close %v", res.StatusCode, res.Close)
+				}
+				want(t, "behind it", p.rest(), "")
+			}
+			if n := strings.Count(log.String(), errCrowded.Reason); n != 2 {
+				t.Errorf("%d lines in the log: %s", n, log.String())
+			}
+			uploading.send("y") // it was there before
+			if res, _ := uploading.answer("POST"); res.StatusCode != 200 {
+				t.Errorf("a request that was arriving: status %d", res.StatusCode)
+			}
+			close(release)
+			for _, p := range holding {
+				if res, got := p.answer("GET"); res.StatusCode != 200 || got != string(body) {
+					t.Errorf("status %d, %d bytes", res.StatusCode, len(got))
+				}
+			}
+			await(t, "nothing to be held", func() bool { in, out := held(s); return in == 0 && out == 0 })
+			dial(t, addr).get("/")
+		})
+	}
+}
