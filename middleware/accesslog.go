@@ -44,10 +44,7 @@ func AccessLog(log *zerolog.Logger) func(server.Handler) server.Handler {
 	line := func(w *server.Response, r *server.Request) { logAnswer(&logger, w, r) }
 	return func(next server.Handler) server.Handler {
 		mustServe(next, "AccessLog")
-		return server.HandlerFunc(func(w *server.Response, r *server.Request) {
-			w.OnDone(line)
-			next.Serve(w, r)
-		})
+		return before(next, func(w *server.Response, _ *server.Request) { w.OnDone(line) })
 	}
 }
 

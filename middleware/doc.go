@@ -13,6 +13,10 @@
 // your own does what it has to do before next.Serve, and leaves all that needs the answer,
 // its status or its duration, to OnDone.
 //
+// Each passes on what a peer asks by its head alone (see [server.HeadHandler]), so that what
+// is refused within is refused before its body is sent. [Guard] makes a middleware that does
+// so of a check of your own.
+//
 // The order is free, but the outermost sees most:
 //
 //	h := middleware.Recover(&log)(middleware.RequestID(middleware.AccessLog(&log)(routes)))

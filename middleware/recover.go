@@ -37,10 +37,7 @@ func Recover(log *zerolog.Logger) func(server.Handler) server.Handler {
 	}
 	return func(next server.Handler) server.Handler {
 		mustServe(next, "Recover")
-		return server.HandlerFunc(func(w *server.Response, r *server.Request) {
-			w.OnPanic(answer)
-			next.Serve(w, r)
-		})
+		return before(next, func(w *server.Response, _ *server.Request) { w.OnPanic(answer) })
 	}
 }
 

@@ -29,14 +29,13 @@ const maxRequestID = 64
 func RequestID(next server.Handler) server.Handler {
 	mustServe(next, "RequestID")
 	ids := newIDs()
-	return server.HandlerFunc(func(w *server.Response, r *server.Request) {
+	return before(next, func(w *server.Response, r *server.Request) {
 		if id := r.PeekHeader(RequestIDHeader); sane(id) {
 			_ = w.SetHeader(RequestIDHeader, string(id)) // what is sane is a field value
 		} else {
 			fresh := ids.next()
 			_ = w.SetHeader(RequestIDHeader, string(fresh[:]))
 		}
-		next.Serve(w, r)
 	})
 }
 

@@ -14,6 +14,11 @@ package server
 // the same, the connection is closed behind the answer. Or it returns false: then what it
 // did to w is undone, 100 is sent, and Serve is called when the body has come. A request is
 // so either refused by ServeHead or served by Serve, and only one of the two completes it.
+//
+// A Handler that wraps another hides its ServeHead, and refuses nothing by the head itself,
+// unless it is a HeadHandler too: then a peer is invited by 100 to send a body to which the
+// answer will be 401. It is never served for that: Serve comes to pass the wrapper. Package
+// middleware has Guard, which makes such a wrapper of one function.
 type HeadHandler interface {
 	Handler
 	ServeHead(w *Response, r *Request) (done bool)

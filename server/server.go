@@ -86,9 +86,11 @@ type Server struct {
 	// 16 KiB. (A Factory leaves the first of these to the TCPOptions of its port.)
 	MaxUnsentBytes int
 	// MaxBufferedBytes bounds all that the server holds for its connections: input
-	// that is kept, bodies, unsent output. Each loop has an equal share. Beyond it the
-	// connections of the loop that hold the most are ended, one that is still sending
-	// its request with 503, and those that hold little go on. Default 256 MiB;
+	// that is kept, requests and answers in the hands of handlers, streamed pieces, unsent
+	// output. Each loop has an equal share. Beyond it the connections of the loop that hold
+	// the most are ended, one that is still sending its request with 503, and those that
+	// hold little go on. When what handlers own is too much by itself, new requests are
+	// answered with 503 until it is not. Default 256 MiB;
 	// negative is no bound.
 	MaxBufferedBytes int64
 
@@ -140,7 +142,8 @@ type Server struct {
 
 	// ServeHead is called with the head of a request that awaits 100 (Continue) before
 	// it sends its body (RFC 9110, 10.1.1): see HeadHandler. nil asks Handler, if that is
-	// a HeadHandler; otherwise every body is asked for.
+	// a HeadHandler; otherwise every body is asked for. It stands in place of whatever
+	// wraps Handler, so it should not tell a stranger what that would not.
 	ServeHead func(w *Response, r *Request) (done bool)
 
 	// StallLimit is how long a handler may hold up its loop before a warning is logged,

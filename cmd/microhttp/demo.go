@@ -53,8 +53,7 @@ func (o *options) newServer(out io.Writer) *server.Server {
 		s.Loops = runtime.GOMAXPROCS(0) // as the server would, but we want to say it
 	}
 	s.Logger = &log
-	routes := newRoutes()
-	s.Handler, s.ServeHead = routes, routes.ServeHead
+	s.Handler = newRoutes()
 	if o.accessLog {
 		s.Handler = middleware.RequestID(middleware.AccessLog(&log)(s.Handler))
 	}
