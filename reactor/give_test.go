@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"io"
 	"syscall"
 	"testing"
 )
@@ -81,6 +82,12 @@ func TestBuffersFit(t *testing.T) {
 	conn, rec := l.connect(nil, nil)
 	const size = 1 << 20
 	want := pattern(size)
+	got := make(chan string, 1)
+	go func() {
+		b := make([]byte, size)
+		n, _ := io.ReadFull(conn, b)
+		got <- string(b[:n])
+	}()
 	l.do(func() { take = 1; rec.Write(want) })
 	left := size - 1
 	for _, n := range []int{size / 2, size / 4, size / 8, size / 16, size / 32} {
@@ -95,7 +102,7 @@ func TestBuffersFit(t *testing.T) {
 		eventually(t, "it to be sent", func() (yes bool) { l.do(func() { yes = rec.Buffered() == left }); return yes })
 	}
 	l.do(func() { take = size })
-	if got := readN(t, conn, size); got != string(want) {
+	if receive(t, got, "all of it") != string(want) {
 		t.Error("the bytes differ")
 	}
 	for range 100 {

@@ -48,6 +48,9 @@ func bindFrom(fd int, to Address, from netip.AddrPort) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
+	if err := boundUnsent(fd); err != nil {
+		return err
+	}
 	if err := keepAliveByDefault(fd); err != nil || !from.IsValid() {
 		return err
 	}

@@ -48,6 +48,9 @@ func (kernel) Share(fd int, _ Address, _ ListenOptions) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 }
 
+// boundUnsent does nothing: the send buffer is what bounds it here.
+func boundUnsent(int) error { return nil }
+
 // choosePortLate does nothing: the port is chosen by bind(2).
 func choosePortLate(int) {}
 
