@@ -71,12 +71,12 @@ func TestBuffersFit(t *testing.T) {
 	s := &faultySystem{}
 	take := 0 // on the loop: what the socket takes
 	s.write = func(fd int, p []byte) (int, syscall.Errno) {
-		n := min(take, len(p))
-		take -= n
-		if n == 0 {
+		if take == 0 {
 			return 0, syscall.EAGAIN
 		}
-		return s.kernel.Write(fd, p[:n])
+		n, errno := s.kernel.Write(fd, p[:min(take, len(p))])
+		take -= max(n, 0)
+		return n, errno
 	}
 	l := start(t, Config{System: s})
 	conn, rec := l.connect(nil, nil)
