@@ -194,7 +194,9 @@ func (x *exchange) finish(err error) {
 	if x.detached || x.req.ctx != nil {
 		x.req.end()
 	}
-	x.req.done = !x.detached
+	if !x.detached { // else it is not used again, and whoever has it may be asking it something
+		x.req.done = true
+	}
 	if x.req.conn.w.srv.conf.detectLate {
 		x.req.late.Store(true)
 	}
