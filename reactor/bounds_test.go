@@ -65,6 +65,38 @@ func TestWriteSequenceIsOneWrite(t *testing.T) {
 	}
 }
 
+// An empty piece is no piece, wherever the socket stops, nothing it takes included.
+func TestWriteSequenceHasEmptyPieces(t *testing.T) {
+	large := strings.Repeat("0123456789abcdef", directSize/16)
+	all := [][]byte{nil, []byte("a"), {}, []byte(large), nil, nil, []byte("b"), nil}
+	for _, inside := range []bool{true, false} {
+		for _, takes := range []int{0, 1, 2, 1 + directSize, 2 + directSize} {
+			s := &faultySystem{}
+			s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
+				if takes == 0 {
+					return 0, syscall.EAGAIN
+				}
+				return s.kernel.Write(fd, bytes.Join(pieces, nil)[:takes])
+			}
+			l := start(t, Config{System: s})
+			conn, rec := l.connect(nil, nil)
+			act := func() {
+				rec.WriteSequence(all...)
+				rec.LoseConnection()
+			}
+			if inside {
+				l.do(func() { rec.onData = func([]byte) { act() } })
+				send(t, conn, "x")
+			} else {
+				l.do(act)
+			}
+			if got, want := readAll(t, conn), "a"+large+"b"; got != want {
+				t.Errorf("got %d bytes, want %d", len(got), len(want))
+			}
+		}
+	}
+}
+
 // Who does not read costs a bounded amount of memory, and then the connection.
 func TestWriteBound(t *testing.T) {
 	for _, tc := range []struct {

@@ -4,6 +4,7 @@ package reactor
 // records what it is told, and a System whose calls can be made to fail.
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -94,6 +95,12 @@ func (l *loop) stop() {
 	receive(l.t, l.done, "the reactor to end")
 	if l.err != nil {
 		l.t.Errorf("Run: %v", l.err)
+	}
+	var fault runtime.Error // no panic of a test's
+	for _, err := range l.reported() {
+		if errors.As(err, &fault) {
+			l.t.Errorf("reported %v", err)
+		}
 	}
 }
 

@@ -321,7 +321,7 @@ func (t *transport) writeLimit() time.Duration {
 
 // keep copies p to the connection's own buffer, unless there is too much in it already.
 func (t *transport) keep(p []byte) {
-	if t.exceeds(len(p)) {
+	if len(p) == 0 || t.exceeds(len(p)) {
 		return
 	}
 	t.r.unsent += len(p)

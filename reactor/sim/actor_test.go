@@ -271,19 +271,21 @@ func (a *actor) write(n int) {
 		return // a producer obeys
 	}
 	key := a.link.key + fromActor
-	switch rnd.IntN(6) {
+	switch rnd.IntN(7) {
 	case 0:
 		a.s.files++
 		a.t.SendFile(&file{a.s, key}, int64(a.written), int64(n))
 	case 1:
 		var pieces [][]byte
 		for at := 0; at < n; {
-			k := 1 + rnd.IntN(n-at)
+			k := rnd.IntN(n - at + 1)
 			pieces = append(pieces, fill(nil, key, a.written+at, k))
 			at += k
 		}
 		a.t.WriteSequence(pieces...)
-	case 2, 3:
+	case 2:
+		a.t.Give(fill(nil, key, a.written, n))
+	case 3, 4:
 		a.t.Write(fill(a.t.AvailableBuffer(), key, a.written, n))
 	default:
 		a.t.Write(fill(nil, key, a.written, n))
