@@ -251,6 +251,51 @@ func ExampleTransport() {
 	// the content of a file
 }
 
+// A sower gives everybody the same bytes, which are never copied.
+type sower struct{ seed []byte }
+
+func (s sower) ConnectionMade(t reactor.Transport) {
+	t.Write([]byte("sown: "))
+	t.Give(s.seed)
+	t.LoseConnection() // when all of it is sent
+}
+
+func (s sower) DataReceived([]byte)  {}
+func (s sower) ConnectionLost(error) {}
+
+func ExampleTransport_give() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	seed := bytes.Repeat([]byte("corn "), 10_000)
+	port, err := r.ListenTCP("localhost:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol {
+		return sower{seed}
+	}), nil)
+	if err != nil {
+		panic(err)
+	}
+	reader := &counter{done: r.Stop}
+	if _, err := r.ConnectTCP(port.Addr().String(), reader, nil); err != nil {
+		panic(err)
+	}
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: 50006 bytes
+}
+
+// A counter counts what it hears.
+type counter struct {
+	listener
+	n    int
+	done func()
+}
+
+func (c *counter) BuildProtocol(netip.AddrPort) reactor.Protocol { return c }
+func (c *counter) DataReceived(p []byte)                         { c.n += len(p) }
+func (c *counter) ConnectionLost(error)                          { fmt.Println(c.n, "bytes"); c.done() }
+
 // A listener prints what it hears when that ends.
 type listener struct {
 	heard strings.Builder

@@ -179,6 +179,18 @@ func ExampleResponse_Stream() {
 	// line 2
 }
 
+// A page that is made once is in memory once, however many read it and however slowly.
+func ExampleResponse_GiveBody() {
+	page := []byte("<!doctype html><title>Hello</title>") // and nobody changes it
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.SetHeader("Content-Type", "text/html; charset=utf-8")
+		w.GiveBody(page)
+	}))
+	defer end()
+	get(url)
+	// Output: 200 <!doctype html><title>Hello</title>
+}
+
 // HTTP as one service among others on a reactor of your own.
 func ExampleServer_Factory() {
 	loop, err := reactor.New(reactor.Config{})
