@@ -34,35 +34,37 @@ const (
 //
 // All spans but Body and those of Trailers are offsets into b[:n] of the call that returned [EventHead].
 type Head struct {
-	Start    uint32   // where the request line begins: empty lines may stand before it
-	Method   Span     // a token of at most MaxMethod bytes, case-sensitive
-	MethodID MethodID // which method it is, or MethodOther
-	Minor    uint8    // the version is HTTP/1.Minor; what is above 1 is served as 1
+	Start  uint32     // where the request line begins: empty lines may stand before it
+	Method Span       // a token of at most MaxMethod bytes, case-sensitive
+	Target Span       // the request target, as it came
+	Form   TargetForm // its form
+	Minor  uint8      // the version is HTTP/1.Minor; what is above 1 is served as 1
 
-	Target      Span       // the request target, as it came
-	Form        TargetForm // its form
-	HTTPS       bool       // an absolute form with the scheme https, which only a secured connection may serve (RFC 9110 section 7.4)
-	Authority   Span       // host[:port] of the target if it has one, else the Host field: the effective host
-	Path        Span       // escaped, as it came; empty in an absolute form without one (then: "/", or "*" with OPTIONS), in an authority form and in an asterisk form
-	Query       Span       // escaped, without its question mark
-	HasQuery    bool       // there is a question mark, perhaps with nothing behind it
-	PathEscaped bool       // Path holds a percent sign: see Unescape
+	seen seen // what the field lines have said so far
 
-	Fields []Field // the field lines, in order
+	// From here to Body all is emptied for each message, and lies together so that this takes few stores.
 
-	ContentLength int64 // the body's length, or -1 if none was announced
-	Chunked       bool  // the body is chunked
-	KeepAlive     bool  // the connection may persist, by version and Connection field; close wins
-	Expect100     bool  // the peer awaits 100 (Continue) before it sends the body; never in HTTP/1.0, never without a body
-	Upgrade       bool  // Connection names upgrade, and there is an Upgrade field; never in HTTP/1.0
+	MethodID    MethodID // which method it is, or MethodOther
+	HTTPS       bool     // an absolute form with the scheme https, which only a secured connection may serve (RFC 9110 section 7.4)
+	HasQuery    bool     // there is a question mark, perhaps with nothing behind it
+	PathEscaped bool     // Path holds a percent sign: see Unescape
+	Chunked     bool     // the body is chunked
+	KeepAlive   bool     // the connection may persist, by version and Connection field; close wins
+	Expect100   bool     // the peer awaits 100 (Continue) before it sends the body; never in HTTP/1.0, never without a body
+	Upgrade     bool     // Connection names upgrade, and there is an Upgrade field; never in HTTP/1.0
 
-	// Body is the latest piece of the body: offsets into b[:n] of the call that returned EventBody.
-	Body Span
+	Authority Span // host[:port] of the target if it has one, else the Host field: the effective host
+	Path      Span // escaped, as it came; empty in an absolute form without one (then: "/", or "*" with OPTIONS), in an authority form and in an asterisk form
+	Query     Span // escaped, without its question mark
+	Body      Span // the latest piece of the body: offsets into b[:n] of the call that returned EventBody
+
+	ContentLength int64   // the body's length, or -1 if none was announced
+	Fields        []Field // the field lines, in order
+
 	// Trailers are the field lines after a chunked body: offsets into b[:n] of the call that returned EventEnd.
 	// They are kept apart from Fields: no trailer changes framing, routing or authentication.
 	Trailers []Field
 
-	seen seen // what the field lines have said so far
 	kind Span // the first Content-Type field's value, once seenType is set
 }
 
@@ -108,11 +110,10 @@ func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 // costs a quarter of the time that a short head takes; what a request line always sets is left out. The method is not,
 // since whoever answers a request line that is refused asks whether it was HEAD.
 func (h *Head) reset() {
-	h.MethodID = MethodOther
-	h.Authority, h.Path, h.Query, h.Body = Span{}, Span{}, Span{}, Span{}
-	h.HTTPS, h.HasQuery, h.PathEscaped = false, false, false
-	h.Fields, h.Trailers = h.Fields[:0], h.Trailers[:0]
-	h.ContentLength = -1
-	h.Chunked, h.KeepAlive, h.Expect100, h.Upgrade = false, false, false, false
 	h.seen = 0
+	h.MethodID, h.HTTPS, h.HasQuery, h.PathEscaped = MethodOther, false, false, false
+	h.Chunked, h.KeepAlive, h.Expect100, h.Upgrade = false, false, false, false
+	h.Authority, h.Path, h.Query, h.Body = Span{}, Span{}, Span{}, Span{}
+	h.ContentLength = -1
+	h.Fields, h.Trailers = h.Fields[:0], h.Trailers[:0]
 }

@@ -30,6 +30,9 @@ func (m MethodID) String() string { return methodNames[m] }
 
 // methodID finds the method with which the bytes of x begin, a space behind it.
 func methodID(x uint64) MethodID {
+	if uint32(x) == 'G'|'E'<<8|'T'<<16|' '<<24 { // what most are
+		return MethodGet
+	}
 	for id := MethodGet; id <= MethodPatch; id++ {
 		if m := &methodWords[id]; x<<(m.shift&63) == m.word {
 			return id

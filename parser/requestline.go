@@ -322,8 +322,11 @@ const (
 	minorAt     = len("HTTP/1.")
 )
 
-// http11 is "HTTP/1.1" as one little-endian word.
-var http11 = binary.LittleEndian.Uint64([]byte("HTTP/1.1"))
+// "HTTP/1.1" and CR LF as little-endian words.
+const (
+	http11 = 'H' | 'T'<<8 | 'T'<<16 | 'P'<<24 | '/'<<32 | '1'<<40 | '.'<<48 | '1'<<56
+	crlf   = '\r' | '\n'<<8
+)
 
 // isHTTP11 reports whether the line ends at w[i] with the version that nearly all requests have.
 func isHTTP11(w []byte, i int) bool {
@@ -331,7 +334,7 @@ func isHTTP11(w []byte, i int) bool {
 		return false
 	}
 	v := w[i : i+versionLen : i+versionLen]
-	return binary.LittleEndian.Uint64(v) == http11 && v[8] == '\r' && v[9] == '\n'
+	return binary.LittleEndian.Uint64(v) == http11 && binary.LittleEndian.Uint16(v[8:]) == crlf
 }
 
 // version scans the version and the line's end, byte by byte.
