@@ -24,6 +24,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"microhttp/parser"
 )
 
 var wireSeed = flag.Uint64("wire.seed", 0, "cut the cases of testdata/wire as the run with this seed did")
@@ -67,6 +69,27 @@ func TestWire(t *testing.T) {
 			return everyCut(n)
 		})
 	})
+}
+
+// What a client says behind an end that it has asked for itself may be met by a reset, and the case would fail by chance,
+// unless all comes at once.
+func TestWireCasesAreFair(t *testing.T) {
+	for _, c := range loadWireCases(t, wireFolder) {
+		var rest []byte
+		for i := range c.stages {
+			rest = append(rest, c.stages[i].message...)
+		}
+		var p parser.Parser
+		var h parser.Head
+		for ev := parser.EventEnd; ev != parser.NeedMore && !c.together; {
+			var n int
+			ev, n, _ = p.Next(rest, &h)
+			if rest = rest[n:]; ev == parser.EventEnd && !h.KeepAlive && len(rest) > 0 {
+				t.Errorf("%s: not together, and %.40q stands behind an end that was asked for", c.name, rest)
+				break
+			}
+		}
+	}
 }
 
 // Whatever a peer is silent in the middle of, it does not wait for ever, and neither does the server.
