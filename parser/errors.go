@@ -64,6 +64,6 @@ var (
 	errChunkSize       = &Error{400, "malformed chunk size"}
 	errChunkOverflow   = &Error{400, "chunk size overflows"}
 	errChunkExtension  = &Error{400, "malformed chunk extension"}
-	errChunkExtensions = &Error{413, "too many bytes of chunk extensions"}
+	errChunkExtensions = &Error{431, "too many bytes of chunk extensions"}
 	errChunkEnd        = &Error{400, "chunk data does not end in CR LF"}
 )

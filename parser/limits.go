@@ -35,7 +35,7 @@ type Limits struct {
 	FieldLines      int   // field lines of a head and its trailer section together; beyond: 431
 	Target          int   // bytes of the request target; beyond: 414
 	Body            int64 // bytes of the body, framing not counted; beyond: 413; negative: no bound
-	ChunkExtensions int   // bytes of chunk extensions over a whole body; beyond: 413
+	ChunkExtensions int   // bytes of chunk extensions over a whole body; beyond: 431
 	Trailer         int   // bytes of the trailer section with its empty line; beyond: 431
 	BlankLines      int   // empty lines before a request line; beyond: 400; negative: none is skipped
 }

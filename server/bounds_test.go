@@ -379,7 +379,7 @@ func TestFixedBoundsOfTheParserCanBeSet(t *testing.T) {
 	for request, status := range map[string]int{
 		"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n":                                                                     400,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;abcd\r\nx\r\n0\r\n\r\n":                  200,
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;abcde\r\nx\r\n0\r\n\r\n":                 413,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;abcde\r\nx\r\n0\r\n\r\n":                 431,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 3456789012345\r\n\r\n":             200,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + fmt.Sprint(1<<62) + "\r\n\r\n": 431,
 	} {

@@ -69,7 +69,7 @@ type Server struct {
 	// it 413. Default 8 MiB.
 	MaxBodyBytes int64
 	// MaxChunkExtensionBytes bounds the chunk extensions of a whole body. Beyond it
-	// 413. Default 4 KiB.
+	// 431. Default 4 KiB.
 	MaxChunkExtensionBytes int
 	// MaxTrailerBytes bounds the trailer section of a body. Beyond it 431. Default
 	// 8 KiB.

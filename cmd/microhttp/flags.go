@@ -78,7 +78,7 @@ func (o *options) groups() []group {
 			{"max-target-bytes", "n", number(&s.MaxTargetBytes, 8<<10, 1, maxHead), "request target; beyond: 414"},
 			{"max-blank-lines", "n", limit(&s.MaxBlankLines, 4, maxCount), "empty lines before it, 0 is none; beyond: 400"},
 			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
-			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxHead), "in a whole body; beyond: 413"},
+			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxHead), "in a whole body; beyond: 431"},
 			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxHead), "trailer section; beyond: 431"},
 			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxHead), "least bytes a second, 0 is any; below: 408"},
 		}},
