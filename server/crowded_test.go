@@ -109,3 +109,40 @@ func TestMaxBufferedBytesOfHandlers(t *testing.T) {
 		})
 	}
 }
+
+// Who holds little is not ended for what handlers own, also when that is not too much by itself and the little tips it over.
+func TestLittleTipsItOver(t *testing.T) {
+	const most = 1 << 20
+	given, release := make(chan bool), make(chan bool)
+	s, addr := start(t, func(w *Response, r *Request) {
+		if r.Method() == "POST" {
+			hello(w, r)
+			return
+		}
+		p := w.Later()
+		go p.Answer(func(w *Response) {
+			w.GiveBody(make([]byte, most-1000))
+			given <- true
+			<-release
+		})
+	}, func(s *Server) { s.MaxBufferedBytes = most })
+	var uploading []*peer
+	for in := 0; in < 2000; in, _ = held(s) { // whose end would make the room that is missing
+		p := dial(t, addr)
+		p.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+		await(t, "the upload to be held", func() bool { now, _ := held(s); return now > in })
+		uploading = append(uploading, p)
+	}
+	big := dial(t, addr)
+	big.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-given
+	await(t, "the loop to notice", func() bool { return onLoop(s, func(w *worker) bool { return w.crowded }) })
+	for _, p := range uploading {
+		p.send("y")
+		if res, _ := p.answer("POST"); res.StatusCode != 200 {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+	close(release)
+	big.answer("GET")
+}

@@ -57,8 +57,13 @@ func (w *worker) checkHeld() {
 	}
 }
 
-// littleHeld is what a connection may hold without being ended for what others do.
-const littleHeld = 64 << 10
+const (
+	// littleHeld is what a connection may hold without being ended for what handlers own.
+	littleHeld = 64 << 10
+
+	// littleShare is the part of the share that all connections may hold without being to blame.
+	littleShare = 4
+)
 
 // relieve ends the connections that hold the most.
 func (w *worker) relieve() {
@@ -72,7 +77,7 @@ func (w *worker) relieve() {
 		b := c.burden()
 		most, all = max(most, b), all+b
 	}
-	w.crowded = all < excess // what handlers own has to be waited for
+	w.crowded = all < max(excess, w.srv.conf.share/littleShare) // what handlers own has to be waited for
 	if most == 0 || w.crowded && most < littleHeld {
 		return
 	}
