@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"microhttp/reactor"
@@ -189,6 +190,41 @@ func ExampleResponse_GiveBody() {
 	defer end()
 	get(url)
 	// Output: 200 <!doctype html><title>Hello</title>
+}
+
+// Who has the present state already is told so, and who means to change another one is refused.
+func ExampleResponse_CheckPreconditions() {
+	document, version := "first", 1
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		if w.CheckPreconditions(server.Validators{ETag: fmt.Sprintf(`"v%d"`, version)}) {
+			return // 304 or 412
+		}
+		if r.Method() == "PUT" {
+			document, version = string(r.Body()), version+1
+		}
+		w.WriteString(document)
+	}))
+	defer end()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func(method, condition, tag, body string) {
+		req, _ := http.NewRequest(method, url, strings.NewReader(body))
+		req.Header.Set(condition, tag)
+		res, err := client.Do(req)
+		if err != nil {
+			panic(err)
+		}
+		res.Body.Close()
+		fmt.Println(method, condition, tag, "->", res.StatusCode)
+	}
+	ask("GET", "If-None-Match", `"v1"`, "")
+	ask("PUT", "If-Match", `"v1"`, "second")
+	ask("PUT", "If-Match", `"v1"`, "a change of the first")
+	ask("GET", "If-None-Match", `"v1"`, "")
+	// Output:
+	// GET If-None-Match "v1" -> 304
+	// PUT If-Match "v1" -> 200
+	// PUT If-Match "v1" -> 412
+	// GET If-None-Match "v1" -> 200
 }
 
 // HTTP as one service among others on a reactor of your own.
