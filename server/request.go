@@ -127,7 +127,8 @@ func (r *Request) PeekTarget() []byte {
 var slash, asterisk = []byte("/"), []byte("*")
 
 // Path returns the path of the target with its escapes decoded; "*" for the
-// asterisk form, "/" for an absolute form without a path ("*" if it is of OPTIONS).
+// asterisk form, "/" for an absolute form without a path ("*" if it is of OPTIONS and
+// has no query either).
 func (r *Request) Path() string {
 	r.lent()
 	if r.head.PathEscaped {
@@ -145,7 +146,7 @@ func (r *Request) PeekEscapedPath() []byte {
 	if r.head.Path.Len > 0 {
 		return r.head.Path.In(r.raw)
 	}
-	if r.head.MethodID == parser.MethodOptions {
+	if r.head.MethodID == parser.MethodOptions && !r.head.HasQuery {
 		return asterisk // the asterisk form, or what it was for a proxy (RFC 9112, 3.2.4)
 	}
 	return slash

@@ -26,6 +26,8 @@ func TestRequestLine(t *testing.T) {
 		{"GET http://b:8/p?q HTTP/1.1", "GET http://b:8/p?q /p '/p' q b:8 1"},
 		{"GET http://b HTTP/1.1", "GET http://b / '/'  b 1"},
 		{"OPTIONS http://b HTTP/1.1", "OPTIONS http://b * '*'  b 1"},
+		{"OPTIONS http://b?q HTTP/1.1", "OPTIONS http://b?q / '/' q b 1"},
+		{"OPTIONS http://b? HTTP/1.1", "OPTIONS http://b? / '/'  b 1"},
 		{"OPTIONS * HTTP/1.1", "OPTIONS * * '*'  a 1"},
 		{"BREW /pot HTTP/1.0", "BREW /pot /pot '/pot'  a 0"},
 		{"PATCH /? HTTP/1.9", "PATCH /? / '/'  a 1"},
