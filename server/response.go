@@ -211,6 +211,19 @@ func (w *Response) DelHeader(name string) {
 	}
 }
 
+// delLine removes one field line.
+func (w *Response) delLine(i int) {
+	l := w.lines[i]
+	n := l.end - l.start
+	w.fields = append(w.fields[:l.start], w.fields[l.end:]...)
+	w.lines = append(w.lines[:i], w.lines[i+1:]...)
+	for j := i; j < len(w.lines); j++ {
+		w.lines[j].start -= n
+		w.lines[j].colon -= n
+		w.lines[j].end -= n
+	}
+}
+
 // Header returns the value of the first line of a field that was set, or "".
 func (w *Response) Header(name string) string { return string(w.PeekHeader(name)) }
 

@@ -89,28 +89,23 @@ func (w *Response) SetCookie(c *Cookie) error {
 
 const setCookie = "Set-Cookie"
 
-// delCookie removes the cookies of that name from the answer.
+// delCookie removes the cookies of that name from the answer, where they lie: a handler may set as many as its peer names.
 func (w *Response) delCookie(name string) {
-	found := false
-	var others []string
-	for _, l := range w.lines {
-		if !parser.EqualFold(w.fields[l.start:l.colon], setCookie) {
-			continue
-		}
-		value := w.fields[l.colon+2 : l.end-2]
-		if n, _, _ := bytes.Cut(value, []byte("=")); string(n) == name {
-			found = true
+	for i := 0; i < len(w.lines); {
+		if w.isCookie(w.lines[i], name) {
+			w.delLine(i)
 		} else {
-			others = append(others, string(value))
+			i++
 		}
 	}
-	if !found {
-		return
+}
+
+func (w *Response) isCookie(l line, name string) bool {
+	if int(l.colon-l.start) != len(setCookie) || !parser.EqualFold(w.fields[l.start:l.colon], setCookie) {
+		return false
 	}
-	w.DelHeader(setCookie)
-	for _, value := range others {
-		_ = w.AddHeader(setCookie, value) // it was valid before
-	}
+	n, _, _ := bytes.Cut(w.fields[l.colon+2:l.end-2], []byte("="))
+	return string(n) == name
 }
 
 // Valid returns nil for a cookie that can be set, else what is wrong with it, as an error

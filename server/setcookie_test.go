@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,21 @@ func TestOneSetCookieForEachName(t *testing.T) {
 		want(t, "another field", w.Header("X"), "y")
 	})
 	want(t, "cookies", strings.Join(got, "|"), "ab=2|A=4|a=5; Path=/|b=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+}
+
+// What a cookie allocates does not grow with those that were set before: who asks for a thousand would hold the loop up.
+func TestManyCookies(t *testing.T) {
+	got := setCookies(t, func(w *Response, r *Request) {
+		for i := range 1000 {
+			w.SetCookie(&Cookie{Name: "a" + strconv.Itoa(i)})
+		}
+		if n := testing.AllocsPerRun(10, func() { w.SetCookie(&Cookie{Name: "a7"}) }); n > 10 {
+			t.Errorf("%v allocations for the last", n)
+		}
+	})
+	if len(got) != 1000 || got[6] != "a6=" || got[7] != "a8=" || got[999] != "a7=" {
+		t.Errorf("%d cookies: %q", len(got), got)
+	}
 }
 
 func TestNoCookieOnceAStreamWasTaken(t *testing.T) {
