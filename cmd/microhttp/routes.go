@@ -90,11 +90,21 @@ func cookies(w *server.Response, r *server.Request) {
 	}
 }
 
+// maxCookies is how many one answer sets: every user agent keeps as many of a site
+// (RFC 6265bis, 6.1). A query names thousands, and each is compared with those before it.
+const maxCookies = 50
+
 // setCookies sets a cookie for each parameter of the query. What user agents would drop is
 // refused, and the handler need not know what that is.
 func setCookies(w *server.Response, r *server.Request) {
 	setText(w)
+	set := 0
 	for name, value := range r.Query() {
+		if set++; set > maxCookies {
+			w.Reset()
+			refuse(w, fmt.Sprintf("at most %d cookies", maxCookies))
+			return
+		}
 		c := server.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: server.SameSiteLaxMode}
 		if err := w.SetCookie(&c); err != nil {
 			w.Reset()
