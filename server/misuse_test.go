@@ -204,6 +204,17 @@ func TestMisuseIsLogged(t *testing.T) {
 				}
 			})
 		}},
+		{"the field Set-Cookie comes too late", func(w *Response, _ *Request) {
+			w.SetHeader("X", "1")
+			w.SetCookie(&Cookie{Name: "a"})
+			w.OnDone(func(w *Response, _ *Request) {
+				w.DelHeader("X")
+				if err := w.SetCookie(&Cookie{Name: "a"}); !errors.Is(err, ErrCommitted) {
+					t.Errorf("SetCookie in OnDone: %v", err)
+				}
+				want(t, "what the answer was", w.Header("X")+w.Header("Set-Cookie"), "1a=")
+			})
+		}},
 		{"Write comes too late", func(w *Response, _ *Request) {
 			w.OnDone(func(w *Response, _ *Request) {
 				if n, err := w.WriteString("x"); n != 0 || !errors.Is(err, ErrCommitted) {

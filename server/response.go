@@ -188,10 +188,11 @@ func (w *Response) ownConnection(value string) bool {
 	return all
 }
 
-// DelHeader removes all lines of a field, unless a Stream was taken.
+// DelHeader removes all lines of a field. Once a Stream was taken, and in OnDone, it does
+// nothing.
 func (w *Response) DelHeader(name string) {
 	w.x.req.lent()
-	if w.stream != nil {
+	if w.committed() {
 		return
 	}
 	kept, at := w.lines[:0], uint32(0)

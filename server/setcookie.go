@@ -72,11 +72,11 @@ const (
 // answer: an answer should not hold two (RFC 6265bis, 4.1.1; whoever needs them, with
 // different paths, has AddHeader). A cookie that cannot be sent, or that user agents would
 // drop or change, is not set, and the error, which Valid gives, wraps ErrCookie. Once a
-// Stream was taken the error is ErrCommitted.
+// Stream was taken, and in OnDone, the error is ErrCommitted.
 func (w *Response) SetCookie(c *Cookie) error {
 	w.x.req.lent()
-	if w.stream != nil {
-		return ErrCommitted
+	if w.committed() {
+		return w.tooLate("the field " + setCookie)
 	}
 	if err := c.Valid(); err != nil {
 		log := w.x.req.conn.w.srv.log.Warn() // callers forget
