@@ -76,7 +76,7 @@ func parameters(names ...string) func(w *server.Response, r *server.Request) {
 
 // echo answers with the header fields of the request, in order, names as they came.
 func echo(w *server.Response, r *server.Request) {
-	setText(w)
+	setLines(w)
 	for name, value := range r.Headers() {
 		writeLine(w, name, ": ", value)
 	}
@@ -84,7 +84,7 @@ func echo(w *server.Response, r *server.Request) {
 
 // cookies answers with the cookies of the request.
 func cookies(w *server.Response, r *server.Request) {
-	setText(w)
+	setLines(w)
 	for name, value := range r.Cookies() {
 		writeLine(w, name, "=", value)
 	}
@@ -97,7 +97,7 @@ const maxCookies = 50
 // setCookies sets a cookie for each parameter of the query. What user agents would drop is
 // refused, and the handler need not know what that is.
 func setCookies(w *server.Response, r *server.Request) {
-	setText(w)
+	setLines(w)
 	set := 0
 	for name, value := range r.Query() {
 		if set++; set > maxCookies {
@@ -154,6 +154,14 @@ func lag(w *server.Response, r *server.Request) {
 func setText(w *server.Response) {
 	setHeader(w, "Content-Type", "text/plain; charset=utf-8")
 	setHeader(w, "X-Content-Type-Options", "nosniff")
+}
+
+// setLines is setText for an answer that may turn out to have no line at all. The server
+// counts what is written, but to HEAD nothing may also mean that only GET would have
+// written: that there is none is said here, for HEAD has the fields of GET (RFC 9110, 9.3.2).
+func setLines(w *server.Response) {
+	setText(w)
+	setHeader(w, "Content-Length", "0")
 }
 
 // setHeader sets a field that is known to be valid; the server logs it if it is not.
