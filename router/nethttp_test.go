@@ -37,6 +37,7 @@ func TestServeMuxThroughNetHTTP(t *testing.T) {
 			if u, err := url.ParseRequestURI(target); err != nil || u.EscapedPath() != target || method == "CONNECT" {
 				continue
 			}
+			path := target
 			if q := randomQuery(rng); q != "" {
 				target += "?" + q
 			}
@@ -51,8 +52,8 @@ func TestServeMuxThroughNetHTTP(t *testing.T) {
 			}
 			expect(want, method, rt.shared().tree.methods.known())
 			if got.Code != want.Code || got.Header().Get("Allow") != want.Header().Get("Allow") ||
-				got.Header().Get("Location") != want.Header().Get("Location") ||
-				got.Code < 400 && strings.TrimSpace(got.Body.String()) != strings.TrimSpace(want.Body.String()) {
+				!leadAlike(path, got.Header().Get("Location"), want.Header().Get("Location")) ||
+				got.Code < 300 && strings.TrimSpace(got.Body.String()) != strings.TrimSpace(want.Body.String()) {
 				t.Fatalf("seed %d, patterns %q, request %s %s %s:\ngot  %d %v %q\nwant %d %v %q", seed, patterns, method, host,
 					target, got.Code, got.Header(), got.Body, want.Code, want.Header(), want.Body)
 			}

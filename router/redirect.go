@@ -1,34 +1,24 @@
 package router
 
-// Where a redirect leads. This is what http.ServeMux does, to the byte, with the same parts of the standard library,
-// because clients and caches have got used to it, and because two routers in front of the same handlers should not
-// disagree. Two of its habits are not the best: a path that is both escaped and unclean has its escapes escaped once
-// more, and one with an escaped slash that lacks a slash at its end loses that escape.
+// Where a redirect leads: where http.ServeMux redirects, and to the path as it came, cleaned. What is escaped stays escaped,
+// once (RFC 3986, section 2.4); http.ServeMux escapes it once more, and then leads elsewhere.
 
 import (
-	"net/url"
 	"path"
+	"strings"
 )
 
-// withSlash returns the location of the path that lacks nothing but a slash at its end.
-func withSlash(escaped []byte, query string) string {
-	decoded, err := url.PathUnescape(string(escaped))
-	if err != nil {
-		decoded = string(escaped) // no parser lets that through
-	}
-	return location(cleanPath(decoded)+"/", query)
-}
-
-// location writes a path, which begins with one slash, and a query. An escape that became a slash may have left an empty
-// segment, so it is cleaned once more.
-func location(decoded, query string) string {
-	u := url.URL{Path: decoded}
-	clean := cleanPath(u.String())
+// location writes a clean path, escaped as it came, and a query as it came.
+func location(clean, query string) string {
+	clean = notInPaths.Replace(clean)
 	if query != "" {
 		clean += "?" + query
 	}
 	return clean
 }
+
+// notInPaths escapes what the parser takes in a path though RFC 3986, section 3.3, does not have it.
+var notInPaths = strings.NewReplacer("[", "%5B", "]", "%5D", "|", "%7C")
 
 // cleanRedirect redirects to the path that an unclean one stands for, and right on to that with a slash behind it, if
 // a pattern is for that.
@@ -37,7 +27,7 @@ func (t *tree) cleanRedirect(m *match, method string, host, escaped []byte, quer
 	a := refusal{status: statusTemporaryRedirect}
 	switch t.match(method, host, []byte(clean), m) {
 	case wantsSlash:
-		a.location, a.pattern = withSlash(escaped, query), m.slash.pattern.text
+		a.location, a.pattern = location(clean+"/", query), m.slash.pattern.text
 		return a
 	case matched:
 		a.pattern = m.route.pattern.text

@@ -90,7 +90,7 @@ func (t *tree) refusal(why outcome, m *match, method string, host, path []byte, 
 	case method == "OPTIONS" && string(path) == "*":
 		return refusal{status: statusNoContent, allow: allowField(t.methods.served())}
 	case why == wantsSlash:
-		return refusal{statusTemporaryRedirect, "", withSlash(path, query()), m.slash.pattern.text}
+		return refusal{statusTemporaryRedirect, "", location(string(path)+"/", query()), m.slash.pattern.text}
 	case len(path) > 0 && path[0] == '/' && method != "CONNECT" && !isClean(path):
 		return t.cleanRedirect(m, method, host, path, query())
 	case t.methods.id(method) == unknownMethod:
