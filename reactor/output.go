@@ -196,7 +196,7 @@ func (t *transport) sendPieces(pieces [][]byte) {
 	}
 	all = append(all, pieces...)
 	rest := all
-	for len(rest) > 0 && t.flags&doomed == 0 {
+	for len(rest) > 0 && t.flags&dead == 0 {
 		var whole bool
 		if rest, whole = t.writev(rest); !whole {
 			for _, p := range rest {

@@ -123,6 +123,9 @@ func (t *transport) sendFiles() bool {
 		switch {
 		case q.left == 0:
 			t.popFile()
+			if t.out == nil || t.flags&(full|dead) != 0 {
+				return false // its Close has written, and so come here too, or has ended the connection
+			}
 		case n < asked:
 			t.hold(n > 0)
 			return false

@@ -363,6 +363,79 @@ type panicFile struct{ File }
 
 func (panicFile) Close() error { panic("close") }
 
+// Whoever learns from Close that a file was sent may do there what it likes.
+func TestSendFileCloseActs(t *testing.T) {
+	large := string(pattern(directSize))
+	for _, tc := range []struct {
+		name string
+		act  func(p *recorder)
+		more string // what the peer gets behind the file
+		want error
+	}{
+		{"Write", func(p *recorder) { p.Write([]byte("more")); p.LoseConnection() }, "more", ErrConnectionDone},
+		{"large Write", func(p *recorder) { p.Write([]byte(large)); p.LoseConnection() }, large, ErrConnectionDone},
+		{"WriteSequence", func(p *recorder) {
+			p.WriteSequence([]byte("<"), []byte(large))
+			p.LoseConnection()
+		}, "<" + large, ErrConnectionDone},
+		{"Give", func(p *recorder) { p.Give([]byte(large)); p.LoseConnection() }, large, ErrConnectionDone},
+		{"SendFile", func(p *recorder) {
+			p.SendFile(memoryFile{bytes.NewReader([]byte(large))}, 0, directSize)
+			p.LoseConnection()
+		}, large, ErrConnectionDone},
+		{"Detach", func(p *recorder) {
+			fd, unsent, err := p.Detach()
+			if err != nil || len(unsent) > 0 {
+				p.AbortConnection()
+				return
+			}
+			_ = syscall.Close(fd)
+		}, "", ErrDetached},
+		{"AbortConnection", func(p *recorder) { p.AbortConnection() }, "", ErrAborted},
+	} {
+		for _, behind := range []string{"", "Write", "WriteSequence", "Give"} { // in which it comes to the file's end
+			t.Run(tc.name+" in "+behind, func(t *testing.T) {
+				l := start(t, Config{})
+				conn, rec := l.connect(nil, nil)
+				f := closingFile{memoryFile{bytes.NewReader([]byte("0123456789"))}, func() { tc.act(rec) }}
+				l.do(func() {
+					rec.SendFile(f, 0, 10)
+					switch behind {
+					case "Write":
+						rec.Write([]byte(large))
+					case "WriteSequence":
+						rec.WriteSequence([]byte(large))
+					case "Give":
+						rec.Give([]byte(large))
+					}
+				})
+				if err := rec.reason(l); err != tc.want {
+					t.Errorf("lost with %v", err)
+				}
+				got, _ := io.ReadAll(conn)
+				if want := "0123456789" + tc.more; tc.want == ErrConnectionDone && !strings.HasPrefix(string(got), want) {
+					t.Errorf("the peer got %d bytes", len(got))
+				}
+				l.do(func() {
+					if n := l.Unsent(); n != 0 || len(l.reported()) > 0 {
+						t.Errorf("%d bytes are unsent, reported %v", n, l.reported())
+					}
+				})
+			})
+		}
+	}
+}
+
+type closingFile struct {
+	File
+	onClose func()
+}
+
+func (f closingFile) Close() error {
+	f.onClose()
+	return nil
+}
+
 // What sendfile(2) cannot read is copied.
 func TestSendFileOfWhatHasNoPages(t *testing.T) {
 	l := start(t, Config{})

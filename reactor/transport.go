@@ -170,6 +170,9 @@ func (t *transport) settle() error {
 		return nil
 	}
 	t.sendQueued()
+	if t.flags&gone != 0 {
+		return nil // the Close of a file has detached the connection
+	}
 	if t.flags&doomed != 0 {
 		return t.cold.fate
 	}
