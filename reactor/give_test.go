@@ -66,6 +66,27 @@ func TestGiveIsBounded(t *testing.T) {
 	}
 }
 
+// What there is no place for in the queue does not count as unsent for ever.
+func TestGiveTooOften(t *testing.T) {
+	s := &faultySystem{write: func(int, []byte) (int, syscall.Errno) { return 0, syscall.EAGAIN }}
+	l := start(t, Config{System: s})
+	_, rec := l.connect(nil, nil)
+	page := make([]byte, directSize)
+	l.do(func() {
+		for range filesQueued + 1 {
+			rec.Give(page)
+		}
+	})
+	if err := rec.reason(l); err != ErrWriteBound {
+		t.Errorf("lost with %v", err)
+	}
+	l.do(func() {
+		if n := l.Unsent(); n != 0 {
+			t.Errorf("%d bytes are unsent, and there is no connection", n)
+		}
+	})
+}
+
 // A buffer is no larger than what is in it calls for, and none that is large goes to who needs little.
 func TestBuffersFit(t *testing.T) {
 	s := &faultySystem{}

@@ -59,6 +59,7 @@ func (t *transport) queue(q queuedFile) {
 		q.before -= c.files[i].before
 	}
 	c.files = append(c.files, q)
+	t.r.unsent += len(q.given)
 	t.touch()
 }
 
@@ -86,7 +87,6 @@ func (t *transport) Give(p []byte) {
 	case len(p) < directSize: // not worth keeping all of it in memory
 		t.keep(p)
 	case !t.exceeds(len(p)):
-		t.r.unsent += len(p)
 		t.queue(queuedFile{given: p, left: int64(len(p))})
 	}
 }
