@@ -336,7 +336,7 @@ func (a *attempt) again() {
 
 // limit gives the address that is being tried its share of the time.
 func (a *attempt) limit() {
-	if a.timer == nil || len(a.left) == 0 {
+	if a.timer == nil {
 		return
 	}
 	rest := time.Duration(a.deadline - a.c.r.after(0))

@@ -457,3 +457,33 @@ func TestConnectTriesAddressesInTurn(t *testing.T) {
 		}
 	})
 }
+
+// What an address that fails early has not used of its time the last one has.
+func TestConnectLastAddressHasTheRest(t *testing.T) {
+	s := stuck(t)
+	silent, refuses := s.connect, Address{IP: nobody(t)}
+	s.connect = func(to Address, from netip.AddrPort) (int, syscall.Errno) {
+		if to.IP.Addr().String() == "192.0.2.2" {
+			return silent(to, from)
+		}
+		return s.kernel.Connect(refuses, from)
+	}
+	l := start(t, Config{System: s})
+	f := newClientFactory()
+	conn := l.connectTCP("somebody:1", f, &ConnectOptions{
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}, nil
+		},
+	})
+	eventually(t, "the last address", func() (yes bool) {
+		l.do(func() { yes = conn.attempt != nil && conn.attempt.to.IP.Addr().String() == "192.0.2.2" })
+		return yes
+	})
+	l.do(func() {
+		if left := time.Until(conn.attempt.timer.Time()); left < defaultConnectTimeout*9/10 {
+			t.Errorf("the last address has %v", left)
+		}
+		conn.Cancel()
+	})
+	f.failure(l)
+}
