@@ -314,6 +314,7 @@ type faultySystem struct {
 	localAddr    func(fd int) netip.AddrPort
 	writev       func(fd int, pieces [][]byte) (int, syscall.Errno)
 	sendFile     func(fd int, f File, offset int64, n int) (int, syscall.Errno)
+	send         func(fd int, batch []Datagram) (int, syscall.Errno)
 
 	polls, waits, wakes, updates, writes, reserves atomic.Int64
 }
@@ -388,6 +389,13 @@ func (s *faultySystem) SendFile(fd int, f File, offset int64, n int) (int, sysca
 		return s.sendFile(fd, f, offset, n)
 	}
 	return s.kernel.SendFile(fd, f, offset, n)
+}
+
+func (s *faultySystem) Send(fd int, batch []Datagram) (int, syscall.Errno) {
+	if s.send != nil {
+		return s.send(fd, batch)
+	}
+	return s.kernel.Send(fd, batch)
 }
 
 func (s *faultySystem) Reserve() (int, syscall.Errno) {

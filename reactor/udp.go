@@ -248,8 +248,8 @@ func (p *UDPPort) reachable(to netip.AddrPort) netip.AddrPort {
 // end of the tick. It may be called again.
 func (p *UDPPort) StopListening() {
 	if !p.closed {
-		_ = p.flush() // it is closed anyway
 		p.closed = true
+		_ = p.flush() // it is closed anyway
 		p.r.lose(p, ErrConnectionDone)
 	}
 }
@@ -268,8 +268,14 @@ func (p *UDPPort) ConnectionLost(reason error) {
 func (p *UDPPort) DoRead() error {
 	batch := p.r.datagrams.room(p.maxSize)
 	n, errno := p.r.sys.Receive(p.fd, batch)
+	if errno == syscall.EINVAL { // there is no address that could be to blame
+		return p.broken(lost(errno))
+	}
 	if errno != 0 {
-		return p.failed(netip.AddrPort{}, errno)
+		if reason := p.failed(netip.AddrPort{}, errno); reason != nil {
+			return p.broken(reason)
+		}
+		return nil
 	}
 	for i := range batch[:n] {
 		if p.closed {
@@ -303,13 +309,18 @@ func (p *UDPPort) failed(peer netip.AddrPort, errno syscall.Errno) error {
 	switch errno {
 	case syscall.EAGAIN, syscall.EINTR:
 		return nil
-	case syscall.EBADF, syscall.ENOTSOCK, syscall.EINVAL, syscall.EFAULT:
-		p.closed = true
+	case syscall.EBADF, syscall.ENOTSOCK, syscall.EFAULT:
 		return lost(errno)
 	}
 	defer p.contain()
 	p.tell(peer, errno)
 	return nil
+}
+
+// broken closes the port for a reason that the loop tells.
+func (p *UDPPort) broken(reason error) error {
+	p.closed = true
+	return reason
 }
 
 func (p *UDPPort) tell(peer netip.AddrPort, err error) {
@@ -330,16 +341,18 @@ func (p *UDPPort) settleTouched() error {
 	if p.closed {
 		return nil
 	}
-	if reason := p.flush(); reason != nil {
-		return reason
-	}
-	if !p.full {
+	reason := p.flush()
+	switch {
+	case p.closed:
+		return nil // by ErrorReceived, and will be told
+	case reason != nil:
+		return p.broken(reason)
+	case !p.full:
 		p.r.RemoveWriter(p)
 		return nil
 	}
 	if err := p.r.AddWriter(p); err != nil {
-		p.closed = true
-		return &lostError{err}
+		return p.broken(&lostError{err})
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ type datagramRecorder struct {
 	errs    chan error  // what ErrorReceived was told
 	stopped chan error  // capacity for more than one, so that a second is seen
 	onData  func(p []byte, from netip.AddrPort)
+	onError func()
 }
 
 func newDatagramRecorder() *datagramRecorder {
@@ -33,7 +34,12 @@ func (d *datagramRecorder) DatagramReceived(p []byte, from netip.AddrPort) {
 	}
 }
 
-func (d *datagramRecorder) ErrorReceived(_ netip.AddrPort, err error) { d.errs <- err }
+func (d *datagramRecorder) ErrorReceived(_ netip.AddrPort, err error) {
+	d.errs <- err
+	if d.onError != nil {
+		d.onError()
+	}
+}
 
 func (d *datagramRecorder) StopProtocol(reason error) { d.stopped <- reason }
 
@@ -153,6 +159,86 @@ func TestUDPTellsErrors(t *testing.T) {
 	})
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("the second bind: %v", err)
+	}
+}
+
+// An address that the kernel does not take costs the datagrams to it, whoever has asked for them.
+func TestUDPBadAddress(t *testing.T) {
+	l := start(t, Config{})
+	d, echo := newDatagramRecorder(), newDatagramRecorder()
+	p, to := l.listenUDP("127.0.0.1:0", d, nil), l.listenUDP("127.0.0.1:0", echo, nil).Addr()
+	bad := []string{"127.0.0.1:0", "240.0.0.1:9", "192.0.2.1:9", "255.255.255.255:9"}
+	l.do(func() {
+		for _, addr := range bad {
+			p.WriteTo([]byte("bad"), netip.MustParseAddrPort(addr))
+		}
+		p.WriteTo([]byte("good"), to)
+	})
+	if got := receive(t, echo.got, "the good datagram"); got != "good" {
+		t.Errorf("got %q", got)
+	}
+	l.do(func() {
+		if s := p.Stats(); s.Failed != 4 || s.Sent != 1 || len(d.errs) != 4 || len(d.stopped) != 0 {
+			t.Errorf("%+v, %d errors, stopped %d times", s, len(d.errs), len(d.stopped))
+		}
+	})
+}
+
+// However a port comes to its end, it is told so once, and leaves the loop.
+func TestUDPStopsOnce(t *testing.T) {
+	always := func(errno syscall.Errno) func(int, []Datagram) (int, syscall.Errno) {
+		return func(int, []Datagram) (int, syscall.Errno) { return 0, errno }
+	}
+	for _, tc := range []struct {
+		name string
+		send func(int, []Datagram) (int, syscall.Errno)
+		act  func(d *datagramRecorder, to netip.AddrPort)
+		want error
+	}{
+		{"StopListening that sends to a bad address", always(syscall.EPERM), func(d *datagramRecorder, to netip.AddrPort) {
+			d.port.Write([]byte("x"))
+			d.port.StopListening()
+		}, ErrConnectionDone},
+		{"a bad address, and then the socket is full", func() func(int, []Datagram) (int, syscall.Errno) {
+			calls := 0
+			return func(int, []Datagram) (int, syscall.Errno) {
+				if calls++; calls == 1 {
+					return 0, syscall.EPERM
+				}
+				return 0, syscall.EAGAIN
+			}
+		}(), func(d *datagramRecorder, to netip.AddrPort) {
+			d.port.Write([]byte("x"))
+			d.port.Write([]byte("y"))
+		}, ErrConnectionDone},
+		{"broken", always(syscall.EBADF), func(d *datagramRecorder, to netip.AddrPort) {
+			d.port.Write([]byte("x"))
+		}, syscall.EBADF},
+		{"broken in WriteTo", always(syscall.EBADF), func(d *datagramRecorder, to netip.AddrPort) {
+			for range 2 * sendsPerCall {
+				d.port.Write([]byte("x"))
+			}
+		}, syscall.EBADF},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := start(t, Config{System: &faultySystem{send: tc.send}})
+			d := newDatagramRecorder()
+			d.onError = func() { d.port.StopListening() }
+			p := l.listenUDP("127.0.0.1:0", d, nil)
+			l.do(func() { tc.act(d, p.Addr()) })
+			if err := receive(t, d.stopped, "StopProtocol"); !errors.Is(err, tc.want) {
+				t.Errorf("stopped for %v", err)
+			}
+			l.do(func() {
+				if n := len(l.Readers()) + len(l.Writers()); n != 0 {
+					t.Errorf("%d descriptors are watched", n)
+				}
+			})
+			l.stop()
+			if len(d.stopped) != 0 {
+				t.Error("StopProtocol was called twice")
+			}
+		})
 	}
 }
 
