@@ -103,10 +103,11 @@ type UDPPort struct {
 	bound     int
 	stats     UDPStats
 
-	queue   []queuedDatagram // waits for the socket
-	out     []byte           // the queue's bytes, end to end
-	touched bool             // on the reactor's list
-	full    bool             // the socket takes no more until it is writable
+	queue    []queuedDatagram // waits for the socket
+	out      []byte           // the queue's bytes, end to end
+	touched  bool             // on the reactor's list
+	full     bool             // the socket takes no more until it is writable
+	flushing bool             // is sending, and ErrorReceived may be running
 }
 
 // A queuedDatagram is how many of the port's waiting bytes go to whom.
@@ -357,14 +358,21 @@ func (p *UDPPort) settleTouched() error {
 	return nil
 }
 
-// flush sends the queue, as far as the socket takes it. Each round sends or drops at least one datagram.
+// flush sends the queue, as far as the socket takes it. Each round sends or drops at least one datagram. What ErrorReceived
+// has queued meanwhile waits for the next flush, or one that sends again what has failed would never come to an end.
 func (p *UDPPort) flush() error {
-	for len(p.queue) > 0 && !p.full {
-		n, errno := p.r.sys.Send(p.fd, p.r.datagrams.fill(p.queue, p.out))
+	if p.flushing {
+		return nil
+	}
+	p.flushing = true
+	defer func() { p.flushing = false }()
+	for left := len(p.queue); left > 0 && !p.full; {
+		n, errno := p.r.sys.Send(p.fd, p.r.datagrams.fill(p.queue[:left], p.out))
 		switch errno {
 		case 0:
 			p.stats.Sent += uint64(n)
 			p.shift(n)
+			left -= n
 		case syscall.EAGAIN:
 			p.full = true
 		case syscall.EINTR:
@@ -372,6 +380,7 @@ func (p *UDPPort) flush() error {
 			p.stats.Failed++
 			to := p.queue[0].to
 			p.shift(1)
+			left--
 			if reason := p.failed(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), errno); reason != nil {
 				return reason
 			}

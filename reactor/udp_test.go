@@ -242,6 +242,32 @@ func TestUDPStopsOnce(t *testing.T) {
 	}
 }
 
+// Who sends again at once what has failed, and more, does not hold the loop up.
+func TestUDPSendsAgainInErrorReceived(t *testing.T) {
+	l := start(t, Config{System: &faultySystem{send: func(int, []Datagram) (int, syscall.Errno) { return 0, syscall.ENETUNREACH }}})
+	d := newDatagramRecorder()
+	rounds, ending := 0, false // on the loop
+	d.onError = func() {
+		<-d.errs
+		if rounds++; !ending {
+			d.port.Write([]byte("again"))
+			d.port.Write([]byte("and again"))
+		}
+	}
+	p := l.listenUDP("127.0.0.1:0", d, nil)
+	l.do(func() { p.Write([]byte("x")) })
+	eventually(t, "a queue that is full", func() (yes bool) {
+		l.do(func() { yes = p.Stats().Dropped > 0 && rounds > sendsPerCall })
+		return yes
+	})
+	l.do(func() { ending = true })
+	l.do(func() {
+		if len(p.queue) != 0 {
+			t.Errorf("%d datagrams wait", len(p.queue))
+		}
+	})
+}
+
 // A datagram's panic costs that datagram, and the others of its batch arrive.
 func TestUDPPanicCostsOneDatagram(t *testing.T) {
 	l := start(t, Config{})
