@@ -278,6 +278,49 @@ func TestNumberReusedByAConnection(t *testing.T) {
 	})
 }
 
+// A connection's socket is closed behind its back, and a UDP port gets the number: it is told, and the port lives. Then the
+// port's is, and it is told once, though it is written to in the same tick.
+func TestNumberReusedByDatagrams(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		_, rec := l.connect(nil, nil)
+		d, echo := newDatagramRecorder(), newDatagramRecorder()
+		to := l.listenUDP("127.0.0.1:0", echo, nil).Addr()
+		l.do(func() {
+			fd := rec.Transport.(*transport).FD()
+			unix.Close(fd)
+			p, err := l.ListenUDP("127.0.0.1:0", d, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if p.FD() != fd {
+				t.Errorf("the port has descriptor %d, not %d: this test tests nothing", p.FD(), fd)
+			}
+			p.WriteTo([]byte("x"), to)
+		})
+		if err := rec.reason(l); !errors.Is(err, syscall.EBADF) {
+			t.Errorf("the connection was lost with %v", err)
+		}
+		receive(t, echo.got, "a datagram")
+		l.do(func() {
+			fd := d.port.FD()
+			unix.Close(fd)
+			l.fds.evict(fd, syscall.EBADF) // as dispatch does
+			d.port.WriteTo([]byte("x"), to)
+			d.port.StopListening()
+		})
+		if err := receive(t, d.stopped, "StopProtocol"); !errors.Is(err, syscall.EBADF) {
+			t.Errorf("the port was stopped for %v", err)
+		}
+		l.do(func() {
+			if len(d.stopped) > 0 {
+				t.Errorf("and then for %v", <-d.stopped)
+			}
+		})
+	})
+}
+
 // A connection or a port whose socket somebody else has closed does not close it again: the number may be another's.
 func TestTheClosedIsNotClosedAgain(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {

@@ -266,13 +266,13 @@ func (t *fdset) claim(fd int, c *transport) {
 }
 
 // A disowner is one of our own, who would close its descriptor at its end. Once disowned it does not: the number may be
-// another's by then.
+// another's by then. Nor does it come to another end before it is told of this one.
 type disowner interface{ disown() }
 
 func (t *transport) disown() { t.fd = -1; t.flags |= gone }
-func (a *attempt) disown()   { a.fd = -1 }
+func (a *attempt) disown()   { a.fd = -1; a.ended = true }
 func (p *Port) disown()      { p.fd = -1 }
-func (p *UDPPort) disown()   { p.fd = -1 }
+func (p *UDPPort) disown()   { p.fd = -1; p.closed = true }
 
 // evict empties the slot of a descriptor that is not theirs any more, and has its owners told why.
 func (t *fdset) evict(fd int, errno syscall.Errno) {

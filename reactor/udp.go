@@ -169,6 +169,7 @@ func (p *UDPPort) open(where netip.AddrPort, o UDPOptions) (err error) {
 		return err
 	}
 	p.addr = sys.LocalAddr(p.fd)
+	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
 	if p.r.datagrams == nil {
 		p.r.datagrams = &datagrams{in: make([]byte, receiveRoom)}
 	}
