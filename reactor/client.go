@@ -95,11 +95,11 @@ type Connector struct {
 	r       *Reactor
 	factory ClientFactory
 	options ConnectOptions
-	network string // tcp or unix
-	target  string // as it was given
-	host    string // to look up; empty if known are the addresses
-	port    string // and its port, perhaps by the name of a service
-	known   []Address
+	network string    // tcp or unix
+	target  string    // as it was given
+	host    string    // a name, a literal address, or empty for this machine
+	port    string    // and its port, perhaps by the name of a service
+	known   []Address // if nothing has to be looked up
 	state   ConnectorState
 	attempt *attempt // the one that is being made
 	started bool     // the factory was told
@@ -117,7 +117,7 @@ func (r *Reactor) ConnectTCP(addr string, f ClientFactory, o *ConnectOptions) (*
 	}
 	c := &Connector{r: r, factory: f, options: o.withDefaults(), network: "tcp", target: addr, host: host, port: port}
 	if number, err := strconv.ParseUint(port, 10, 16); err == nil {
-		c.know(uint16(number))
+		c.known = addresses(literal(host), uint16(number))
 	}
 	if err := c.Connect(); err != nil {
 		return nil, err
@@ -136,17 +136,23 @@ func (r *Reactor) ConnectUnix(path string, f ClientFactory, o *ConnectOptions) (
 	return c, nil
 }
 
-// know spares the look-up where nothing has to be looked up.
-func (c *Connector) know(port uint16) {
-	var ips []netip.Addr
-	if c.host == "" {
-		ips = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
-	} else if ip, err := netip.ParseAddr(c.host); err == nil {
-		ips = []netip.Addr{ip}
+// literal is what has not to be looked up: a literal address, and this machine; nil is a name.
+func literal(host string) []netip.Addr {
+	if host == "" {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{ip}
+	}
+	return nil
+}
+
+// addresses gives each a port.
+func addresses(ips []netip.Addr, port uint16) (all []Address) {
 	for _, ip := range ips {
-		c.known = append(c.known, Address{IP: netip.AddrPortFrom(ip.Unmap(), port)})
+		all = append(all, Address{IP: netip.AddrPortFrom(ip.Unmap(), port)})
 	}
+	return all
 }
 
 // Connect begins to connect again, in ConnectionFailed or ConnectionLost or at any time after. The error is ErrStopped, or
@@ -253,22 +259,16 @@ func (c *Connector) lookup(ctx context.Context) ([]Address, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := c.host
-	if host == "" {
-		host = "localhost"
+	ips := literal(c.host)
+	if ips == nil {
+		if ips, err = c.options.Lookup(ctx, c.host); err != nil {
+			return nil, err
+		}
 	}
-	ips, err := c.options.Lookup(ctx, host)
-	if err != nil {
-		return nil, err
+	if len(ips) == 0 {
+		return nil, &net.DNSError{Err: "no address", Name: c.host, IsNotFound: true}
 	}
-	var all []Address
-	for _, ip := range ips {
-		all = append(all, Address{IP: netip.AddrPortFrom(ip.Unmap(), uint16(port))})
-	}
-	if all == nil {
-		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
-	}
-	return all, err
+	return addresses(ips, uint16(port)), nil
 }
 
 // found is given the addresses to try.

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -105,6 +106,24 @@ func TestConnectHosts(t *testing.T) {
 		l.do(p.LoseConnection)
 		if err := p.reason(l); err != ErrConnectionDone {
 			t.Errorf("%d: %q: %v", i, host, err)
+		}
+	}
+}
+
+// A literal address is not looked up, though its port may be.
+func TestConnectLiteralToService(t *testing.T) {
+	s := &faultySystem{connect: func(to Address, _ netip.AddrPort) (int, syscall.Errno) { return -1, syscall.ENETUNREACH }}
+	l := start(t, Config{System: s})
+	for _, tc := range []struct{ addr, want string }{
+		{"192.0.2.1:http", "192.0.2.1:80"}, {"[::ffff:192.0.2.1]:http", "192.0.2.1:80"}, {"[2001:db8::1]:http", "[2001:db8::1]:80"},
+		{":http", "127.0.0.1:80"},
+	} {
+		f := newClientFactory()
+		l.connectTCP(tc.addr, f, &ConnectOptions{Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
+			return nil, errors.New("asked for " + host)
+		}})
+		if err := f.failure(l); !errors.Is(err, syscall.ENETUNREACH) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", tc.addr, err)
 		}
 	}
 }
