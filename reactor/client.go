@@ -68,6 +68,7 @@ func (o *ConnectOptions) withDefaults() ConnectOptions {
 	if d.Lookup == nil {
 		d.Lookup = lookup
 	}
+	d.From = netip.AddrPortFrom(d.From.Addr().Unmap(), d.From.Port()) // as the addresses that are tried
 	return d
 }
 
@@ -281,7 +282,7 @@ func (a *attempt) found(all []Address, err error) {
 	}
 	from := a.c.options.From
 	for _, to := range all {
-		if !from.IsValid() || to.Path != "" || from.Addr().Unmap().Is4() == to.IP.Addr().Is4() {
+		if !from.IsValid() || to.Path != "" || from.Addr().Is4() == to.IP.Addr().Is4() {
 			a.left = append(a.left, to)
 		}
 	}

@@ -128,6 +128,21 @@ func TestConnectLiteralToService(t *testing.T) {
 	}
 }
 
+// An end of our own may be given as package net has it, IPv4 in IPv6.
+func TestConnectFromMapped(t *testing.T) {
+	l := start(t, Config{})
+	port := l.echoPort()
+	f := newClientFactory()
+	from := (&net.TCPAddr{IP: net.ParseIP("127.0.0.9")}).AddrPort()
+	l.connectTCP(port.Addr().String(), f, &ConnectOptions{From: from})
+	p := f.connection(t, 0)
+	l.do(func() {
+		if got := p.LocalAddr().Addr().String(); got != "127.0.0.9" {
+			t.Errorf("connected from %s", got)
+		}
+	})
+}
+
 func netPort(p *Port) string {
 	_, port, _ := net.SplitHostPort(p.Addr().String())
 	return port
