@@ -54,5 +54,5 @@ func (p *UDPPort) multicast(do MulticastVerb, group netip.Addr, iface string, va
 		}
 		index = i.Index
 	}
-	return p.r.sys.Multicast(p.fd, MulticastOptions{Do: do, Group: group, Interface: index, Value: value})
+	return p.r.sys.Multicast(p.fd, MulticastOptions{Do: do, Group: group.Unmap(), Interface: index, Value: value})
 }

@@ -99,6 +99,7 @@ type UDPPort struct {
 	connected bool
 	closed    bool // StopListening, or failed
 	dualStack bool
+	is6       bool // the socket, also when it is connected to an IPv4 peer
 	maxSize   int
 	bound     int
 	stats     UDPStats
@@ -169,6 +170,7 @@ func (p *UDPPort) open(where netip.AddrPort, o UDPOptions) (err error) {
 		return err
 	}
 	p.addr = sys.LocalAddr(p.fd)
+	p.is6 = p.addr.Addr().Is6()
 	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
 	if p.r.datagrams == nil {
 		p.r.datagrams = &datagrams{in: make([]byte, receiveRoom)}
@@ -240,8 +242,11 @@ func (p *UDPPort) Write(b []byte) { p.WriteTo(b, netip.AddrPort{}) }
 
 // reachable is to as the family of the socket has it.
 func (p *UDPPort) reachable(to netip.AddrPort) netip.AddrPort {
-	if p.addr.Addr().Is6() && to.Addr().Is4() {
-		return netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
+	switch ip := to.Addr(); {
+	case p.is6 && ip.Is4():
+		return netip.AddrPortFrom(netip.AddrFrom16(ip.As16()), to.Port())
+	case !p.is6 && ip.Is4In6():
+		return netip.AddrPortFrom(ip.Unmap(), to.Port())
 	}
 	return to
 }

@@ -384,6 +384,37 @@ func (e *udpEcho) StartProtocol(p *UDPPort)                       { e.p = p }
 func (e *udpEcho) DatagramReceived(p []byte, from netip.AddrPort) { e.p.WriteTo(p, from) }
 func (e *udpEcho) StopProtocol(error)                             {}
 
+// An IPv4 address may come in IPv6, as package net has it.
+func TestUDPMappedAddresses(t *testing.T) {
+	l := start(t, Config{})
+	for _, bind := range []string{"127.0.0.1:0", ":0"} {
+		d, echo := newDatagramRecorder(), newDatagramRecorder()
+		p, to := l.listenUDP(bind, d, nil), l.listenUDP("127.0.0.1:0", echo, nil).Addr()
+		mapped := netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
+		var joined, connected error
+		l.do(func() {
+			p.WriteTo([]byte("to"), mapped)
+			if _, err := net.InterfaceByName("lo"); err == nil {
+				joined = p.JoinGroup(netip.MustParseAddr("::ffff:239.255.77.2"), "lo")
+			}
+			connected = p.Connect(mapped)
+			p.Write([]byte("connected"))
+			p.WriteTo([]byte("both"), mapped)
+		})
+		for _, want := range []string{"to", "connected", "both"} {
+			if len(d.errs) > 0 {
+				t.Fatalf("%s: told %v", bind, <-d.errs)
+			}
+			if got := receive(t, echo.got, "a datagram"); got != want {
+				t.Errorf("%s: got %q, want %q", bind, got, want)
+			}
+		}
+		if joined != nil || connected != nil {
+			t.Errorf("%s: JoinGroup %v, Connect %v", bind, joined, connected)
+		}
+	}
+}
+
 // Two members of a group both receive what is sent to it, until one leaves.
 func TestMulticast(t *testing.T) {
 	for _, family := range []struct {
