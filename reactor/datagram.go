@@ -54,14 +54,19 @@ func (kernel) ConnectDatagram(fd int, to netip.AddrPort) syscall.Errno {
 	return errnoOf(unix.Connect(fd, sa))
 }
 
-// Multicast picks the option of the family: of the group's where there is one, of the socket's else.
+// Multicast picks the option of the family: of the group's where there is one, of the socket's else. A socket of both has
+// both.
 func (k kernel) Multicast(fd int, o MulticastOptions) error {
 	is6 := o.Group.Is6()
 	if !o.Group.IsValid() {
 		is6 = k.LocalAddr(fd).Addr().Is6()
 	}
 	if is6 {
-		return os.NewSyscallError("setsockopt", multicast6(fd, o))
+		err := multicast6(fd, o)
+		if err == nil && !o.Group.IsValid() {
+			_ = multicast4(fd, o) // not all systems have them for a socket of IPv6
+		}
+		return os.NewSyscallError("setsockopt", err)
 	}
 	return os.NewSyscallError("setsockopt", multicast4(fd, o))
 }

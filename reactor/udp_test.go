@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -481,4 +482,29 @@ func TestMulticast(t *testing.T) {
 		}
 		l.stop()
 	}
+}
+
+// What is said of groups holds for both families when the port is of both.
+func TestMulticastOfBothFamilies(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere IPv6 sockets may not have options of IPv4")
+	}
+	l := start(t, Config{})
+	p := l.listenUDP(":0", newDatagramRecorder(), nil)
+	if !p.Addr().Addr().Is6() {
+		t.Skip("no IPv6 here")
+	}
+	l.do(func() {
+		if err := errors.Join(p.SetMulticastTTL(7), p.SetMulticastLoopback(false)); err != nil {
+			t.Error(err)
+		}
+		for _, o := range []struct{ level, name, want int }{
+			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 7}, {unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0},
+			{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 7}, {unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
+		} {
+			if got, err := unix.GetsockoptInt(p.FD(), o.level, o.name); got != o.want || err != nil {
+				t.Errorf("option %d of %d is %d, %v", o.name, o.level, got, err)
+			}
+		}
+	})
 }
