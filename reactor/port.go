@@ -160,6 +160,9 @@ func (p *Port) accept() acceptResult {
 	if !p.shedding {
 		p.shedding = true
 		p.r.report(fmt.Errorf("reactor: port %v turns connections away: %w", p.at, errno))
+		if p.closed {
+			return acceptNobody // by whoever was told
+		}
 	}
 	return p.shed()
 }

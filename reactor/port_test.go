@@ -309,6 +309,43 @@ func TestExhaustedPortRests(t *testing.T) {
 	}
 }
 
+// Whoever is told that descriptors have run out may close the port, whose number is somebody else's then.
+func TestStopListeningWhenTold(t *testing.T) {
+	s := &faultySystem{}
+	var p *Port
+	late := 0 // on the loop
+	s.accept = func(int) (int, netip.AddrPort, syscall.Errno) {
+		if p.closed {
+			late++
+		}
+		return -1, netip.AddrPort{}, syscall.EMFILE
+	}
+	reported := make(chan error, 4)
+	l := start(t, Config{System: s, ReportError: func(err error) {
+		p.StopListening()
+		reported <- err
+	}})
+	l.do(func() {
+		var err error
+		if p, err = l.ListenTCP("127.0.0.1:0", FactoryFunc(newRecorder().factory), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := net.Dial("tcp", p.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := receive(t, reported, "the report"); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("reported %v", err)
+	}
+	l.do(func() {
+		if late > 0 || len(l.DelayedCalls()) > 0 {
+			t.Errorf("%d accepts and %d timers of a port that is closed", late, len(l.DelayedCalls()))
+		}
+	})
+}
+
 // Trouble of one newcomer is no trouble of the port.
 func TestAcceptGoesOn(t *testing.T) {
 	errnos := []syscall.Errno{
