@@ -116,7 +116,7 @@ func (t *transport) AvailableBuffer() []byte {
 
 // behind reports whether p was appended to what AvailableBuffer gave: whether it lies right behind buf, in its room.
 func behind(buf, p []byte) bool {
-	return len(p) <= cap(buf)-len(buf) && &p[0] == &buf[:len(buf)+1][len(buf)]
+	return len(p) > 0 && len(p) <= cap(buf)-len(buf) && &p[0] == &buf[:len(buf)+1][len(buf)]
 }
 
 // Buffered is what no socket has taken yet.
@@ -168,11 +168,12 @@ func (t *transport) WriteSequence(pieces ...[]byte) {
 	if t.flags&mute != 0 {
 		return
 	}
-	total := 0
+	total, lent := 0, false
 	for _, p := range pieces {
 		total += len(p)
+		lent = lent || t.out != nil && behind(t.out.B, p) // as in Write
 	}
-	if total >= directSize {
+	if total >= directSize && !lent {
 		t.sendQueued()
 		if t.out == nil {
 			t.sendPieces(pieces)

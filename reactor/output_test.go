@@ -255,34 +255,70 @@ func TestAvailableBufferOutgrown(t *testing.T) {
 	}
 }
 
-// A large piece appended to AvailableBuffer is sent before anybody else gets that buffer.
+// A large piece appended to AvailableBuffer is sent before anybody else gets that buffer, by whichever way it comes back, and
+// what the socket does not take of it is kept elsewhere.
 func TestAvailableBufferIsNotPooledEarly(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
-		const size = 2 * directSize
-		s := &faultySystem{}
-		s.write = func(fd int, p []byte) (int, syscall.Errno) {
-			other := outputs.Get() // as another loop may at any time
-			for b := other.B[:cap(other.B)]; len(b) > 0; b = b[1:] {
-				b[0] = '!'
+	const size = directSize + 1000
+	for name, pass := range map[string]func(p *recorder, b []byte){
+		"Write":         func(p *recorder, b []byte) { p.Write(b) },
+		"Give":          func(p *recorder, b []byte) { p.Give(b) },
+		"WriteSequence": func(p *recorder, b []byte) { p.WriteSequence(b[:len(b)-1], b[len(b)-1:]) },
+	} {
+		for _, inside := range []bool{true, false} {
+			s := &faultySystem{}
+			scribble := func() {
+				other := outputs.Get() // as another loop may at any time
+				for b := other.B[:cap(other.B)]; len(b) > 0; b = b[1:] {
+					b[0] = '!'
+				}
+				outputs.Put(other)
 			}
-			defer outputs.Put(other)
-			return s.kernel.Write(fd, p)
-		}
-		c.System = s
-		l := start(t, c)
-		conn, rec := l.connect(nil, nil)
-		l.do(func() {
-			outputs.Put(&bytebufferpool.ByteBuffer{B: make([]byte, 0, 2*size)})
-			b := rec.AvailableBuffer()
-			for range size {
-				b = append(b, 'x')
+			first := true
+			s.write = func(fd int, p []byte) (int, syscall.Errno) {
+				scribble()
+				if first {
+					first = false
+					return s.kernel.Write(fd, p[:10])
+				}
+				return s.kernel.Write(fd, p)
 			}
-			rec.Write(b)
-		})
-		if got := readN(t, conn, size); got != strings.Repeat("x", size) {
-			t.Errorf("the peer got what another connection has written")
+			s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
+				scribble()
+				return s.kernel.Writev(fd, pieces)
+			}
+			l := prepare(t, Config{System: s})
+			l.real = true // the pool is the process's
+			l.start()
+			act := func(p *recorder) {
+				for cap(outputs.Get().B) > 0 {
+				} // or one that is too small may come first
+				outputs.Put(&bytebufferpool.ByteBuffer{B: make([]byte, 0, outputKeep)})
+				b := p.AvailableBuffer()
+				for range size {
+					b = append(b, 'x')
+				}
+				pass(p, b)
+			}
+			conn, rec := l.connect(nil, func(p *recorder) {
+				p.onData = func([]byte) {
+					act(p)
+					l.CallFromThread(func() { // as another connection that answers
+						for b := l.out.buf[:cap(l.out.buf)]; len(b) > 0; b = b[1:] {
+							b[0] = '!'
+						}
+					})
+				}
+			})
+			if inside {
+				send(t, conn, "x")
+			} else {
+				l.do(func() { act(rec) })
+			}
+			if got := readN(t, conn, size); got != strings.Repeat("x", size) {
+				t.Errorf("%s, inside %v: the peer got what another connection has written", name, inside)
+			}
 		}
-	})
+	}
 }
 
 // A slow reader holds output in memory, and gives it all back once it has read.

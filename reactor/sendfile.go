@@ -68,6 +68,10 @@ func (t *transport) Give(p []byte) {
 		t.Write(p) // a place of its own would cost more
 		return
 	}
+	if t.out != nil && behind(t.out.B, p) || behind(t.r.out.buf, p) {
+		t.Write(p) // it is ours to lend, and not theirs to give
+		return
+	}
 	if t.gathers() {
 		t.push()
 	}
