@@ -20,7 +20,7 @@ func (r *Reactor) tick(latest int64) error {
 		return err
 	}
 	r.ready, r.next = r.fds.alwaysReady(r.events[:found]), 0
-	r.fresh = false
+	r.ticking, r.fresh = true, false
 	r.fds.turn++
 	begun := r.clock()
 	r.timers.newTick()
@@ -30,6 +30,7 @@ func (r *Reactor) tick(latest int64) error {
 	if len(r.timers.resets) > 0 {
 		r.timers.endTick(lasted)
 	}
+	r.ticking, r.fresh = false, false
 	if r.threads.busy() || !r.fds.always.empty() {
 		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
 	}

@@ -104,14 +104,15 @@ type Reactor struct {
 	touched   batch[settler]               // whose output goes out at the end of the tick
 	ended     batch[ending]                // connections to bury at the end of the tick
 
-	epoch  time.Time // the zero of all int64 times
-	now    time.Time // the tick's clock, and the same as nanoseconds since epoch
-	mono   int64
-	fresh  bool // now was read in this tick
-	timers timers
-	sweeps sweeps
-	lag    lag
-	watch  watch
+	epoch   time.Time // the zero of all int64 times
+	now     time.Time // the tick's clock, and the same as nanoseconds since epoch
+	mono    int64
+	fresh   bool // now was read in this tick
+	ticking bool // and not between two, where a clock that is kept would grow old
+	timers  timers
+	sweeps  sweeps
+	lag     lag
+	watch   watch
 
 	calls   calls
 	threads pool
@@ -219,7 +220,6 @@ func (r *Reactor) Iterate(d time.Duration) error {
 			r.end()
 			return
 		}
-		r.fresh = false
 		r.watch.sleep()
 		r.stage.Store(stageNew)
 	}()
@@ -294,7 +294,7 @@ func (r *Reactor) enter() error {
 var endSteps = [...]func(*Reactor){
 	func(r *Reactor) {
 		r.stopping.Store(true)
-		r.current = nil
+		r.current, r.ticking, r.fresh = nil, false, false
 		r.out.drop() // a Goexit may have left them
 		if r.firesShutdown() {
 			r.fireShutdown(During)
@@ -387,7 +387,7 @@ func (r *Reactor) clock() int64 {
 }
 
 func (r *Reactor) readClock() {
-	r.fresh = r.stage.Load() == stageRunning
+	r.fresh = r.ticking
 	r.now = r.sys.Now()
 	r.mono = int64(r.now.Sub(r.epoch))
 }

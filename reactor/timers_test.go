@@ -369,6 +369,43 @@ func TestResetIsNeverEarly(t *testing.T) {
 	}
 }
 
+// Nor is it early between ticks, where the triggers are called: the clock of the tick before is older than that.
+func TestResetInATrigger(t *testing.T) {
+	clock := newFakeClock()
+	l := prepare(t, Config{System: clock.system()})
+	due := func(asked string, c *DelayedCall, since time.Duration) {
+		if got := c.Time().Sub(clock.epoch); got < since+time.Minute {
+			t.Errorf("%s: due at %v, want %v", asked, got, since+time.Minute)
+		}
+	}
+	var c *DelayedCall
+	reset := func() {
+		l.Now() // which may be kept
+		clock.since.Add(int64(time.Hour))
+		if err := c.Reset(time.Minute); err != nil {
+			t.Error(err)
+		}
+	}
+	l.AddSystemEventTrigger(Before, Startup, func() {
+		c = l.CallLater(time.Minute, func() {})
+		reset()
+	})
+	l.start()
+	l.do(func() { due("at startup", c, time.Hour) })
+	reached := make(chan func())
+	l.do(func() {
+		l.AddSystemEventTrigger(Before, Shutdown, func() {
+			reset()
+			reached <- l.HoldShutdown()
+		})
+		l.Stop()
+		clock.since.Add(int64(time.Hour)) // the last tick lasts
+	})
+	release := receive(t, reached, "the shutdown")
+	l.do(func() { due("at shutdown", c, 3*time.Hour) })
+	release()
+}
+
 // A call that was reset and made, or cancelled, in the same tick is left as it was.
 func TestResetThenDone(t *testing.T) {
 	clock := newFakeClock()
