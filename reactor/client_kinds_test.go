@@ -3,6 +3,7 @@ package reactor
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -184,6 +185,11 @@ func TestTCPOptions(t *testing.T) {
 			TransportOptions{KeepAlive: 90 * time.Second, KeepAliveInterval: 1500 * time.Millisecond, KeepAliveCount: 9},
 			false,
 			[4]int{1, 90, 2, 9},
+		},
+		{ // more than systems take is the most
+			TransportOptions{KeepAlive: math.MaxInt64, KeepAliveInterval: 24 * time.Hour, KeepAliveCount: math.MaxInt},
+			false,
+			[4]int{1, 32767, 32767, 127},
 		},
 	} {
 		server := newRecorder()

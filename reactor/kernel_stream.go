@@ -146,7 +146,7 @@ func keepAlive(fd int, idle, interval time.Duration, count int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
 		return err
 	}
-	values := [...]int{seconds(idle), seconds(interval), count}
+	values := [...]int{seconds(idle), seconds(interval), min(count, mostProbes)}
 	for i, name := range keepAliveTimes {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, name, values[i]); err != nil {
 			return err
@@ -159,5 +159,13 @@ func keepAliveByDefault(fd int) error {
 	return keepAlive(fd, defaultKeepAliveIdle, defaultKeepAliveInterval, defaultKeepAliveCount)
 }
 
+// What TCP takes of keep-alive at most, on Linux: nine hours. More would be refused, and the default hold.
+const (
+	mostSeconds = 32767
+	mostProbes  = 127
+)
+
 // seconds rounds up: 0 would be refused.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+func seconds(d time.Duration) int {
+	return int((min(d, mostSeconds*time.Second) + time.Second - 1) / time.Second)
+}
