@@ -14,6 +14,7 @@ package reactor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"syscall"
 )
 
@@ -88,7 +89,7 @@ func (r *Reactor) watchable(fd int, d Descriptor) error {
 	if r.ending {
 		return ErrStopped
 	}
-	if fd < 0 {
+	if fd < 0 || fd > math.MaxInt32 { // no system has so many, and the table has room for all below
 		return syscall.EBADF
 	}
 	if s := r.fds.lookup(fd); s != nil && s.conn != nil && Descriptor(s.conn) != d {

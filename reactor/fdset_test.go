@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"math"
 	"fmt"
 	"syscall"
 	"testing"
@@ -216,12 +217,14 @@ func TestAddReaderError(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
 		l := start(t, c)
 		l.do(func() {
-			closed := &pipeEnd{fd: -1}
-			if err := errors.Join(l.AddReader(closed), l.AddWriter(closed)); !errors.Is(err, syscall.EBADF) {
-				t.Errorf("a closed descriptor: %v", err)
+			for _, fd := range []int{-1, math.MinInt, math.MaxInt} {
+				closed := &pipeEnd{fd: fd}
+				if err := errors.Join(l.AddReader(closed), l.AddWriter(closed)); !errors.Is(err, syscall.EBADF) {
+					t.Errorf("descriptor %d: %v", fd, err)
+				}
+				l.RemoveReader(closed)
+				l.RemoveWriter(closed)
 			}
-			l.RemoveReader(closed)
-			l.RemoveWriter(closed)
 			if len(l.RemoveAll()) != 0 {
 				t.Error("in the set all the same")
 			}

@@ -45,8 +45,8 @@ type TransportOptions struct {
 
 	// KeepAlive is after how much silence TCP asks whether the peer is still there (default a minute; negative: never),
 	// KeepAliveInterval the time between such questions (default 15 s), and KeepAliveCount how many go unanswered before
-	// the connection is lost with ETIMEDOUT (default 4). Systems count whole seconds, and Linux
-	// no more than nine hours of them.
+	// the connection is lost with ETIMEDOUT (default 4). Systems count whole seconds, and Linux no more than nine hours of
+	// them.
 	KeepAlive, KeepAliveInterval time.Duration
 	KeepAliveCount               int
 }
