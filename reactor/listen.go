@@ -26,7 +26,7 @@ func (r *Reactor) ListenTCP(addr string, f Factory, o *TCPOptions) (*Port, error
 	}
 	a, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: err} // which names addr itself
 	}
 	p := &Port{r: r, factory: f, options: o.withDefaults()}
 	where := a.AddrPort()

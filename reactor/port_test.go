@@ -33,6 +33,12 @@ func TestListenErrors(t *testing.T) {
 			if tc.want != nil && !strings.Contains(err.Error(), tc.addr) {
 				t.Errorf("%v does not name %s", err, tc.addr)
 			}
+			_, udp := l.ListenUDP(tc.addr, newDatagramRecorder(), nil)
+			for _, err := range []error{err, udp} {
+				if _, ok := errors.AsType[*net.OpError](err); err != nil && !ok {
+					t.Errorf("%s: %T", tc.addr, err)
+				}
+			}
 		})
 	}
 	if n := countPorts(l); n != 1 {

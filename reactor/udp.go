@@ -133,7 +133,7 @@ func (r *Reactor) ListenUDP(addr string, proto DatagramProtocol, o *UDPOptions) 
 	}
 	a, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
-		return nil, err
+		return nil, &net.OpError{Op: "listen", Net: "udp", Err: err} // which names addr itself
 	}
 	var options UDPOptions
 	if o != nil {
