@@ -2,8 +2,8 @@ package reactor
 
 import (
 	"errors"
-	"math"
 	"fmt"
+	"math"
 	"syscall"
 	"testing"
 	"time"

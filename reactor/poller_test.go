@@ -145,11 +145,13 @@ func TestPoolQueue(t *testing.T) {
 			p.push(func() { got = append(got, i) })
 		}
 		for range 5 {
-			p.pull()()
+			f, _ := p.pull()
+			f()
 		}
 	}
 	for p.head < len(p.queue) {
-		p.pull()()
+		f, _ := p.pull()
+		f()
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("out of order: %v", got)

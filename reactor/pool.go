@@ -40,7 +40,7 @@ func (r *Reactor) CallInThread(f func()) error {
 		p.work.Signal()
 	case p.started < p.limit:
 		p.started++
-		r.workers.Go(func() { r.thread(f) })
+		r.workers.Go(func() { r.thread(f, true) })
 	case waiting < p.queueLimit:
 		p.push(f)
 	default:
@@ -60,13 +60,12 @@ func (p *pool) push(f func()) {
 	p.queue = append(p.queue, f)
 }
 
-// thread is one goroutine of the pool; it begins with f.
-func (r *Reactor) thread(f func()) {
+// thread is one goroutine of the pool; it begins with f, if there is one.
+func (r *Reactor) thread(f func(), ok bool) {
 	p := &r.threads
 	defer p.leave(r)
-	for f != nil {
+	for ; ok; f, ok = p.pull() {
 		r.callCaught(f)
-		f = p.pull()
 	}
 }
 
@@ -82,25 +81,25 @@ func (r *Reactor) callCaught(f func()) {
 	f()
 }
 
-// pull waits for the next call; nil is the end.
-func (p *pool) pull() func() {
+// pull waits for the next call; false is the end.
+func (p *pool) pull() (f func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.head == len(p.queue) {
 		if p.closed {
-			return nil
+			return nil, false
 		}
 		p.idle++
 		p.work.Wait()
 		p.idle--
 	}
-	f := p.queue[p.head]
+	f = p.queue[p.head]
 	p.queue[p.head] = nil
 	p.head++
 	if p.head == len(p.queue) {
 		p.queue, p.head = p.queue[:0], 0
 	}
-	return f
+	return f, true
 }
 
 // leave is a goroutine's last act, also when a call has ended it by Goexit. Then the queue may need another.

@@ -117,6 +117,22 @@ func TestCallInThreadAtTheEnd(t *testing.T) {
 	})
 }
 
+// A call of nil is a panic like any other, and the pool goes on behind it.
+func TestCallInThreadOfNil(t *testing.T) {
+	c := Config{ThreadPoolSize: 1}
+	var reported atomic.Int64
+	c.ReportError = func(error) { reported.Add(1) }
+	l := start(t, c)
+	done := make(chan struct{}, 1)
+	for _, f := range []func(){nil, nil, func() { done <- struct{}{} }} {
+		if err := l.CallInThread(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive(t, done, "the call behind")
+	eventually(t, "the end of all calls", func() bool { return l.ThreadCalls() == 0 && reported.Load() == 2 })
+}
+
 // A loop that never sleeps lets the work that it waits for run, on one processor too.
 func TestBusyLoopYields(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
