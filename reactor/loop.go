@@ -171,8 +171,13 @@ func (r *Reactor) faulted(s *slot, ev Event) {
 
 // lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.
 func (r *Reactor) lose(who Descriptor, reason error) {
-	if t, ok := who.(*transport); ok && t.flags&gone != 0 {
-		return // detached, by a callback that then panicked
+	switch who := who.(type) {
+	case *transport:
+		if who.flags&gone != 0 {
+			return // detached, by a callback that then panicked
+		}
+	case *UDPPort:
+		who.closed = true
 	}
 	r.fds.expel(who)
 	r.ended.add(ending{who, reason})

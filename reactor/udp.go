@@ -97,7 +97,7 @@ type UDPPort struct {
 	fd        int
 	addr      netip.AddrPort
 	connected bool
-	closed    bool // StopListening, or failed
+	closed    bool // it has left the loop, or is about to
 	dualStack bool
 	is6       bool // the socket, also when it is connected to an IPv4 peer
 	maxSize   int
@@ -276,13 +276,10 @@ func (p *UDPPort) DoRead() error {
 	batch := p.r.datagrams.room(p.maxSize)
 	n, errno := p.r.sys.Receive(p.fd, batch)
 	if errno == syscall.EINVAL { // there is no address that could be to blame
-		return p.broken(lost(errno))
+		return lost(errno)
 	}
 	if errno != 0 {
-		if reason := p.failed(netip.AddrPort{}, errno); reason != nil {
-			return p.broken(reason)
-		}
-		return nil
+		return p.failed(netip.AddrPort{}, errno)
 	}
 	for i := range batch[:n] {
 		if p.closed {
@@ -324,12 +321,6 @@ func (p *UDPPort) failed(peer netip.AddrPort, errno syscall.Errno) error {
 	return nil
 }
 
-// broken closes the port for a reason that the loop tells.
-func (p *UDPPort) broken(reason error) error {
-	p.closed = true
-	return reason
-}
-
 func (p *UDPPort) tell(peer netip.AddrPort, err error) {
 	if h, ok := p.proto.(DatagramErrorHandler); ok {
 		h.ErrorReceived(peer, err)
@@ -353,13 +344,13 @@ func (p *UDPPort) settleTouched() error {
 	case p.closed:
 		return nil // by ErrorReceived, and will be told
 	case reason != nil:
-		return p.broken(reason)
+		return reason
 	case !p.full:
 		p.r.RemoveWriter(p)
 		return nil
 	}
 	if err := p.r.AddWriter(p); err != nil {
-		return p.broken(&lostError{err})
+		return &lostError{err}
 	}
 	return nil
 }

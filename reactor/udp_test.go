@@ -212,6 +212,11 @@ func TestUDPStopsOnce(t *testing.T) {
 			d.port.Write([]byte("x"))
 			d.port.Write([]byte("y"))
 		}, ErrConnectionDone},
+		{"Stop, and then the socket is full", always(syscall.EAGAIN), func(d *datagramRecorder, to netip.AddrPort) {
+			r := d.port.Reactor()
+			r.Stop()
+			r.CallFromThread(func() { r.CallFromThread(func() { d.port.Write([]byte("x")) }) }) // when all is being ended
+		}, ErrShutdown},
 		{"broken", always(syscall.EBADF), func(d *datagramRecorder, to netip.AddrPort) {
 			d.port.Write([]byte("x"))
 		}, syscall.EBADF},
@@ -230,7 +235,7 @@ func TestUDPStopsOnce(t *testing.T) {
 			if err := receive(t, d.stopped, "StopProtocol"); !errors.Is(err, tc.want) {
 				t.Errorf("stopped for %v", err)
 			}
-			l.do(func() {
+			l.CallFromThread(func() {
 				if n := len(l.Readers()) + len(l.Writers()); n != 0 {
 					t.Errorf("%d descriptors are watched", n)
 				}
