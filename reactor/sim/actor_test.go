@@ -23,6 +23,7 @@ type actor struct {
 	made     bool
 	lost     bool
 	inside   bool // one of its callbacks
+	writing  bool // what it writes now does not count yet
 	lasting  bool // it outlives its peer's end
 	eof      bool
 	received int
@@ -74,7 +75,13 @@ func (s *stage) cast(a *actor) reactor.Protocol {
 		}
 	}
 	s.actors = append(s.actors, a)
-	switch s.w.Rand().IntN(3) {
+	return a.part()
+}
+
+// part is one of those that an actor may play.
+func (a *actor) part() reactor.Protocol {
+	a.lasting = false
+	switch a.s.w.Rand().IntN(3) {
 	case 0:
 		return a
 	case 1:
@@ -82,6 +89,14 @@ func (s *stage) cast(a *actor) reactor.Protocol {
 	}
 	a.lasting = true
 	return halfCloser{a}
+}
+
+// turn has the actor play another part.
+func (a *actor) turn() {
+	inside := a.inside
+	a.made, a.inside = false, false
+	a.t.SetProtocol(a.part())
+	a.made, a.inside = true, inside
 }
 
 // enter is called first by each callback, and what it returns last.
@@ -103,17 +118,28 @@ func (a *actor) enter(what string) (leave func()) {
 
 func (a *actor) ConnectionMade(t reactor.Transport) {
 	defer a.enter("ConnectionMade")()
+	first := a.t == nil
 	a.made, a.t = true, t
-	if a.attempt != nil {
+	if first && a.attempt != nil {
 		a.attempt.outcomes++
 		a.link = a.s.link(t.LocalAddr())
 		a.link.a = a
 	}
-	if a.s.w.Rand().IntN(2) == 0 {
-		a.producer = true
-		t.RegisterProducer(a)
+	if first && a.s.w.Rand().IntN(2) == 0 {
+		a.register()
 	}
 	a.act()
+}
+
+// register has the actor told of the marks from now on, or no more.
+func (a *actor) register() {
+	a.writes++ // it is told anew of what is queued
+	a.producer, a.slowed = !a.producer, false
+	if a.producer {
+		a.t.RegisterProducer(a)
+	} else {
+		a.t.RegisterProducer(nil)
+	}
 }
 
 func (a *actor) DataReceived(p []byte) {
@@ -198,7 +224,7 @@ func (a *actor) ResumeProducing() {
 func (a *actor) ConnectionLost(reason error) {
 	defer a.enter("ConnectionLost")()
 	a.lost, a.reason = true, reason
-	if f := reflect.ValueOf(a.t).Elem().FieldByName("out"); !f.IsNil() {
+	if !a.field("out").IsNil() {
 		a.s.w.Errorf("a lost connection holds a buffer")
 	}
 	var p *reactor.PanicError
@@ -230,6 +256,11 @@ func (a *actor) ConnectionLost(reason error) {
 	a.t.LoseConnection()
 	a.t.AbortConnection()
 	a.t.SetTimeout(time.Second)
+}
+
+// field is one of the transport's own.
+func (a *actor) field(name string) reflect.Value {
+	return reflect.ValueOf(a.t).Elem().FieldByName(name)
 }
 
 func (a *actor) lose() {
@@ -271,10 +302,11 @@ func (a *actor) write(n int) {
 		return // a producer obeys
 	}
 	key := a.link.key + fromActor
+	a.writing = true
 	switch rnd.IntN(7) {
 	case 0:
 		a.s.files++
-		a.t.SendFile(&file{a.s, key}, int64(a.written), int64(n))
+		a.t.SendFile(&file{a, key}, int64(a.written), int64(n))
 	case 1:
 		var pieces [][]byte
 		for at := 0; at < n; {
@@ -290,6 +322,7 @@ func (a *actor) write(n int) {
 	default:
 		a.t.Write(fill(nil, key, a.written, n))
 	}
+	a.writing = false
 	if !a.mute() {
 		a.written += n
 	}
@@ -302,7 +335,7 @@ func (a *actor) write(n int) {
 func (a *actor) checkMark() {
 	writes := a.writes
 	a.l.CallLater(0, a.ifAlive(func() {
-		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && !a.slowed && !a.mute() {
+		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && a.producer && !a.slowed && !a.mute() {
 			a.s.w.Errorf("%d bytes are queued above the high mark of %d, and the producer was not told", n, a.s.opts.HighWater)
 		}
 	}))
@@ -327,7 +360,7 @@ func (a *actor) act() {
 		if a.lost || a.s.over {
 			return
 		}
-		switch rnd.IntN(22) {
+		switch rnd.IntN(24) {
 		case 0, 1, 2, 3:
 			a.write(1 + rnd.IntN(100))
 		case 4, 5:
@@ -367,6 +400,14 @@ func (a *actor) act() {
 				o.disturb()
 			default:
 				a.s.post(o.l, o.ifAlive(o.disturb))
+			}
+		case 22:
+			if rnd.IntN(4) == 0 {
+				a.turn()
+			}
+		case 23:
+			if rnd.IntN(4) == 0 {
+				a.register()
 			}
 		case 18:
 			switch rnd.IntN(20) {

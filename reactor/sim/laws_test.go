@@ -322,9 +322,9 @@ func (a *attempt) ConnectionFailed(_ *reactor.Connector, reason error) {
 	}
 }
 
-// A file is one whose bytes are the pattern.
+// A file is one whose bytes are the pattern. When it is closed, its actor may do something.
 type file struct {
-	s   *stage
+	a   *actor
 	key uint32
 }
 
@@ -335,6 +335,9 @@ func (f *file) ReadAt(p []byte, at int64) (int, error) {
 }
 
 func (f *file) Close() error {
-	f.s.files--
+	f.a.s.files--
+	if sending := f.a.field("fd").Int() >= 0; sending && !f.a.writing {
+		f.a.act()
+	}
 	return nil
 }
