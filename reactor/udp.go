@@ -316,12 +316,13 @@ func (p *UDPPort) failed(peer netip.AddrPort, errno syscall.Errno) error {
 	case syscall.EBADF, syscall.ENOTSOCK, syscall.EFAULT:
 		return lost(errno)
 	}
-	defer p.contain()
 	p.tell(peer, errno)
 	return nil
 }
 
+// tell tells of a datagram that has come to nothing, and keeps a panic from whoever found out.
 func (p *UDPPort) tell(peer netip.AddrPort, err error) {
+	defer p.contain()
 	if h, ok := p.proto.(DatagramErrorHandler); ok {
 		h.ErrorReceived(peer, err)
 	}

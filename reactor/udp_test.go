@@ -302,6 +302,25 @@ func TestUDPPanicCostsOneDatagram(t *testing.T) {
 	}
 }
 
+// Nor does a panic of ErrorReceived cost whoever writes.
+func TestUDPPanicInErrorReceived(t *testing.T) {
+	l := start(t, Config{})
+	d := newDatagramRecorder()
+	d.onError = func() { panic("bad error") }
+	p := l.listenUDP("127.0.0.1:0", d, nil)
+	_, rec := l.connect(nil, func(rec *recorder) {
+		rec.onMade = func() { p.WriteTo(make([]byte, largestDatagram+1), p.Addr()) }
+	})
+	l.do(func() {
+		if r := l.reported(); len(r) != 1 || !strings.Contains(r[0].Error(), "bad error") {
+			t.Errorf("reported %v", r)
+		}
+		if len(rec.lost) > 0 {
+			t.Errorf("the writer was lost with %v", <-rec.lost)
+		}
+	})
+}
+
 // A socket that takes nothing leaves no more queued than SendBuffer, and what waited goes out in order when it does.
 func TestUDPQueueIsBounded(t *testing.T) {
 	s := &fullSystem{}
