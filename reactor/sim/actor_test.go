@@ -303,6 +303,10 @@ func (a *actor) write(n int) {
 	}
 	key := a.link.key + fromActor
 	a.writing = true
+	var room []byte
+	if rnd.IntN(2) == 0 {
+		room = a.t.AvailableBuffer()
+	}
 	switch rnd.IntN(7) {
 	case 0:
 		a.s.files++
@@ -311,16 +315,14 @@ func (a *actor) write(n int) {
 		var pieces [][]byte
 		for at := 0; at < n; {
 			k := rnd.IntN(n - at + 1)
-			pieces = append(pieces, fill(nil, key, a.written+at, k))
-			at += k
+			pieces = append(pieces, fill(room, key, a.written+at, k))
+			at, room = at+k, nil
 		}
 		a.t.WriteSequence(pieces...)
 	case 2:
-		a.t.Give(fill(nil, key, a.written, n))
-	case 3, 4:
-		a.t.Write(fill(a.t.AvailableBuffer(), key, a.written, n))
+		a.t.Give(fill(room, key, a.written, n))
 	default:
-		a.t.Write(fill(nil, key, a.written, n))
+		a.t.Write(fill(room, key, a.written, n))
 	}
 	a.writing = false
 	if !a.mute() {
