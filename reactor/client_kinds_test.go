@@ -116,7 +116,9 @@ func TestConnectLiteralToService(t *testing.T) {
 	s := &faultySystem{connect: func(to Address, _ netip.AddrPort) (int, syscall.Errno) { return -1, syscall.ENETUNREACH }}
 	l := start(t, Config{System: s})
 	for _, tc := range []struct{ addr, want string }{
-		{"192.0.2.1:http", "192.0.2.1:80"}, {"[::ffff:192.0.2.1]:http", "192.0.2.1:80"}, {"[2001:db8::1]:http", "[2001:db8::1]:80"},
+		{"192.0.2.1:http", "192.0.2.1:80"},
+		{"[::ffff:192.0.2.1]:http", "192.0.2.1:80"},
+		{"[2001:db8::1]:http", "[2001:db8::1]:80"},
 		{":http", "127.0.0.1:80"},
 	} {
 		f := newClientFactory()

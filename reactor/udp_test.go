@@ -523,8 +523,10 @@ func TestMulticastOfBothFamilies(t *testing.T) {
 			t.Error(err)
 		}
 		for _, o := range []struct{ level, name, want int }{
-			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 7}, {unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0},
-			{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 7}, {unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
+			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 7},
+			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0},
+			{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 7},
+			{unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
 		} {
 			if got, err := unix.GetsockoptInt(p.FD(), o.level, o.name); got != o.want || err != nil {
 				t.Errorf("option %d of %d is %d, %v", o.name, o.level, got, err)
