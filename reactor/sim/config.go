@@ -176,7 +176,7 @@ func (w *World) upTo(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return time.Duration(w.rng.Int64N(int64(d) + 1))
+	return time.Duration(w.rng.Int64N(int64(min(d, never-1)) + 1))
 }
 
 // oneOf draws one of two.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -222,3 +223,28 @@ func TestAdopt(t *testing.T) {
 	}
 	run(t, w)
 }
+
+// A time that is too long to come does not come, rather than at once.
+func TestTheLongestTime(t *testing.T) {
+	c := sim.Calm()
+	c.Unanswered, c.ConnectTime = 1, math.MaxInt64
+	w := sim.New(1, c)
+	r := w.Reactor("client", reactor.Config{})
+	f := &failing{failed: func(reason error) {
+		if reason != reactor.ErrTimeout {
+			w.Errorf("failed with %v", reason)
+		}
+		r.Stop()
+	}}
+	if _, err := r.ConnectTCP("10.0.0.1:80", f, &reactor.ConnectOptions{Timeout: time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, w)
+}
+
+// failing is a ClientFactory that expects no connection.
+type failing struct{ failed func(reason error) }
+
+func (*failing) BuildProtocol(netip.AddrPort) reactor.Protocol { return nil }
+
+func (f *failing) ConnectionFailed(_ *reactor.Connector, reason error) { f.failed(reason) }

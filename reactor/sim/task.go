@@ -90,7 +90,7 @@ func (w *World) parkScript(what string, until time.Duration, ready func() bool) 
 }
 
 // Sleep lets time pass. It is for scripts.
-func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.now+max(d, 0), nil) }
+func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.after(d), nil) }
 
 // Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure.
 // It is for scripts.
@@ -105,7 +105,15 @@ type event struct {
 }
 
 // later has f called when d has passed.
-func (w *World) later(d time.Duration, f func()) { w.schedule(event{at: w.now + d, f: f}) }
+func (w *World) later(d time.Duration, f func()) { w.schedule(event{at: w.after(d), f: f}) }
+
+// after is d from now, and never rather than before that.
+func (w *World) after(d time.Duration) time.Duration {
+	if d > never-w.now {
+		return never
+	}
+	return w.now + max(d, 0)
+}
 
 func (w *World) schedule(e event) {
 	w.seq++
