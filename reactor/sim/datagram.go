@@ -41,6 +41,8 @@ func (w *World) sendTo(s *socket, data []byte, to netip.AddrPort) syscall.Errno 
 	switch {
 	case !to.IsValid():
 		return syscall.EDESTADDRREQ
+	case to.Port() == 0:
+		return syscall.EINVAL
 	case len(data) > largestDatagram:
 		return syscall.EMSGSIZE
 	}

@@ -128,6 +128,9 @@ func TestDatagramDetails(t *testing.T) {
 		if _, err := conn.WriteToAddrPort(make([]byte, 70_000), port.Addr()); !errors.Is(err, syscall.EMSGSIZE) {
 			w.Errorf("too long: %v", err)
 		}
+		if _, err := conn.WriteToAddrPort([]byte("x"), netip.MustParseAddrPort("127.0.0.1:0")); !errors.Is(err, syscall.EINVAL) {
+			w.Errorf("to no port: %v", err)
+		}
 		w.Wait("both", func() bool { return len(c.got) == 1 && len(c.errors) == 1 })
 		w.Sleep(time.Second)
 		if c.got[0] != "fits" || c.kept[0][0] != sim.Poison || !errors.Is(c.errors[0], reactor.ErrTruncated) {
