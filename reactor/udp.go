@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -95,7 +96,7 @@ type UDPPort struct {
 	r         *Reactor
 	proto     DatagramProtocol
 	fd        int
-	addr      netip.AddrPort
+	addr      atomic.Pointer[netip.AddrPort]
 	connected bool
 	closed    bool // it has left the loop, or is about to
 	dualStack bool
@@ -169,8 +170,8 @@ func (p *UDPPort) open(where netip.AddrPort, o UDPOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	p.addr = sys.LocalAddr(p.fd)
-	p.is6 = p.addr.Addr().Is6()
+	p.readAddr()
+	p.is6 = p.Addr().Addr().Is6()
 	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
 	if p.r.datagrams == nil {
 		p.r.datagrams = &datagrams{in: make([]byte, receiveRoom)}
@@ -183,7 +184,13 @@ func (p *UDPPort) open(where netip.AddrPort, o UDPOptions) (err error) {
 }
 
 // Addr is where the port is bound. It may be called from any goroutine.
-func (p *UDPPort) Addr() netip.AddrPort { return p.addr }
+func (p *UDPPort) Addr() netip.AddrPort { return *p.addr.Load() }
+
+// readAddr asks the system for Addr.
+func (p *UDPPort) readAddr() {
+	addr := p.r.sys.LocalAddr(p.fd)
+	p.addr.Store(&addr)
+}
 
 // Reactor is the loop that the port lives on.
 func (p *UDPPort) Reactor() *Reactor { return p.r }
@@ -205,7 +212,7 @@ func (p *UDPPort) Connect(to netip.AddrPort) error {
 		return errno
 	}
 	p.connected = true
-	p.addr = p.r.sys.LocalAddr(p.fd) // a wildcard has become an address
+	p.readAddr() // a wildcard has become an address
 	return nil
 }
 
@@ -402,7 +409,7 @@ func (p *UDPPort) shift(n int) {
 }
 
 // String names the port in logs.
-func (p *UDPPort) String() string { return fmt.Sprintf("udp %v", p.addr) }
+func (p *UDPPort) String() string { return fmt.Sprintf("udp %v", p.Addr()) }
 
 // datagrams is what the UDP ports of a loop share.
 type datagrams struct {

@@ -440,6 +440,26 @@ func TestUDPMappedAddresses(t *testing.T) {
 	}
 }
 
+// Addr may be asked from anywhere, also while the port is connected.
+func TestUDPAddrFromAnywhere(t *testing.T) {
+	l := start(t, Config{})
+	p := l.listenUDP("0.0.0.0:0", newDatagramRecorder(), nil)
+	to := l.listenUDP("127.0.0.1:0", newDatagramRecorder(), nil).Addr()
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for !p.Addr().Addr().IsLoopback() {
+			runtime.Gosched()
+		}
+	}()
+	l.do(func() {
+		if err := p.Connect(to); err != nil {
+			t.Error(err)
+		}
+	})
+	receive(t, asked, "the address")
+}
+
 // Two members of a group both receive what is sent to it, until one leaves.
 func TestMulticast(t *testing.T) {
 	for _, family := range []struct {
