@@ -345,9 +345,12 @@ func (a *actor) checkMark() {
 
 // detach takes the socket from the loop, and resets it.
 func (a *actor) detach() {
-	fd, _, err := a.t.Detach()
+	fd, unsent, err := a.t.Detach()
 	if err != nil {
 		return // it is ending already, or has files to send
+	}
+	if i := matches(unsent, a.link.key+fromActor, a.written-len(unsent)); i >= 0 {
+		a.s.w.Errorf("byte %d of %d unsent ones is wrong", i, len(unsent))
 	}
 	a.aborted, a.detached = true, true
 	a.s.w.System().Reset(fd)
