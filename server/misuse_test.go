@@ -126,6 +126,38 @@ func TestGoexitOffTheLoop(t *testing.T) {
 	}
 }
 
+// OnDone comes when the answer is given: it neither gives another nor gets hold of the next one.
+func TestNoAnswerInOnDone(t *testing.T) {
+	for what, act := range map[string]func(w *Response, r *Request){
+		"Later":     func(w *Response, _ *Request) { go w.Later().Answer(func(w *Response) { w.WriteString("late") }) },
+		"Stream":    func(w *Response, _ *Request) { w.Stream().WriteString("late") },
+		"Blocking":  BlockingFunc(func(w *Response, _ *Request) { w.WriteString("late") }).Serve,
+		"Interim":   func(w *Response, _ *Request) { w.Interim(103) },
+		"DelHeader": func(w *Response, _ *Request) { w.DelHeader("X") },
+		"SetCookie": func(w *Response, _ *Request) { w.SetCookie(&Cookie{Name: "X"}) },
+		"OnDone":    func(w *Response, _ *Request) { w.OnDone(func(*Response, *Request) { t.Error("it was called") }) },
+	} {
+		p, log := logged(t, func(w *Response, r *Request) {
+			w.SetHeader("X", r.Path())
+			w.WriteString(r.Path())
+			if r.Path() == "/first" {
+				w.OnDone(act)
+				w.OnDone(func(w *Response, _ *Request) { want(t, what+": the field", w.Header("X"), "/first") })
+			}
+		})
+		p.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		want(t, what, undated(p.rest()), "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX: /first\r\n\r\n/first"+
+			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nX: /next\r\n\r\n/next")
+		switch what {
+		case "Interim", "DelHeader":
+		case "SetCookie", "OnDone":
+			wantContains(t, "log of "+what, log.String(), "comes too late")
+		default:
+			wantContains(t, "log of "+what, log.String(), "OnDone cannot answer again")
+		}
+	}
+}
+
 // A handler may end its server at once, and is told when it would wait for itself.
 func TestEndingTheServerInAHandler(t *testing.T) {
 	for what, end := range map[string]func(*Server){

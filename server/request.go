@@ -72,11 +72,15 @@ func (r *Request) lent() {
 	}
 }
 
-// open is lent for what would take the next request's answer away: who comes late panics.
+// open is lent for what would take the next request's answer away: who comes late panics, and who
+// is called because the response is done.
 func (r *Request) open() {
 	r.lent()
-	if r.done {
+	switch {
+	case r.done:
 		panic("server: " + lateUse)
+	case r.x.res.flags&answered != 0:
+		panic("server: the response is done, and OnDone cannot answer again")
 	}
 }
 

@@ -362,12 +362,16 @@ func (w *Response) Err() error { return w.err }
 // OnDone adds a function that is called on the loop, once, when the response is
 // done: when it has been handed to the connection whole, or when the connection is
 // lost. Functions are called in the order they were added. They see what the answer was and
-// cannot change it. A function that captures nothing of the request costs no allocation: it
+// cannot change it: Later, Stream and Blocking panic, and a function that is added then is not called. A function that captures nothing of the request costs no allocation: it
 // gets both. It panics for nil.
 func (w *Response) OnDone(f func(w *Response, r *Request)) {
 	w.x.req.lent()
 	if f == nil {
 		panic("server: OnDone of a nil function")
+	}
+	if w.flags&answered != 0 {
+		_ = w.tooLate("OnDone")
+		return
 	}
 	w.onDone = append(w.onDone, f)
 }
