@@ -26,6 +26,7 @@ type exchange struct {
 	headOnly bool          // ServeHead runs
 	blocking Handler       // the Blocking handler that is to run when those on the loop have returned
 	aborted  bool          // the handler panicked: no answer, and the end of the connection
+	finished bool          // finish was called, for one that is detached
 	claim    atomic.Uint32 // see above: unclaimed or claimed
 	gone     atomic.Bool   // the peer was lost while somebody else held the claim
 	headBuf  []byte        // the head, while its body is still arriving
@@ -180,6 +181,10 @@ func (x *exchange) logPanic(v any, stack []byte) {
 // finish ends the exchange on the loop: whoever asked is told, and the context ends.
 func (x *exchange) finish(err error) {
 	if x.detached {
+		if x.finished {
+			return // a Stream was closed, and before its loop took it back the peer was lost
+		}
+		x.finished = true
 		x.uncount()
 	}
 	if x.res.err == nil {

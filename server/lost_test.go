@@ -48,6 +48,28 @@ func TestResetWhilePaused(t *testing.T) {
 	}
 }
 
+// A Stream that is closed, and whose peer is lost before the loop takes it back, is done once.
+func TestLostBehindClose(t *testing.T) {
+	done := 0
+	var s *Stream
+	p, m := inMemory(t, func(w *Response, r *Request) {
+		w.OnDone(func(*Response, *Request) { done++ })
+		s = w.Stream()
+	})
+	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	p.ConnectionLost(reactor.ErrConnectionLost)
+	m.loop.CallFromThread(m.loop.Stop)
+	if err := m.loop.Run(); err != nil {
+		t.Error(err)
+	}
+	if done != 1 {
+		t.Errorf("OnDone was called %d times", done)
+	}
+}
+
 // Whoever asks for the end and goes on sending all the same has its answer, whole.
 func TestMoreBehindConnectionClose(t *testing.T) {
 	for _, version := range []string{"1.1", "1.0"} {
