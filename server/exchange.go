@@ -63,6 +63,7 @@ func (x *exchange) detach() {
 		}
 		x.detached = true
 		x.req.detach()
+		x.res.keepLent()
 		x.held = len(x.req.raw) + len(x.req.body)
 		x.res.recount()
 	}

@@ -337,6 +337,38 @@ func TestSetBodyOfNothing(t *testing.T) {
 	want(t, "body", p.get("/more"), "more")
 }
 
+// A body that is only lent is still the answer when that is given later: it lay where the next request is read.
+func TestSetBodyOfTheRequestAndLater(t *testing.T) {
+	owed := make(chan func(), 1)
+	blocking := BlockingFunc(func(*Response, *Request) {
+		release := make(chan struct{})
+		owed <- func() { close(release) }
+		<-release
+	})
+	for what, wait := range map[string]HandlerFunc{
+		"Later": func(w *Response, _ *Request) {
+			p := w.Later()
+			owed <- func() { p.Answer(func(*Response) {}) }
+		},
+		"Blocking": blocking.Serve,
+	} {
+		_, addr := start(t, func(w *Response, r *Request) {
+			w.SetBody(r.PeekBody())
+			if r.Path() == "/waits" {
+				wait(w, r)
+			}
+		})
+		p, other := dial(t, addr), dial(t, addr)
+		p.send("POST /waits HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst")
+		answer := <-owed
+		other.send("POST /other HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nOTHER")
+		other.answer("POST")
+		answer()
+		_, body := p.answer("POST")
+		want(t, what, body, "first")
+	}
+}
+
 // Whatever a handler panics with, the log shows it.
 func TestPanicOfAnErrorIsLogged(t *testing.T) {
 	p, log := logged(t, func(*Response, *Request) { panic(fmt.Errorf("the database is down")) })

@@ -25,8 +25,10 @@ const wholeCopy = 1 << 10
 // Request is one request, as its head came and with its body read whole.
 //
 // What its methods return is yours to keep, except what is named Peek…: that is
-// lent until the response is done, as the Request itself is. A Request belongs to
-// one goroutine at a time: the loop, or the goroutine that answers.
+// lent until the response is done, as the Request itself is, but what a handler on the loop
+// has peeked at before it took a Pending or a Stream, or called a Blocking handler, only
+// until it returns. A Request belongs to one goroutine at a time: the loop, or the goroutine
+// that answers.
 type Request struct {
 	conn *conn
 	x    *exchange // that it is part of

@@ -299,6 +299,13 @@ func (w *Response) unshare() {
 	}
 }
 
+// keepLent copies a body that is lent: it may be the request's, which lay in the read buffer.
+func (w *Response) keepLent() {
+	if w.flags&givenAway == 0 {
+		w.unshare()
+	}
+}
+
 // SetBody makes p the body, in place of what was written, without copying it: p is
 // lent to the server and must not change until the response is done. nil is no body. Once
 // a Stream was taken, and in OnDone, it does nothing, but for a line in the log.
