@@ -14,7 +14,9 @@ import "errors"
 // h begins when whatever is around it has returned. So middleware that goes on behind
 // next.Serve may touch w, but sees no answer yet: what is to happen then is for OnDone.
 //
-// Blocking panics if h is nil.
+// Blocking panics if h is nil. What it returns panics if the answer is somebody else's already:
+// behind Later or Stream, in the function given to Pending.Answer, or behind another Blocking
+// handler; and behind it, on the loop, Later and Stream do.
 func Blocking(h Handler) Handler {
 	mustServe(h, "Blocking")
 	return HandlerFunc(func(w *Response, r *Request) {
@@ -26,6 +28,8 @@ func Blocking(h Handler) Handler {
 		case x.offLoop:
 			h.Serve(w, r) // Blocking twice is Blocking once
 			return
+		case x.detached:
+			panic("server: Blocking after Later or Stream, which is the answer")
 		}
 		x.detach()
 		x.offLoop = true

@@ -11,6 +11,8 @@ type Pending struct{ x *exchange }
 func (w *Response) Later() *Pending {
 	w.x.req.open()
 	switch {
+	case w.x.blocking != nil:
+		panic("server: Later behind a Blocking handler, which will answer")
 	case w.x.offLoop:
 		panic("server: Later in a Blocking handler, which may simply take its time")
 	case w.stream != nil:

@@ -194,6 +194,20 @@ func TestMisusePanics(t *testing.T) {
 		{"Later after Stream", func(w *Response, _ *Request) { w.Stream(); w.Later() }},
 		{"Stream after Later", func(w *Response, _ *Request) { w.Later(); w.Stream() }},
 		{"Later in a Blocking handler", BlockingFunc(func(w *Response, _ *Request) { w.Later() }).Serve},
+		{"Blocking after Later", func(w *Response, r *Request) {
+			p := w.Later()
+			defer p.Answer(func(*Response) {})
+			BlockingFunc(hello).Serve(w, r)
+		}},
+		{"Blocking after Later", func(w *Response, r *Request) {
+			go w.Later().Answer(func(w *Response) { BlockingFunc(hello).Serve(w, r) })
+		}},
+		{"Blocking after Later or Stream", func(w *Response, r *Request) { w.Stream(); BlockingFunc(hello).Serve(w, r) }},
+		{"Later behind a Blocking handler", func(w *Response, r *Request) { BlockingFunc(hello).Serve(w, r); w.Later() }},
+		{"Stream behind a Blocking handler", func(w *Response, r *Request) { // it would wait, on the loop, for the loop
+			BlockingFunc(hello).Serve(w, r)
+			w.Stream().Write(make([]byte, 1<<20))
+		}},
 		{"invalid status 0", func(w *Response, _ *Request) { w.SetStatus(0) }},
 		{"a second Blocking handler", func(w *Response, r *Request) {
 			h := BlockingFunc(func(*Response, *Request) { t.Error("it runs") })

@@ -60,7 +60,10 @@ func (w *Response) Stream() *Stream {
 	if w.stream != nil {
 		return w.stream
 	}
-	if x.detached && !x.offLoop {
+	switch {
+	case x.blocking != nil:
+		panic("server: Stream behind a Blocking handler, which will answer: take the Stream in that")
+	case x.detached && !x.offLoop:
 		panic("server: Stream after Later: take the Stream in the handler")
 	}
 	h := &x.req.head
