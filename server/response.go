@@ -120,15 +120,12 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 	if !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) {
 		return w.refuse(name)
 	}
-	own, err := w.ownField(name, value)
+	own, err := w.ownField(name, value, replace)
 	if own || err != nil {
 		return err
 	}
 	if date := len(name) == len("Date") && parser.EqualFold(name, "Date"); (replace || date) && len(w.lines) > 0 {
-		w.DelHeader(name)
-		if date {
-			w.flags |= ownDate
-		}
+		w.delLines(name)
 	}
 	b, start := w.fields, uint32(len(w.fields))
 	b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
@@ -146,7 +143,7 @@ func (w *Response) refuse(name string) error {
 
 // ownField takes the fields that are not simply sent. The lengths of their names
 // tell them from most others at once.
-func (w *Response) ownField(name, value string) (own bool, err error) {
+func (w *Response) ownField(name, value string, replace bool) (own bool, err error) {
 	switch len(name) {
 	case len("Date"):
 		if parser.EqualFold(name, "Date") {
@@ -154,6 +151,9 @@ func (w *Response) ownField(name, value string) (own bool, err error) {
 		}
 	case len("Connection"):
 		if parser.EqualFold(name, "Connection") {
+			if replace {
+				w.DelHeader(name)
+			}
 			return w.ownConnection(value), nil
 		}
 	case len("Content-Length"):
@@ -188,13 +188,25 @@ func (w *Response) ownConnection(value string) bool {
 	return all
 }
 
-// DelHeader removes all lines of a field. Once a Stream was taken, and in OnDone, it does
-// nothing.
+// DelHeader removes all lines of a field; of the fields that are special to SetHeader it undoes
+// what was set. Once a Stream was taken, and in OnDone, it does nothing.
 func (w *Response) DelHeader(name string) {
 	w.x.req.lent()
 	if w.committed() {
 		return
 	}
+	w.delLines(name)
+	switch {
+	case parser.EqualFold(name, "Date"):
+		w.flags &^= ownDate
+	case parser.EqualFold(name, "Connection"):
+		w.flags &^= closeAfter
+	case parser.EqualFold(name, "Content-Length"):
+		w.declared = -1
+	}
+}
+
+func (w *Response) delLines(name string) {
 	kept, at := w.lines[:0], uint32(0)
 	for _, l := range w.lines {
 		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
@@ -207,9 +219,6 @@ func (w *Response) DelHeader(name string) {
 		at += l.end - l.start
 	}
 	w.lines, w.fields = kept, w.fields[:at]
-	if parser.EqualFold(name, "Date") {
-		w.flags &^= ownDate
-	}
 }
 
 // delLine removes one field line.

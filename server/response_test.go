@@ -121,6 +121,39 @@ func TestConnectionAndDateOfTheAnswer(t *testing.T) {
 	want(t, "without one of its own", got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 }
 
+// The fields that are not simply lines are set anew, and taken back, as others are.
+func TestSpecialFieldsAreReplacedAndDeleted(t *testing.T) {
+	for _, c := range []struct {
+		fill HandlerFunc
+		want string
+	}{
+		{func(w *Response, _ *Request) { w.SetHeader("Connection", "close"); w.DelHeader("connection") }, "Content-Length: 0\r\n"},
+		{func(w *Response, _ *Request) {
+			w.SetHeader("Connection", "close")
+			w.SetHeader("Connection", "Upgrade")
+		}, "Content-Length: 0\r\nConnection: Upgrade\r\n"},
+		{func(w *Response, _ *Request) {
+			w.SetHeader("Connection", "Upgrade")
+			w.SetHeader("Connection", "close")
+		}, "Content-Length: 0\r\nConnection: close\r\n"},
+		{func(w *Response, _ *Request) {
+			w.SetHeader("Connection", "X")
+			w.SetHeader("Connection", "Upgrade, close")
+		}, "Content-Length: 0\r\nConnection: close\r\nConnection: Upgrade, close\r\n"},
+		{func(w *Response, _ *Request) {
+			w.AddHeader("Connection", "close")
+			w.AddHeader("Connection", "Upgrade")
+		}, "Content-Length: 0\r\nConnection: close\r\nConnection: Upgrade\r\n"},
+		{func(w *Response, _ *Request) {
+			w.SetHeader("Content-Length", "7")
+			w.DelHeader("content-length") // as a middleware does that changes the content
+			w.Stream().Close()
+		}, "Transfer-Encoding: chunked\r\n\r\n0\r\n"},
+	} {
+		want(t, "answer", answerTo(t, plainGet, c.fill), "HTTP/1.1 200 OK\r\n"+c.want+"\r\n")
+	}
+}
+
 func TestFramingFollowsStatusAndMethod(t *testing.T) {
 	for _, c := range []struct {
 		method string
