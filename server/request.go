@@ -377,11 +377,11 @@ func (r *Request) RemoteAddr() netip.AddrPort {
 }
 
 // LocalAddr returns the address of our end of the connection. It asks the kernel, and only
-// on the loop: in a Blocking handler, and for a connection without such an address (a Unix
-// socket), it is the zero AddrPort.
+// on the loop: in a Blocking handler, once Later was called, and for a connection without such
+// an address (a Unix socket), it is the zero AddrPort.
 func (r *Request) LocalAddr() netip.AddrPort {
 	r.lent()
-	if r.x.offLoop {
+	if r.x.offLoop || r.x.pending {
 		return netip.AddrPort{}
 	}
 	return r.conn.t.LocalAddr()

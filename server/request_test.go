@@ -105,13 +105,19 @@ func TestLocalAddr(t *testing.T) {
 	show := func(w *Response, r *Request) { w.WriteString(r.LocalAddr().String()) }
 	off := BlockingFunc(show)
 	_, addr := start(t, func(w *Response, r *Request) {
-		if r.Path() == "/off" {
+		switch r.Path() {
+		case "/off":
 			off.Serve(w, r)
-			return
+		case "/later":
+			p := w.Later()
+			go p.Answer(func(w *Response) { show(w, p.Request()) })
+		default:
+			show(w, r)
 		}
-		show(w, r)
 	})
-	for path, expected := range map[string]string{"/on": addr.String(), "/off": "invalid AddrPort"} {
+	for path, expected := range map[string]string{
+		"/on": addr.String(), "/off": "invalid AddrPort", "/later": "invalid AddrPort",
+	} {
 		want(t, path, dial(t, addr).get(path), expected)
 	}
 }
