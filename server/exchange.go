@@ -109,6 +109,7 @@ func (x *exchange) run(f func(w *Response, r *Request)) {
 		if v == nil {
 			v = errGoexit
 		}
+		x.aborted = true // also if OnPanic ends the goroutine
 		x.aborted = !x.mended(v, debug.Stack())
 	}()
 	f(&x.res, &x.req)
@@ -154,13 +155,20 @@ func (x *exchange) mended(v any, stack []byte) (ok bool) {
 		x.logPanic(v, stack)
 		return false
 	}
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			x.logPanic(v, debug.Stack())
-			ok = false
+		if returned {
+			return
 		}
+		again := recover()
+		if again == nil {
+			again = errGoexit
+		}
+		x.logPanic(again, debug.Stack())
+		ok = false
 	}()
 	x.res.onPanic(&x.res, &x.req, v, stack)
+	returned = true
 	if x.res.stream != nil {
 		return false // its head may be on the wire already
 	}

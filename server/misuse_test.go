@@ -115,11 +115,17 @@ func TestGoexitOffTheLoop(t *testing.T) {
 			answer := w.Later()
 			go answer.Answer(func(*Response) { runtime.Goexit() })
 		},
+		"OnPanic": func(w *Response, _ *Request) {
+			w.WriteString("half of an answer")
+			w.OnPanic(func(*Response, *Request, any, []byte) { runtime.Goexit() })
+			answer := w.Later()
+			go answer.Answer(func(*Response) { panic("in Answer") })
+		},
 	} {
 		p, log := logged(t, h)
 		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		b, err := io.ReadAll(p)
-		if errors.Is(err, errDeadline) || strings.HasSuffix(string(b), "0\r\n\r\n") {
+		if errors.Is(err, errDeadline) || strings.HasSuffix(string(b), "0\r\n\r\n") || strings.Contains(string(b), "half") {
 			t.Errorf("%s: %q, %v; want the end", name, b, err)
 		}
 		wantContains(t, name, log.String(), "ended its goroutine")
