@@ -246,6 +246,11 @@ func TestMisuseIsLogged(t *testing.T) {
 			s.WriteString("y")
 			s.Close()
 		}},
+		{"written before the Stream was taken is not sent", func(w *Response, _ *Request) {
+			w.SetHeader("Content-Length", "0")
+			w.WriteString("x")
+			w.Stream().Close()
+		}},
 		{"SetStatus comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetStatus(404); s.Close() }},
 		{"SetBody comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetBody([]byte("x")); s.Close() }},
 		{"the field X comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.AddHeader("X", "1"); s.Close() }},

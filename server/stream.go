@@ -95,7 +95,9 @@ func (w *Response) Stream() *Stream {
 		s.begin()
 	}
 	if first := w.content(); len(first) > 0 {
-		s.Write(first)
+		if _, err := s.Write(first); err != nil && err != ErrPeerGone { // nobody else is told
+			w.LogMisuse("what was written before the Stream was taken is not sent: " + err.Error())
+		}
 	}
 	return s
 }
