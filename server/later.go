@@ -7,7 +7,8 @@ type Pending struct{ x *exchange }
 // Call it on the loop, within the handler. From then on w and r belong to whoever
 // answers: the handler must not touch w any more. Whoever has not answered within
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
-// It panics in a Blocking handler, in ServeHead, and once a Stream was taken.
+// It panics in a Blocking handler, in ServeHead, once a Stream was taken, and in the function given
+// to Answer.
 func (w *Response) Later() *Pending {
 	w.x.req.open()
 	switch {
@@ -17,6 +18,11 @@ func (w *Response) Later() *Pending {
 		panic("server: Later in a Blocking handler, which may simply take its time")
 	case w.stream != nil:
 		panic("server: Later after Stream, which is the answer")
+	case w.x.pending:
+		if w.x.claim.Load() == claimed {
+			panic("server: Later in the function that answers")
+		}
+		return &Pending{w.x}
 	}
 	w.x.detach()
 	w.x.pending = true

@@ -209,6 +209,9 @@ func TestMisusePanics(t *testing.T) {
 			go w.Later().Answer(func(w *Response) { BlockingFunc(hello).Serve(w, r) })
 		}},
 		{"Blocking after Later or Stream", func(w *Response, r *Request) { w.Stream(); BlockingFunc(hello).Serve(w, r) }},
+		{"Later in the function that answers", func(w *Response, r *Request) {
+			go w.Later().Answer(func(w *Response) { w.Later() })
+		}},
 		{"Later behind a Blocking handler", func(w *Response, r *Request) { BlockingFunc(hello).Serve(w, r); w.Later() }},
 		{"Stream behind a Blocking handler", func(w *Response, r *Request) { // it would wait, on the loop, for the loop
 			BlockingFunc(hello).Serve(w, r)
