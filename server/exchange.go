@@ -24,6 +24,7 @@ type exchange struct {
 	pending  bool          // … by a Pending
 	offLoop  bool          // a Blocking handler runs
 	headOnly bool          // ServeHead runs
+	mending  bool          // OnPanic does
 	blocking Handler       // the Blocking handler that is to run when those on the loop have returned
 	aborted  bool          // the handler panicked: no answer, and the end of the connection
 	finished bool          // finish was called, for one that is detached
@@ -156,7 +157,9 @@ func (x *exchange) mended(v any, stack []byte) (ok bool) {
 		return false
 	}
 	returned := false
+	x.mending = true
 	defer func() {
+		x.mending = false
 		if returned {
 			return
 		}

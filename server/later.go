@@ -7,11 +7,13 @@ type Pending struct{ x *exchange }
 // Call it on the loop, within the handler. From then on w and r belong to whoever
 // answers: the handler must not touch w any more. Whoever has not answered within
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
-// It panics in a Blocking handler, in ServeHead, once a Stream was taken, and in the function given
-// to Answer.
+// It panics in a Blocking handler, in ServeHead, once a Stream was taken, in OnPanic, and in the
+// function given to Answer.
 func (w *Response) Later() *Pending {
 	w.x.req.open()
 	switch {
+	case w.x.mending:
+		panic("server: Later in OnPanic, which must answer at once")
 	case w.x.blocking != nil:
 		panic("server: Later behind a Blocking handler, which will answer")
 	case w.x.offLoop:

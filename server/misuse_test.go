@@ -212,6 +212,12 @@ func TestMisusePanics(t *testing.T) {
 		{"Later in the function that answers", func(w *Response, r *Request) {
 			go w.Later().Answer(func(w *Response) { w.Later() })
 		}},
+		{"Later in OnPanic", func(w *Response, r *Request) {
+			w.OnPanic(func(w *Response, _ *Request, _ any, _ []byte) {
+				go w.Later().Answer(func(w *Response) { w.WriteString("late") })
+			})
+			panic("now")
+		}},
 		{"Later behind a Blocking handler", func(w *Response, r *Request) { BlockingFunc(hello).Serve(w, r); w.Later() }},
 		{"Stream behind a Blocking handler", func(w *Response, r *Request) { // it would wait, on the loop, for the loop
 			BlockingFunc(hello).Serve(w, r)
