@@ -75,10 +75,13 @@ func (x *exchange) take() error {
 	if x.claim.CompareAndSwap(unclaimed, claimed) {
 		return nil
 	}
-	if x.gone.Load() {
-		return ErrPeerGone
+	switch {
+	case !x.gone.Load():
+		return ErrAnswered
+	case x.req.conn.w.stopped.Load():
+		return ErrServerClosed
 	}
-	return ErrAnswered
+	return ErrPeerGone
 }
 
 // takeForGone is take for the loop when the peer is lost. The word is left first, so

@@ -148,6 +148,19 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Whoever answers behind Close is told that it was us who went.
+func TestAnswerBehindClose(t *testing.T) {
+	owed := make(chan *Pending, 1)
+	s, addr := start(t, func(w *Response, r *Request) { owed <- w.Later() })
+	dial(t, addr).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	p := <-owed
+	s.Close()
+	<-p.Request().Context().Done()
+	if err := p.Answer(func(*Response) { t.Error("filled") }); !errors.Is(err, ErrServerClosed) {
+		t.Errorf("Answer: %v, want ErrServerClosed", err)
+	}
+}
+
 func TestLifecycleErrors(t *testing.T) {
 	s, addr := start(t, hello)
 	if _, err := s.Listen(); err == nil {
