@@ -428,3 +428,17 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 		t.Errorf("%d lines in the log: %s", got, log.String())
 	}
 }
+
+// A negative MaxUnsentBytes says nothing, and is no reason to send nothing.
+func TestNegativeMaxUnsentBytes(t *testing.T) {
+	_, addr := start(t, func(w *Response, r *Request) {
+		s := w.Stream()
+		for range 3 {
+			if _, err := s.WriteString("piece"); err != nil {
+				t.Error(err)
+			}
+		}
+		s.Close()
+	}, func(s *Server) { s.MaxUnsentBytes = -1 })
+	want(t, "body", dial(t, addr).get("/"), "piecepiecepiece")
+}

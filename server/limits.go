@@ -51,7 +51,7 @@ func (s *Server) init() {
 			rate:        orDefault(s.MinDataRate, 240),
 			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
-			unsent:      orDefault(s.MaxUnsentBytes, 16<<10),
+			unsent:      orDefault(max(s.MaxUnsentBytes, 0), 16<<10), // without any nothing could be sent
 			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			detectLate:  s.DetectLateUse,
 			loops:       s.Loops,
