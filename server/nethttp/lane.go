@@ -101,16 +101,18 @@ func (l *lane) setOver(why *bool) {
 	}
 }
 
-// finish ends the request on its loop, and the loop.
+// finish ends the request on its loop, and the loop, unless a goroutine is just answering, though nobody waits any more:
+// then the loop goes on until it has the answer, and finish is called again.
 func (l *lane) finish(reason error) {
-	if l.finished {
-		return
+	if !l.finished {
+		l.finished = true
+		l.aborted = l.aborted || !l.over()
+		l.lose(reason)
+		close(l.done) // ServeHTTP returns
 	}
-	l.finished = true
-	l.aborted = l.aborted || !l.over() // nobody waits any more
-	l.lose(reason)
-	l.loop.Stop()
-	close(l.done) // ServeHTTP returns
+	if l.answered {
+		l.loop.Stop()
+	}
 }
 
 // lose tells the server that the connection is lost. Nothing is written to the peer any more.

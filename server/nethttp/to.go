@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 
+	"microhttp/reactor"
 	"microhttp/server"
 )
 
@@ -122,6 +123,9 @@ func (l *lane) goOn(ctx context.Context) {
 		l.loop.CallFromThread(func() { l.finish(context.Cause(ctx)) })
 	})
 	defer stop()
-	go func() { _ = l.loop.Run() }() // it has neither run before nor a poller that fails
+	go func() {
+		defer l.finish(reactor.ErrConnectionDone) // if the handler has stopped the loop, or ended its goroutine
+		_ = l.loop.Run()                          // it has neither run before nor a poller that fails
+	}()
 	<-l.done
 }

@@ -334,6 +334,58 @@ func TestPeerGone(t *testing.T) {
 	}
 }
 
+// TestPeerGoneWhileAnswering holds that the response is done in the end, when a goroutine was just filling it.
+func TestPeerGoneWhileAnswering(t *testing.T) {
+	leavesNothing(t)
+	done, filling, release := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	ctx, leave := context.WithCancel(t.Context())
+	to := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.OnDone(func(w *server.Response, _ *server.Request) { done <- w.Err() })
+		p := w.Later()
+		go p.Answer(func(*server.Response) { close(filling); <-release })
+	}))
+	go func() { <-filling; leave() }()
+	func() {
+		defer func() { recover() }()
+		to.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+	}()
+	close(release)
+	select {
+	case err := <-done:
+		if !errors.Is(err, server.ErrPeerGone) {
+			t.Errorf("told %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("nobody was told")
+	}
+}
+
+// TestLoopIsEndedByTheHandler holds that a request is over when the loop is that it is served on.
+func TestLoopIsEndedByTheHandler(t *testing.T) {
+	leavesNothing(t)
+	for name, end := range map[string]func(*server.Request){
+		"Stop":   func(r *server.Request) { r.Reactor().Stop() },
+		"Goexit": func(*server.Request) { runtime.Goexit() },
+	} {
+		over := make(chan any, 1)
+		go func() {
+			defer func() { over <- recover() }()
+			ask(func(w *server.Response, r *server.Request) {
+				w.Later()
+				r.Reactor().CallLater(time.Millisecond, func() { end(r) })
+			}, "GET", "/", "")
+		}()
+		select {
+		case v := <-over:
+			if v != http.ErrAbortHandler {
+				t.Errorf("%s: ended with %v", name, v)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: the request does not end", name)
+		}
+	}
+}
+
 // TestStreamExtras holds that trailers arrive and that interim responses do no harm.
 func TestStreamExtras(t *testing.T) {
 	leavesNothing(t)
