@@ -77,6 +77,13 @@ func (a *answer) head(p []byte) []byte {
 	return rest
 }
 
+// single are the fields that an answer has once at most. Whoever is around the bridge may have set some of them already, as
+// defaults; to other fields ours are added.
+var single = map[string]bool{
+	"Content-Length": true, "Content-Location": true, "Content-Range": true, "Content-Type": true, "Date": true, "Etag": true,
+	"Expires": true, "Last-Modified": true, "Location": true, "Retry-After": true, "Server": true,
+}
+
 // setFields sets the fields of a head, but for those that are about a connection that the peer does not have.
 func (a *answer) setFields(head []byte) {
 	header := a.w.Header()
@@ -96,6 +103,9 @@ func (a *answer) setFields(head []byte) {
 			counted = true
 		}
 		key := textproto.CanonicalMIMEHeaderKey(string(name))
+		if single[key] {
+			delete(header, key)
+		}
 		header[key] = append(header[key], string(value))
 	}
 	if _, ok := header["Content-Type"]; !ok {

@@ -21,7 +21,8 @@ import (
 // the body. What the parser of this module refuses is answered with its status, though net/http let it through. The
 // Context of the request ends with that of the http.Request, but has no values of it.
 //
-// The answer: each piece of a Stream is flushed, and Write waits for a peer that does not keep up, on the loop too, since
+// The answer: its fields are added to those that the http.ResponseWriter has already, but for such as there is only one of
+// (Content-Type, Date, ETag), which are replaced. Each piece of a Stream is flushed, and Write waits for a peer that does not keep up, on the loop too, since
 // nobody else lives on it. Interim responses are left out; trailers are passed on. An answer that is not complete, because h
 // panicked or the context ended first, is broken off by a panic with http.ErrAbortHandler, so that nobody takes it for the
 // whole. The panic of h itself is logged to standard error, unless somebody answers it with OnPanic.

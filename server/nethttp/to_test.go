@@ -206,6 +206,22 @@ func TestLanesAreNotMixed(t *testing.T) {
 	}
 }
 
+// TestFieldsOfWhoeverIsAround holds that a field of which there is one stays one.
+func TestFieldsOfWhoeverIsAround(t *testing.T) {
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+	w.Header().Set("Vary", "Origin")
+	nethttp.To(server.HandlerFunc(func(w *server.Response, _ *server.Request) {
+		w.SetHeader("Content-Type", "text/html")
+		w.SetHeader("Vary", "Accept")
+	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	h := w.Result().Header
+	if got := fmt.Sprint(h["Content-Type"], len(h["Date"]), h["Vary"]); got != "[text/html] 1 [Origin Accept]" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestStatusesAndFields holds that answers arrive as they were made.
 func TestStatusesAndFields(t *testing.T) {
 	s := httptest.NewServer(nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
