@@ -148,8 +148,11 @@ func TestMistakesPanic(t *testing.T) {
 		`nil handler for pattern "/b"`:                func() { rt.HandleFunc("/b", nil) },
 		"nil middleware":                              func() { rt.Use(nil) },
 		"middleware returned a nil handler":           func() { swallowing().HandleFunc("/", tell) },
-		"Handle called after the first request":       func() { serving(t).HandleFunc("/a", tell) },
-		"Use called after the first request":          func() { serving(t).Use() },
+		"returned a nil handler": func() {
+			router.New().HandleFunc("/", tell, func(server.Handler) server.Handler { return server.HandlerFunc(nil) })
+		},
+		"Handle called after the first request": func() { serving(t).HandleFunc("/a", tell) },
+		"Use called after the first request":    func() { serving(t).Use() },
 	} {
 		if got := panicOf(t, mistake); !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q", got, want)

@@ -157,7 +157,7 @@ func (s *Scope) whole(method, text string) (string, error) {
 	case method == "":
 		method = m
 	case m != "":
-		return text, fmt.Errorf("a second method beside %s", method)
+		return text, fmt.Errorf("a second method beside %s, %q", method, m)
 	}
 	if method != "" {
 		method += " "
@@ -189,7 +189,8 @@ func (s *Scope) wrap(h server.Handler, mw []Middleware) server.Handler {
 	all := slices.Concat(s.middleware, mw)
 	t.mu.Unlock()
 	for _, m := range slices.Backward(all) {
-		if h = m(h); h == nil {
+		h = m(h)
+		if f, ok := h.(server.HandlerFunc); h == nil || ok && f == nil {
 			panic("router: middleware returned a nil handler")
 		}
 	}
