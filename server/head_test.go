@@ -108,6 +108,34 @@ func TestServeHead(t *testing.T) {
 	wantContains(t, "log", log.String(), "refused by its head", "ServeHead must answer at once")
 }
 
+// A Stream that ServeHead may not take leaves the response as it was: OnPanic can fill it, and so can Serve.
+func TestStreamInServeHead(t *testing.T) {
+	_, addr := start(t, echo, func(s *Server) {
+		s.ServeHead = func(w *Response, r *Request) bool {
+			if r.Path() == "/mended" {
+				w.OnPanic(func(w *Response, _ *Request, _ any, _ []byte) { w.Error(500) })
+			} else {
+				defer func() { recover() }()
+			}
+			w.Stream()
+			return true
+		}
+	})
+	for path, status := range map[string]int{"/mended": 500, "/recovered": 100} {
+		p := dial(t, addr)
+		p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path)
+		if res, _ := p.answer("POST"); res.StatusCode != status {
+			t.Errorf("%s: status %d, want %d", path, res.StatusCode, status)
+		}
+		if status == 100 {
+			p.send("hi")
+			if res, _ := p.answer("POST"); res.StatusCode != 200 {
+				t.Errorf("%s: status %d", path, res.StatusCode)
+			}
+		}
+	}
+}
+
 func TestServeHeadSeesTheHeadWhateverItsPieces(t *testing.T) {
 	const head = "POST /refuse HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n"
 	for cut := range head {

@@ -65,6 +65,8 @@ func (w *Response) Stream() *Stream {
 		panic("server: Stream behind a Blocking handler, which will answer: take the Stream in that")
 	case x.detached && !x.offLoop:
 		panic("server: Stream after Later: take the Stream in the handler")
+	case !x.offLoop:
+		x.detach() // which ServeHead is not let do: then nothing has happened
 	}
 	h := &x.req.head
 	s := &Stream{x: x, left: w.declared}
@@ -90,7 +92,6 @@ func (w *Response) Stream() *Stream {
 	}
 	w.stream = s
 	if !x.offLoop {
-		x.detach()
 		x.claim.Store(claimed) // the loop's, for good: nobody else can answer
 		s.begin()
 	}

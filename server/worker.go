@@ -31,7 +31,7 @@ type worker struct {
 	turned    int  // connections that are being turned away
 
 	closing bool
-	stopped atomic.Bool // all connections were aborted, since the server is closed
+	stopped atomic.Bool   // all connections were aborted, since the server is closed
 	drained chan struct{} // closed when closing and no connection is left
 
 	goroutine atomic.Uint64 // the loop's, once it runs
