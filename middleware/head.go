@@ -15,6 +15,9 @@ import "microhttp/server"
 // called again, so a check that counts requests counts such a one twice. It is called on the
 // loop and must not block.
 func Guard(refuse func(w *server.Response, r *server.Request) (done bool)) func(server.Handler) server.Handler {
+	if refuse == nil {
+		panic("middleware: nil check for Guard")
+	}
 	return func(next server.Handler) server.Handler {
 		mustServe(next, "Guard")
 		return &guard{refuse, next}

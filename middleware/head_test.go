@@ -6,6 +6,8 @@ import (
 
 	"microhttp/middleware"
 	"microhttp/server"
+
+	"github.com/rs/zerolog"
 )
 
 // routes is a HeadHandler as a Router is one.
@@ -72,4 +74,25 @@ func TestRefusalsPassThroughByTheHead(t *testing.T) {
 		t.Errorf("status %d", res.StatusCode)
 	}
 	logged.none(t)
+}
+
+// What is nil is found where it is written, not with each request.
+func TestNilPanics(t *testing.T) {
+	check := func(*server.Response, *server.Request) bool { return false }
+	for want, mistake := range map[string]func(){
+		"nil handler for AccessLog": func() { middleware.AccessLog(new(zerolog.Logger))(nil) },
+		"nil handler for Guard":     func() { middleware.Guard(check)(server.HandlerFunc(nil)) },
+		"nil handler for Recover":   func() { middleware.Recover(nil)(nil) },
+		"nil handler for RequestID": func() { middleware.RequestID(nil) },
+		"nil check for Guard":       func() { middleware.Guard(nil) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != "middleware: "+want {
+					t.Errorf("panicked with %v, want %q", got, want)
+				}
+			}()
+			mistake()
+		}()
+	}
 }
