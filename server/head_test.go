@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -106,6 +108,32 @@ func TestServeHead(t *testing.T) {
 		}
 	}
 	wantContains(t, "log", log.String(), "refused by its head", "ServeHead must answer at once")
+}
+
+// A context that ServeHead has asked for ends also when the body never comes.
+func TestContextOfServeHead(t *testing.T) {
+	contexts := make(chan context.Context, 1)
+	_, addr := start(t, echo, func(s *Server) {
+		s.ServeHead = func(w *Response, r *Request) bool { contexts <- r.Context(); return false }
+	})
+	for what, end := range map[string]func(*peer){
+		"gone":    func(p *peer) { p.Close() },
+		"refused": func(p *peer) { p.send("no chunk\r\n") },
+		"served":  func(p *peer) { p.send("0\r\n\r\n") },
+	} {
+		p := dial(t, addr)
+		p.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+		ctx := <-contexts
+		if ctx.Err() != nil {
+			t.Errorf("%s: over before the body", what)
+		}
+		end(p)
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+			t.Errorf("%s: the context does not end", what)
+		}
+	}
 }
 
 // A Stream that ServeHead may not take leaves the response as it was: OnPanic can fill it, and so can Serve.

@@ -458,6 +458,7 @@ func (r *Request) reset() {
 	r.trailer = nil
 	r.pattern, r.names, r.values = "", nil, nil
 	if r.ctx != nil {
+		r.cancel() // ServeHead has asked for it, and the body did not come
 		r.ctx, r.cancel = nil, nil
 	}
 	r.ended = false
