@@ -134,6 +134,10 @@ func (x *exchange) serve(h Handler) (broken bool) {
 		}
 		switch {
 		case v == nil: // a Goexit
+		case x.pending && x.take() == nil:
+			x.aborted = true
+			x.aborted = !x.mended(v, debug.Stack()) // that is the answer that the Pending owed
+			x.handBack()
 		case x.detached && x.live == nil:
 			x.logPanic(v, debug.Stack())
 			broken = true

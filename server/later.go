@@ -7,8 +7,10 @@ type Pending struct{ x *exchange }
 // Call it on the loop, within the handler. From then on w and r belong to whoever
 // answers: the handler must not touch w any more. Whoever has not answered within
 // Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
-// It panics in a Blocking handler, in ServeHead, once a Stream was taken, in OnPanic, and in the
-// function given to Answer.
+// If the handler panics after that, and nobody has answered, the panic is the answer: see OnPanic.
+//
+// Later panics in a Blocking handler, in ServeHead, once a Stream was taken, in OnPanic, and in
+// the function given to Answer.
 func (w *Response) Later() *Pending {
 	w.x.req.open()
 	switch {

@@ -238,6 +238,43 @@ func TestPanicLosesNoEarlierAnswer(t *testing.T) {
 	want(t, "behind it", p.rest(), "")
 }
 
+// A handler that panics behind Later is one that panics: OnPanic answers, or the connection ends behind earlier answers.
+func TestPanicBehindLater(t *testing.T) {
+	large := strings.Repeat("x", 4<<20)
+	for _, mend := range []bool{true, false} {
+		owed := make(chan *Pending, 1)
+		var done atomic.Int32
+		_, addr := start(t, func(w *Response, r *Request) {
+			if r.Path() != "/panic" {
+				w.WriteString(large)
+				return
+			}
+			w.OnDone(func(*Response, *Request) { done.Add(1) })
+			if mend {
+				w.OnPanic(func(w *Response, _ *Request, _ any, _ []byte) { w.Error(500) })
+			}
+			owed <- w.Later()
+			panic("behind Later")
+		})
+		p := dial(t, addr)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
+		if _, body := p.answer("GET"); body != large {
+			t.Errorf("%d bytes of the earlier answer", len(body))
+		}
+		if mend {
+			if res, _ := p.answer("GET"); res.StatusCode != 500 {
+				t.Errorf("status %d, want 500", res.StatusCode)
+			}
+		} else {
+			want(t, "behind it", p.rest(), "")
+		}
+		if err := (<-owed).Answer(func(*Response) { t.Error("filled") }); !errors.Is(err, ErrAnswered) {
+			t.Errorf("Answer: %v, want ErrAnswered", err)
+		}
+		await(t, "OnDone", func() bool { return done.Load() == 1 })
+	}
+}
+
 // A panic in OnDone is logged; the connection goes on, and nothing of the request is
 // left for the next one.
 func TestPanicInOnDone(t *testing.T) {
