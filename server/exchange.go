@@ -121,7 +121,7 @@ func (x *exchange) run(f func(w *Response, r *Request)) {
 }
 
 // serve is run for the handler on the loop, which may panic when x is already
-// somebody else's. It reports whether that happened.
+// somebody else's. It reports whether an answer was broken off that had begun.
 func (x *exchange) serve(h Handler) (broken bool) {
 	returned := false
 	defer func() {
@@ -138,9 +138,8 @@ func (x *exchange) serve(h Handler) (broken bool) {
 			x.aborted = true
 			x.aborted = !x.mended(v, debug.Stack()) // that is the answer that the Pending owed
 			x.handBack()
-		case x.detached && x.live == nil:
-			x.logPanic(v, debug.Stack())
-			broken = true
+		case x.pending:
+			x.logPanic(v, debug.Stack()) // and the answer stands
 		default:
 			x.aborted = !x.mended(v, debug.Stack())
 			broken = x.aborted

@@ -275,6 +275,22 @@ func TestPanicBehindLater(t *testing.T) {
 	}
 }
 
+// An answer that was given stands, whatever the handler does then.
+func TestPanicBehindAnswer(t *testing.T) {
+	p, log := logged(t, func(w *Response, r *Request) {
+		if r.Path() == "/panic" {
+			w.Later().Answer(func(w *Response) { w.WriteString("given") })
+			panic("behind Answer")
+		}
+		w.Write(make([]byte, 4<<20))
+	})
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
+	p.answer("GET")
+	_, body := p.answer("GET")
+	want(t, "body", body, "given")
+	wantContains(t, "log", log.String(), "behind Answer")
+}
+
 // A panic in OnDone is logged; the connection goes on, and nothing of the request is
 // left for the next one.
 func TestPanicInOnDone(t *testing.T) {
