@@ -223,6 +223,7 @@ func TestMisusePanics(t *testing.T) {
 			BlockingFunc(hello).Serve(w, r)
 			w.Stream().Write(make([]byte, 1<<20))
 		}},
+		{"SetMatch of fewer values than names", func(_ *Response, r *Request) { r.SetMatch("/{a}", []string{"a"}, nil) }},
 		{"invalid status 0", func(w *Response, _ *Request) { w.SetStatus(0) }},
 		{"a second Blocking handler", func(w *Response, r *Request) {
 			h := BlockingFunc(func(*Response, *Request) { t.Error("it runs") })

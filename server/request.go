@@ -317,9 +317,12 @@ type Span = parser.Span
 
 // SetMatch is for routers: it stores the pattern that was matched, the names of
 // its wildcards, and where in PeekEscapedPath the value of each lies. values is
-// copied, names is kept.
+// copied, names is kept. It panics if there are fewer values than names.
 func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.lent()
+	if len(values) < len(names) {
+		panic("server: SetMatch of fewer values than names")
+	}
 	r.pattern, r.names = pattern, names
 	r.values = append(r.spare[:0], values...)
 	if !r.x.detached { // else this may be another goroutine
