@@ -37,7 +37,8 @@ var (
 	// Content-Length that the handler declared.
 	ErrContentLength = errors.New("server: body does not agree with Content-Length")
 	// ErrUnsentBound says that a Stream written to on the loop already has as much
-	// unsent output as the server will hold for one peer. Nothing was written.
+	// unsent output as the server will hold for one peer. Nothing was written; a Stream
+	// that is closed without it is broken off.
 	ErrUnsentBound = errors.New("server: too much unsent output")
 	// ErrBusy says, in the log, that Blocking handlers use every goroutine and every
 	// place in the queue; the request was answered with 503.

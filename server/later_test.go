@@ -405,6 +405,59 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// A Stream that did not take what was written, since its peer does not read, is not whole when it is closed, unless the
+// handler writes that again when there is room.
+func TestStreamBeyondTheUnsentBound(t *testing.T) {
+	piece, pieces := bytes.Repeat([]byte("0123456789abcdef"), 1<<12), 1<<10 // 64 MiB, more than the kernel takes
+	for _, again := range []bool{false, true} {
+		filled := make(chan struct{}, 1)
+		closed := make(chan error, 1)
+		var log syncBuffer
+		logger := zerolog.New(&log)
+		_, addr := start(t, func(w *Response, r *Request) {
+			s, left, refused := w.Stream(), pieces, false
+			more := func() {
+				for ; left > 0; left-- {
+					if _, err := s.Write(piece); err != nil && again {
+						break
+					} else if err != nil {
+						refused = true
+						if !errors.Is(err, ErrUnsentBound) {
+							t.Errorf("Write: %v", err)
+						}
+					}
+				}
+				if len(filled) == 0 {
+					filled <- struct{}{}
+				}
+				if left == 0 {
+					closed <- s.Close()
+				}
+			}
+			s.OnDrain(more)
+			more()
+			if !again && !refused {
+				t.Error("everything was taken")
+			}
+		}, func(s *Server) { s.MaxUnsentBytes, s.Logger = 4<<10, &logger })
+		p := dial(t, addr)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		<-filled
+		res, err := http.ReadResponse(p.r, nil)
+		var n int64
+		if err == nil {
+			n, err = io.Copy(io.Discard, res.Body)
+		}
+		if whole := err == nil; whole != again || again && n != int64(pieces*len(piece)) {
+			t.Errorf("again %v: %d bytes, %v", again, n, err)
+		}
+		if err := <-closed; again && err != nil || !again && !errors.Is(err, ErrUnsentBound) {
+			t.Errorf("again %v: closed with %v", again, err)
+		}
+		wantContains(t, "log", log.String(), "what is written now is not sent")
+	}
+}
+
 // A peer that reads slowly must slow a stream down, on and off the loop, rather
 // than fill memory.
 func TestStreamFollowsTheReader(t *testing.T) {

@@ -372,7 +372,7 @@ func (w *Response) Error(code int) {
 func (w *Response) BytesSent() int64 { return w.sent }
 
 // Err returns, in OnDone, why the answer did not go out whole (ErrPeerGone, ErrPanic,
-// ErrAbortHandler, ErrContentLength), or nil.
+// ErrAbortHandler, ErrContentLength, ErrUnsentBound), or nil.
 func (w *Response) Err() error { return w.err }
 
 // OnDone adds a function that is called on the loop, once, when the response is

@@ -22,6 +22,7 @@ type Stream struct {
 	how     framing
 	mute    bool  // content is not sent: HEAD, 204, 304
 	told    bool  // that there was some was logged
+	lacks   bool  // something was not taken, and the handler has not seen since that there is room
 	left    int64 // of the declared length; -1 without one
 	closed  bool
 	trailer []byte // field lines behind the last chunk
@@ -121,7 +122,8 @@ func (s *Stream) begin() {
 // takes all of p or none; off the loop it blocks while the peer does not keep up.
 // What the peer does not take at once is copied: write pieces of some 16 KiB, or Give.
 // Errors: ErrPeerGone, ErrStreamClosed, ErrContentLength for more than was declared
-// (p is not sent then), ErrUnsentBound (loop only).
+// (p is not sent then), ErrUnsentBound (loop only): then nothing more is taken before Full
+// has been seen to be false, or OnDrain's function is called, and p may be written again.
 func (s *Stream) Write(p []byte) (int, error) { return s.write(p, false) }
 
 // Give is Write for bytes that nobody changes any more, also not when they were sent: on the
@@ -146,7 +148,11 @@ func (s *Stream) write(p []byte, given bool) (int, error) {
 		return 0, ErrPeerGone
 	case s.mute || len(p) == 0:
 		return len(p), nil
+	case s.lacks:
+		return 0, ErrUnsentBound
 	case c.t.Buffered() > unsentFactor*c.w.srv.conf.unsent:
+		s.lacks = true
+		s.x.res.LogMisuse("a Stream is written to though it is Full: what is written now is not sent")
 		return 0, ErrUnsentBound
 	}
 	s.wrote = true
@@ -159,7 +165,7 @@ func (s *Stream) write(p []byte, given bool) (int, error) {
 	}
 	s.burst += len(p)
 	c.w.checkHeld()
-	s.Full() // which sees to it that a handler that has not asked is told
+	s.isFull() // which sees to it that a handler that has not asked is told
 	return len(p), nil
 }
 
@@ -211,6 +217,12 @@ func (s *Stream) Full() bool {
 	if s.x.offLoop {
 		return false
 	}
+	full := s.isFull()
+	s.lacks = s.lacks && full
+	return full
+}
+
+func (s *Stream) isFull() bool {
 	c := s.x.req.conn
 	if c.choked {
 		return true
@@ -295,15 +307,20 @@ func (c *conn) lookAtStream(s *Stream) {
 
 // Close ends the stream: the answer is complete. A stream with a declared length
 // that was given less breaks the connection off, since nothing else tells the peer;
-// the error is then ErrContentLength. Closing twice is harmless.
+// the error is then ErrContentLength. So does one that lacks what got ErrUnsentBound. Closing twice is harmless.
 func (s *Stream) Close() error {
 	if s.closed {
 		return nil
 	}
 	s.closed = true
 	var err error
-	if s.left > 0 {
+	switch {
+	case s.left > 0:
 		err = ErrContentLength
+	case s.lacks:
+		err = ErrUnsentBound
+	}
+	if err != nil {
 		s.x.aborted = true
 		s.x.res.err = err
 	}
