@@ -67,6 +67,7 @@
 //   - A pattern has at most 16 wildcards, and a Router at most 64 methods that are not standard.
 //   - CONNECT is answered by the [server.Server] and reaches no Router there. A Router asked for it by [Router.Lookup] keeps
 //     the port of the host, as ServeMux does, but finds nothing for a path that is not clean.
+//   - Hosts are compared without regard to case.
 //   - A redirect keeps the escapes of the path as they came. ServeMux escapes those of a path that is not clean once more,
 //     and so leads elsewhere.
 //   - A target without a path, as http://example.com, is for "/" at once, not redirected there; and a path with "|" is

@@ -13,6 +13,8 @@ package router
 import (
 	"bytes"
 	"math/bits"
+	"slices"
+	"strings"
 )
 
 // outcome says what became of a request.
@@ -46,13 +48,22 @@ func (t *tree) match(method string, host, path []byte, m *match) outcome {
 	m.path = path
 	m.open = path[len(path)-1] != '/'
 	if t.hosts != nil {
-		if r := t.hosts[string(host)]; r != nil {
+		if r := t.host(host); r != nil {
 			if o := m.searchHost(r, &t.root); o != noRoute {
 				return o
 			}
 		}
 	}
 	return m.search(&t.root)
+}
+
+// host returns the routes for that host alone. Case means nothing in it (RFC 9110, section 4.2.3), but clients write it small.
+func (t *tree) host(host []byte) *root {
+	r := t.hosts[string(host)]
+	if r == nil && slices.ContainsFunc(host, func(c byte) bool { return 'A' <= c && c <= 'Z' }) {
+		r = t.hosts[strings.ToLower(string(host))]
+	}
+	return r
 }
 
 // search looks through the routes for one host, or through those for all hosts.

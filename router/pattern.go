@@ -46,7 +46,7 @@ type segment struct {
 type pattern struct {
 	text     string // as registered
 	method   string // empty: every method
-	host     string // empty: every host
+	host     string // in lower case; empty: every host
 	path     string // as registered
 	segments []segment
 	names    []string // of the wildcards, in the order of the path
@@ -81,6 +81,7 @@ func parsePattern(text string) (*pattern, error) {
 	case !isClean(p.path):
 		return fail(errUnclean)
 	}
+	p.host = strings.ToLower(p.host)
 	for rest != "" {
 		rest = rest[1:] // the slash
 		var raw string

@@ -40,7 +40,7 @@ func (r *Route) Pattern() string { return r.pattern.text }
 // Method returns the method of the pattern, or "" if it is for every method.
 func (r *Route) Method() string { return r.pattern.method }
 
-// Host returns the host of the pattern, or "" if it is for every host.
+// Host returns the host of the pattern in lower case, or "" if it is for every host.
 func (r *Route) Host() string { return r.pattern.host }
 
 // Path returns the path of the pattern, with its wildcards.

@@ -168,6 +168,9 @@ func (p *pair) handle(pattern string) {
 	if errors.Is(err, errUnclean) || errors.Is(err, errWildcards) {
 		return
 	}
+	if _, host, _ := splitPattern(pattern); host != strings.ToLower(host) {
+		return
+	}
 	if err == nil {
 		err = p.tree.insert(&Route{pattern: parsed, site: "here"})
 	}
@@ -208,7 +211,7 @@ func (p *pair) request(method, host, path, query string) int {
 		return 0
 	}
 	u.RawQuery = query
-	want := p.wanted(method, host, u)
+	want := p.wanted(method, strings.ToLower(host), u)
 	got := p.treeAnswer(method, host, path, query)
 	if method == "CONNECT" && want.status == http.StatusTemporaryRedirect {
 		want.pattern = got.pattern

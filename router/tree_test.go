@@ -122,6 +122,31 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// TestHostsHaveNoCase holds that a host is the same however it is written, in a pattern and in a request.
+func TestHostsHaveNoCase(t *testing.T) {
+	tree := grow(t, "GET Example.COM/x", "GET example.com/y", "GET /x")
+	for host, want := range map[string]string{
+		"example.com": "GET Example.COM/x", "EXAMPLE.com": "GET Example.COM/x", "eXample.com": "GET Example.COM/x",
+		"example.org": "GET /x", "EXAMPLE.org": "GET /x", "": "GET /x",
+	} {
+		var m match
+		if o := tree.match("GET", []byte(host), []byte("/x"), &m); o != matched || m.route.pattern.text != want {
+			t.Errorf("%q: %v %v, want %s", host, o, m.route, want)
+		}
+	}
+	again, err := parsePattern("GET EXAMPLE.com/y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.insert(&Route{pattern: again, site: "here"}); err == nil {
+		t.Error("two patterns for one host are no conflict")
+	}
+	other := []byte("example.org")
+	if n := testing.AllocsPerRun(100, func() { tree.host(other) }); n != 0 {
+		t.Errorf("a host without routes: %v allocations", n)
+	}
+}
+
 // TestOptionsAsterisk holds that the server's methods are those that routes named, and what follows from them.
 func TestOptionsAsterisk(t *testing.T) {
 	for want, patterns := range map[string][]string{
