@@ -50,7 +50,10 @@ func (r *Route) Path() string { return r.pattern.path }
 func (r *Route) Params() []string { return append([]string(nil), r.pattern.names...) }
 
 // Name returns what Named gave, or "".
-func (r *Route) Name() string { return r.name }
+func (r *Route) Name() (name string) {
+	r.table.read(func() { name = r.name })
+	return name
+}
 
 // Site returns where in the source the route was registered, as file:line.
 func (r *Route) Site() string { return r.site }

@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http/httptest"
 	"strings"
@@ -86,6 +87,24 @@ func TestURLsLeadBack(t *testing.T) {
 	}
 	if built < 500 {
 		t.Errorf("only %d were built", built)
+	}
+}
+
+// TestNamedWhileListed holds that a list may be made while routes are still named; the race detector judges.
+func TestNamedWhileListed(t *testing.T) {
+	rt := router.New()
+	r := rt.Get("/a", say)
+	listed := make(chan error)
+	go func() { listed <- rt.WriteTable(io.Discard) }()
+	go func() { r.Name(); listed <- nil }()
+	r.Named("a")
+	for range 2 {
+		if err := <-listed; err != nil {
+			t.Error(err)
+		}
+	}
+	if r.Name() != "a" {
+		t.Errorf("the name is %q", r.Name())
 	}
 }
 
