@@ -16,36 +16,65 @@ import (
 //
 //	routes.URL("post", "user", "Ada L", "post", "7") // "/users/Ada%20L/posts/7"
 //
-// It is an error if there is no such route, if a value is missing or one too many, and if no URL can have the value: an
-// empty one for a segment, "." and ".." (clients take them away even when they are escaped), "/" alone, and what holds
-// NUL, CR or LF. It may be called from any goroutine, also while the Router serves.
-func (rt *Router) URL(name string, params ...string) (string, error) {
-	var r *Route
+// It is an error if there is no such route, if a value is missing or one too many, if no URL can have the value (an empty
+// one for a segment, "." and "..", which clients take away even when they are escaped, "/" alone, and what holds NUL, CR or
+// LF), and if the URL is another route's, as that for "me" where /users/me is one. It may be called from any goroutine,
+// also while the Router serves.
+func (rt *Router) URL(name string, params ...string) (u string, err error) {
 	t := rt.shared()
-	t.read(func() { r = t.names[name] })
-	if r == nil {
-		return "", fmt.Errorf("router: no route is named %q", name)
-	}
-	u, err := r.pattern.url(params)
-	if err != nil {
-		return "", fmt.Errorf("router: URL of %q, pattern %q: %w", name, r.pattern.text, err)
-	}
-	return u, nil
+	t.read(func() {
+		r := t.names[name]
+		if r == nil {
+			err = fmt.Errorf("router: no route is named %q", name)
+			return
+		}
+		if u, err = t.tree.url(r, params); err != nil {
+			err = fmt.Errorf("router: URL of %q, pattern %q: %w", name, r.pattern.text, err)
+		}
+	})
+	return u, err
 }
 
-func (p *pattern) url(params []string) (string, error) {
+// url builds the URL of r, and looks where it leads.
+func (t *tree) url(r *Route, params []string) (string, error) {
+	p := r.pattern
+	path, err := p.pathOf(params)
+	if err != nil {
+		return "", err
+	}
+	// A pattern without a method takes some whatever others do.
+	var m match
+	switch o := t.match(p.method, hostOf(p.method, []byte(p.host)), []byte(path), &m); {
+	case o == wantsSlash:
+		return "", fmt.Errorf("%s is redirected to that of pattern %q", path, m.slash.pattern.text)
+	case o != matched:
+		return "", fmt.Errorf("no request has the host %s", p.host) // as it has a port
+	case m.route != r:
+		return "", fmt.Errorf("%s is that of pattern %q", path, m.route.pattern.text)
+	case p.host != "":
+		return "//" + p.host + path, nil
+	}
+	return path, nil
+}
+
+// pathOf returns the escaped path that has these values.
+func (p *pattern) pathOf(params []string) (string, error) {
 	if len(params) != 2*len(p.names) {
 		return "", fmt.Errorf("%d names and values for %d wildcards", len(params), len(p.names))
 	}
 	var b strings.Builder
-	if p.host != "" {
-		b.WriteString("//" + p.host)
-	}
-	for _, s := range p.segments {
+	for i, s := range p.segments {
 		b.WriteByte('/')
 		switch s.kind {
 		case literal:
+			if !canBeSegment(s.text) {
+				return "", fmt.Errorf("no path can hold %q", s.text)
+			}
 			b.WriteString(url.PathEscape(s.text))
+		case slash:
+			if i < len(p.segments)-1 {
+				b.WriteString("%2F")
+			}
 		case single, multi:
 			value, err := p.valueOf(s, params)
 			if err != nil {

@@ -19,6 +19,8 @@ func TestURL(t *testing.T) {
 	for name, pattern := range map[string]string{
 		"home": "GET /{$}", "user": "/users/{id}", "post": "GET /users/{user}/posts/{post}", "files": "/files/{path...}",
 		"tree": "/static/", "literal": "/a%20b/ö%2Fx/100%25", "host": "example.com/x/{id}",
+		"slash": "/%2F/evil.org/{x}", "slashes": "/a/%2F/b/%2F", "dots": "/dots/%2e%2E/x", "line": "/a%0Ab", "port": "example.com:80/",
+		"get": "GET /x/{id}", "me": "GET /x/me", "put": "PUT /x/you", "all": "/x/{rest...}", "deep": "/x/y/{rest...}",
 	} {
 		rt.HandleFunc(pattern, say).Named(name)
 	}
@@ -36,6 +38,18 @@ func TestURL(t *testing.T) {
 		{"tree", "/static/"},
 		{"literal", "/a%20b/%C3%B6%2Fx/100%25"},
 		{"host|id|7", "//example.com/x/7"},
+		{"slash|x|7", "/%2F/evil.org/7"},
+		{"slashes", "/a/%2F/b/"},
+		{"dots", ""},
+		{"line", ""},
+		{"port", ""},
+		{"me", "/x/me"},
+		{"get|id|me", ""},
+		{"get|id|you", "/x/you"},
+		{"all|rest|you", "/x/you"}, // to POST, say
+		{"all|rest|y", ""},
+		{"all|rest|y/z", ""},
+		{"deep|rest|z", "/x/y/z"},
 		{"nobody", ""},
 		{"user", ""},
 		{"user|id", ""},
