@@ -59,8 +59,8 @@ func targetOf(r *http.Request) string {
 		return hostOf(r)
 	}
 	target := r.URL.EscapedPath()
-	if target == "" {
-		target = "/"
+	if !strings.HasPrefix(target, "/") && target != "*" {
+		target = "/" + target // what http.StripPrefix has left, which is not to be taken for an absolute form
 	}
 	if r.URL.RawQuery != "" {
 		target += "?" + r.URL.RawQuery
@@ -91,7 +91,7 @@ func hasBody(r *http.Request) bool {
 // appendFields appends field lines, but for those that the bridge makes itself.
 func appendFields(b []byte, h http.Header) ([]byte, error) {
 	for name, values := range h {
-		switch name {
+		switch http.CanonicalHeaderKey(name) {
 		case "Host", "Connection", "Transfer-Encoding", "Content-Length":
 			continue
 		}

@@ -3,12 +3,14 @@ package nethttp_test
 // What of an http.Request reaches a handler, and what of it must not.
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"microhttp/server"
 	"microhttp/server/nethttp"
@@ -74,6 +76,53 @@ func TestStripPrefix(t *testing.T) {
 	w := httptest.NewRecorder()
 	if h.ServeHTTP(w, httptest.NewRequest("GET", "/api/x", nil)); w.Body.String() != "/x" {
 		t.Errorf("got %q", w.Body)
+	}
+}
+
+// TestPathsStayPaths holds that what is left of a path, as by http.StripPrefix, is the path, whatever it looks like.
+func TestPathsStayPaths(t *testing.T) {
+	h := http.StripPrefix("/p/", nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		fmt.Fprintf(w, "%s %s", r.Host(), r.PeekEscapedPath())
+	})))
+	for left, want := range map[string]string{
+		"":                  "example.com /",
+		"x/y":               "example.com /x/y",
+		"http://evil/admin": "example.com /http://evil/admin",
+		"//evil/admin":      "example.com //evil/admin",
+		"evil:80":           "example.com /evil:80",
+		"a%2Fb":             "example.com /a%2Fb",
+	} {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, httptest.NewRequest("GET", "/p/"+left, nil)); w.Body.String() != want {
+			t.Errorf("%q: got %q, want %q", left, w.Body, want)
+		}
+	}
+}
+
+// TestFramingIsTheBridges holds that no field is taken for framing, however it is spelt.
+func TestFramingIsTheBridges(t *testing.T) {
+	h := nethttp.To(server.HandlerFunc(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) }))
+	for name, value := range map[string]string{
+		"content-length": "5", "Content-length": "0", "transfer-encoding": "chunked", "host": "evil", "CONNECTION": "close",
+	} {
+		for _, body := range []string{"", "abc"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			r := httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(body))
+			r.Header[name] = []string{value}
+			w := httptest.NewRecorder()
+			func() {
+				defer func() {
+					if v := recover(); v != nil {
+						t.Errorf("%s, body %q: broken off: %v", name, body, v)
+					}
+				}()
+				h.ServeHTTP(w, r)
+			}()
+			cancel()
+			if w.Code != 200 || w.Body.String() != body || w.Header().Get("Connection") != "" {
+				t.Errorf("%s, body %q: %d %q, %v", name, body, w.Code, w.Body, w.Header())
+			}
+		}
 	}
 }
 
