@@ -74,6 +74,9 @@ func (a *answer) head(p []byte) []byte {
 	a.headed = true
 	a.setFields(head)
 	a.w.WriteHeader(status)
+	for _, name := range announced(a.w.Header()) {
+		a.w.Header().Del(name) // it is out; net/http would send it as a trailer too
+	}
 	return rest
 }
 

@@ -433,6 +433,29 @@ func TestStreamExtras(t *testing.T) {
 	s.Client().CloseIdleConnections()
 }
 
+// TestTrailersComeOnce holds that a field which is in the head, and announced as a trailer too, is not sent again.
+func TestTrailersComeOnce(t *testing.T) {
+	s := httptest.NewServer(nethttp.To(server.BlockingFunc(func(w *server.Response, _ *server.Request) {
+		w.SetHeader("X-Sum", "6")
+		w.SetHeader("Trailer", "X-Sum")
+		_ = w.Stream().AddTrailer("X-Sum", "7")
+	})))
+	defer s.Close()
+	for te, want := range map[string]string{"trailers": "7", "": ""} {
+		r, _ := http.NewRequest("GET", s.URL, nil)
+		r.Header.Set("TE", te)
+		res, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if got := strings.Join(res.Trailer["X-Sum"], " "); got != want || res.Header.Get("X-Sum") != "6" {
+			t.Errorf("TE %q: trailer %q, want %q; fields %v", te, got, want, res.Header)
+		}
+	}
+}
+
 // refusing refuses by the head.
 type refusing struct{ server.HandlerFunc }
 
