@@ -19,6 +19,7 @@ func TestConflicts(t *testing.T) {
 		{"/{x}/b/{$}", "/{y}/{z}/%2F/d", ""},
 		{"/{x}/b%20c/", "/a/{z}/{$}", `both match "GET /a/b%20c/"`},
 		{"/{x}/%2F/{y}", "/a/{z...}", `both match "GET /a/%2F/y"`},
+		{"/{x}/%2e%2E", "/%2E/{y}", `both match "GET /%2E/%2E%2E"`},
 		{"GET /", "/a", `both match "GET /a", and "GET /" has fewer methods, but more paths`},
 		{"GET /a", "HEAD /", `both match "HEAD /a", and "GET /a" has more methods, but fewer paths`},
 		{"HEAD /", "GET /a", `both match "HEAD /a", and "HEAD /" has fewer methods, but more paths`},
