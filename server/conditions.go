@@ -86,7 +86,7 @@ func (w *Response) setValidators(v Validators) {
 		_ = w.SetHeader("ETag", v.ETag) // it is valid
 	}
 	if at := v.LastModified; !at.IsZero() {
-		if now := time.Now(); at.After(now) {
+		if now := w.x.req.Received(); at.After(now) { // not time.Now: Date may be of before
 			at = now
 		}
 		_ = w.SetHeader("Last-Modified", at.UTC().Format(imfFixdate))
