@@ -14,7 +14,6 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // outcome says what became of a request.
@@ -61,7 +60,7 @@ func (t *tree) match(method string, host, path []byte, m *match) outcome {
 func (t *tree) host(host []byte) *root {
 	r := t.hosts[string(host)]
 	if r == nil && slices.ContainsFunc(host, func(c byte) bool { return 'A' <= c && c <= 'Z' }) {
-		r = t.hosts[strings.ToLower(string(host))]
+		r = t.hosts[lowerHost(string(host))]
 	}
 	return r
 }

@@ -81,7 +81,7 @@ func parsePattern(text string) (*pattern, error) {
 	case !isClean(p.path):
 		return fail(errUnclean)
 	}
-	p.host = strings.ToLower(p.host)
+	p.host = lowerHost(p.host)
 	for rest != "" {
 		rest = rest[1:] // the slash
 		var raw string
@@ -96,6 +96,16 @@ func parsePattern(text string) (*pattern, error) {
 		rest = after
 	}
 	return p, nil
+}
+
+// lowerHost is host in lower case, of ASCII alone.
+func lowerHost(host string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}, host)
 }
 
 // splitPattern splits a pattern into its parts, none of which it checks. The path begins with a slash or is empty.

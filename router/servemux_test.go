@@ -168,7 +168,7 @@ func (p *pair) handle(pattern string) {
 	if errors.Is(err, errUnclean) || errors.Is(err, errWildcards) {
 		return
 	}
-	if _, host, _ := splitPattern(pattern); host != strings.ToLower(host) {
+	if _, host, _ := splitPattern(pattern); host != lowerHost(host) {
 		return
 	}
 	if err == nil {
@@ -211,7 +211,7 @@ func (p *pair) request(method, host, path, query string) int {
 		return 0
 	}
 	u.RawQuery = query
-	want := p.wanted(method, strings.ToLower(host), u)
+	want := p.wanted(method, lowerHost(host), u)
 	got := p.treeAnswer(method, host, path, query)
 	if method == "CONNECT" && want.status == http.StatusTemporaryRedirect {
 		want.pattern = got.pattern
