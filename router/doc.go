@@ -14,8 +14,8 @@
 // segments of a request's path are percent-decoded before they are compared, each segment for itself: %2F is
 // data, never a separator, with the exception that a segment which is nothing but %2F counts as the slash at the
 // end of a path, because http.ServeMux has it so. [server.Request.PathValue] gives the decoded value of a
-// wildcard. It may hold any text, also slashes and "..": it is not a safe file name. Hosts are compared without regard to case,
-// without the port of the request.
+// wildcard. It may hold any text, also slashes and "..": it is not a safe file name. Hosts are compared without regard to
+// case, and without the port of the request.
 //
 // A wildcard takes any text: that {id} is a number is for the handler to find out, or for middleware; the design notes
 // say why.
