@@ -105,6 +105,17 @@ func TestDataRateIsADebt(t *testing.T) {
 	near("when it reads on", 5*time.Second)
 }
 
+// A grace that is longer than what bytes can buy is not cut short by the first of them.
+func TestDataRateGraceIsLongerThanSavings(t *testing.T) {
+	p, m := inMemory(t, hello, func(s *Server) { s.DataRateGrace, s.BodyTimeout = time.Minute, -1 })
+	for _, piece := range []string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n", "x", "x"} {
+		p.DataReceived([]byte(piece))
+		if m.timeout < 59*time.Second || m.timeout > 61*time.Second {
+			t.Errorf("behind %q: %v, want a minute", piece, m.timeout)
+		}
+	}
+}
+
 // Empty lines gain no time, neither on a new connection nor on an idle one; each head has its
 // own, also when the reads never end where the requests do.
 func TestWhatGainsTime(t *testing.T) {

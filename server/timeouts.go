@@ -79,7 +79,8 @@ func (c *conn) expectData(now int64) {
 func (c *conn) credit(n int) {
 	if rate := c.w.srv.conf.rate; rate > 0 {
 		now := c.w.clock()
-		c.behind = min(c.behind+int64(n)*int64(time.Second)/int64(rate), now+int64(rateSavings))
+		paid := min(c.behind+int64(n)*int64(time.Second)/int64(rate), now+int64(rateSavings))
+		c.behind = max(c.behind, paid) // the grace may be longer than that
 		c.arm(now)
 	}
 }
