@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -114,6 +115,33 @@ func TestDataRateGraceIsLongerThanSavings(t *testing.T) {
 			t.Errorf("behind %q: %v, want a minute", piece, m.timeout)
 		}
 	}
+}
+
+// The longest times and bounds are as good as none, and take nothing from the others.
+func TestLimitsAtTheirGreatest(t *testing.T) {
+	const upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+	for name, set := range map[string]func(*Server){
+		"ReadHeaderTimeout and BodyTimeout": func(s *Server) { s.ReadHeaderTimeout, s.BodyTimeout = math.MaxInt64, math.MaxInt64 },
+		"DataRateGrace": func(s *Server) {
+			s.DataRateGrace, s.ReadHeaderTimeout, s.BodyTimeout = math.MaxInt64, 5*time.Second, 5*time.Second
+		},
+	} {
+		p, m := inMemory(t, hello, set)
+		for _, piece := range []string{upload[:3], upload[3:]} {
+			p.DataReceived([]byte(piece))
+			if m.timeout < 4*time.Second || m.timeout > 6*time.Second {
+				t.Errorf("%s: %v behind %q, want 5s", name, m.timeout, piece)
+			}
+		}
+	}
+	p, m := inMemory(t, func(w *Response, _ *Request) {
+		s := w.Stream()
+		if _, err := s.WriteString("x"); err != nil {
+			t.Errorf("MaxUnsentBytes: %v", err)
+		}
+	}, func(s *Server) { s.MaxUnsentBytes = math.MaxInt })
+	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	want(t, "the body", m.out.String()[m.out.Len()-len("1\r\nx\r\n"):], "1\r\nx\r\n")
 }
 
 // Empty lines gain no time, neither on a new connection nor on an idle one; each head has its
@@ -453,3 +481,18 @@ func TestNegativeMaxUnsentBytes(t *testing.T) {
 	}, func(s *Server) { s.MaxUnsentBytes = -1 })
 	want(t, "body", dial(t, addr).get("/"), "piecepiecepiece")
 }
+
+// A rate and a window that are great together still cut a peer off that takes nothing in it.
+func TestSlowReadersOfGreatRates(t *testing.T) {
+	p, m := inMemory(t, hello, func(s *Server) { s.MinDataRate, s.DataRateGrace = 1<<30, 24*time.Hour })
+	c := p.(*conn)
+	c.t = unread{m}
+	c.unsent, c.seen = c.t.Buffered(), -int64(c.w.srv.conf.readWindow())
+	c.w.lookAtReaders()
+	want(t, "the end", m.ended, "abort")
+}
+
+// unread is a memory whose peer reads nothing.
+type unread struct{ *memory }
+
+func (unread) Buffered() int { return 1000 }

@@ -34,24 +34,26 @@ const (
 	blockingQueue = 16
 	// unsentFactor is how many times MaxUnsentBytes a Stream on the loop may hold.
 	unsentFactor = 256
+	// forever is what a longer duration becomes: the sums and products of such do not overflow.
+	forever = 40 * 365 * 24 * time.Hour
 )
 
 func (s *Server) init() {
 	s.setup.Do(func() {
 		s.conf = settings{
 			timeouts: [phases]time.Duration{
-				phaseNew:     orDefault(s.ReadHeaderTimeout, 10*time.Second),
-				phaseIdle:    orDefault(s.IdleTimeout, 75*time.Second),
-				phaseHead:    orDefault(s.ReadHeaderTimeout, 10*time.Second),
-				phaseBody:    orDefault(s.BodyTimeout, 30*time.Second),
-				phasePending: orDefault(s.PendingTimeout, 5*time.Minute),
-				phaseDrain:   orDefault(s.LingerTimeout, 5*time.Second),
+				phaseNew:     period(s.ReadHeaderTimeout, 10*time.Second),
+				phaseIdle:    period(s.IdleTimeout, 75*time.Second),
+				phaseHead:    period(s.ReadHeaderTimeout, 10*time.Second),
+				phaseBody:    period(s.BodyTimeout, 30*time.Second),
+				phasePending: period(s.PendingTimeout, 5*time.Minute),
+				phaseDrain:   period(s.LingerTimeout, 5*time.Second),
 			},
-			grace:       orDefault(s.DataRateGrace, 5*time.Second),
+			grace:       period(s.DataRateGrace, 5*time.Second),
 			rate:        orDefault(s.MinDataRate, 240),
-			sendTimeout: orDefault(s.SendTimeout, 30*time.Second),
+			sendTimeout: period(s.SendTimeout, 30*time.Second),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
-			unsent:      orDefault(max(s.MaxUnsentBytes, 0), 16<<10), // without any nothing could be sent
+			unsent:      min(orDefault(max(s.MaxUnsentBytes, 0), 16<<10), math.MaxInt/unsentFactor), // without any nothing could be sent
 			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			detectLate:  s.DetectLateUse,
 			loops:       s.Loops,
@@ -89,6 +91,9 @@ func (s *Server) init() {
 		s.over = make(chan struct{})
 	})
 }
+
+// period is orDefault for a duration.
+func period(v, def time.Duration) time.Duration { return min(orDefault(v, def), forever) }
 
 // orDefault is v, or def when v is zero, or nothing (0) when v is negative.
 func orDefault[T int | int64 | time.Duration](v, def T) T {

@@ -37,7 +37,7 @@ func (w *worker) lookAtReaders() {
 		case unsent == 0, c.unsent == 0, unsent > c.unsent:
 			c.unsent, c.seen = unsent, now
 		case now-c.seen < window:
-		case int64(c.unsent-unsent) < int64(w.srv.conf.rate)*window/int64(time.Second):
+		case float64(c.unsent-unsent) < float64(w.srv.conf.rate)*time.Duration(window).Seconds():
 			c.logCut("the answer is read too slowly")
 			c.abort()
 		default:
