@@ -61,6 +61,22 @@ func TestShutdownLosesNoRequest(t *testing.T) {
 	}
 }
 
+// A new connection whose head begins to arrive during a shutdown has the time of a head for it, also
+// when there is no least data rate.
+func TestHeadThatBeginsDuringShutdown(t *testing.T) {
+	for _, rate := range []int{0, -1} {
+		p, m := inMemory(t, hello, func(s *Server) { s.MinDataRate, s.DataRateGrace = rate, time.Minute })
+		p.(*conn).w.beginShutdown()
+		if m.timeout != shutdownGrace {
+			t.Errorf("rate %d: %v at first", rate, m.timeout)
+		}
+		p.DataReceived([]byte("GET"))
+		if m.timeout < 9*time.Second {
+			t.Errorf("rate %d: %v for the head", rate, m.timeout)
+		}
+	}
+}
+
 func TestShutdownDeadline(t *testing.T) {
 	contexts := make(chan context.Context, 1)
 	s, addr := start(t, func(w *Response, r *Request) {

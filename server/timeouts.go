@@ -33,8 +33,8 @@ func (c *conn) enter(ph phase) {
 	case ph == c.phase, ph == phaseIdle && c.phase == phaseNew:
 		return
 	case ph == phaseHead && c.phase == phaseNew:
-		c.phase = ph // its time began with the connection
-		if c.w.srv.conf.rate > 0 {
+		c.phase = ph                              // its time began with the connection
+		if c.w.srv.conf.rate > 0 || c.w.closing { // then the timeout is the grace of an idle connection
 			c.expectData(c.w.clock())
 		}
 		return
