@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -108,6 +110,45 @@ func TestMaxBufferedBytesOfHandlers(t *testing.T) {
 			dial(t, addr).get("/")
 		})
 	}
+}
+
+// A request in the hands of a Blocking handler, or waiting for a goroutine, counts also when its peer is gone: peers that
+// upload and leave do not get past the bound.
+func TestMaxBufferedBytesOfPeersThatLeave(t *testing.T) {
+	const (
+		most = 4 << 20
+		size = 1 << 20
+	)
+	release := make(chan bool)
+	s, addr := start(t, BlockingFunc(func(*Response, *Request) { <-release }).Serve, func(s *Server) {
+		s.MaxBufferedBytes, s.MaxBlocking = most, 1
+	})
+	t.Cleanup(func() { close(release) }) // before the server is shut down
+	for n := 1; n < most/size; n++ {
+		p := dial(t, addr)
+		p.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+		await(t, "the handler", func() bool { return s.workers[0].loop.ThreadCalls() == n })
+		p.SetLinger(0)
+		p.Close()
+		await(t, "the peer to be gone", func() bool { return s.doors.open.Load() == 0 })
+		if in, _ := held(s); in < n*size {
+			t.Fatalf("%d bytes are held for %d requests, and counted %d", n*size, n, in)
+		}
+	}
+	p := dial(t, addr)
+	p.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", 8*size)
+	go io.Copy(p.TCPConn, bytes.NewReader(make([]byte, 2*size)))
+	if res, _ := p.answer("POST"); res.StatusCode != 503 {
+		t.Errorf("the one that is too much got %d", res.StatusCode)
+	}
+	p.Close()
+	for range most / size {
+		select {
+		case release <- true:
+		case <-time.After(tick): // the others were not begun
+		}
+	}
+	await(t, "nothing to be held", func() bool { in, out := held(s); return in == 0 && out == 0 })
 }
 
 // Who holds little is not ended for what handlers own, also when that is not too much by itself and the little tips it over.

@@ -119,6 +119,7 @@ func (c *conn) ConnectionLost(error) {
 		x.finish(ErrPeerGone)
 	default: // Somebody is filling it. It comes back through complete.
 		x.req.end()
+		c.w.recountMade(&x.counted, x.held)
 	}
 	if x.live != nil {
 		x.live.lost()

@@ -32,6 +32,7 @@ type exchange struct {
 	gone     atomic.Bool   // the peer was lost while somebody else held the claim
 	headBuf  []byte        // the head, while its body is still arriving
 	held     int           // what it was counted to hold when it was detached
+	counted  int           // and what of that is counted here, since the peer was lost: see memory.go
 	live     *Stream       // the stream, once its head is written; loop only
 	next     *exchange     // in the loop's list of spare ones
 }

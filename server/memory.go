@@ -123,7 +123,8 @@ func (w *worker) refuses() bool {
 const leastMade = 4 << 10
 
 // made is what is held of answers that are owed: bodies as they grow, streamed pieces that
-// the loop has not fetched. It is counted where that happens, on whatever goroutine.
+// the loop has not fetched, and requests that are still in somebody's hands when their
+// connection is lost. It is counted where that happens, on whatever goroutine.
 type made struct {
 	bytes atomic.Int64
 	told  atomic.Bool // the loop is to look
@@ -164,6 +165,7 @@ func (s *Stream) recount() {
 // uncount takes back what x was counted for: it is done, and nobody adds to it.
 func (x *exchange) uncount() {
 	w := x.req.conn.w
+	w.recountMade(&x.counted, 0)
 	w.recountMade(&x.res.counted, 0)
 	if s := x.res.stream; s != nil {
 		s.mu.Lock()
