@@ -69,6 +69,7 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // or a log whose reader has gone would end us
 	fmt.Fprintf(out, "microhttp demo: listening on %s (%s)\n", where(s.Addrs()), loops(s.Loops))
 
 	ended := make(chan error, 1)

@@ -27,6 +27,7 @@ type program struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	said *bufio.Reader // its standard error
+	hear io.Closer     // which the test hears no more of when it is closed
 	addr string
 }
 
@@ -62,7 +63,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *program {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return &program{t: t, cmd: cmd, said: bufio.NewReader(stderr)}
+	return &program{t: t, cmd: cmd, said: bufio.NewReader(stderr), hear: stderr}
 }
 
 func (p *program) line() string {
@@ -167,6 +168,25 @@ func TestAccessLogOfTheProgram(t *testing.T) {
 		}
 	}
 	if _, err := time.Parse(time.RFC3339, line["time"].(string)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A log whose reader has gone costs its lines, and not the server.
+func TestNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "-access-log")
+	if err := p.hear.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if res, body := dial(t, p.addr).ask("GET /plaintext HTTP/1.1"); res.StatusCode != 200 || body != "Hello, World!" {
+			t.Errorf("status %d, %q", res.StatusCode, body)
+		}
+		time.Sleep(10 * time.Millisecond) // the line is written behind the answer
+	}
+	p.signal(syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 }
