@@ -56,11 +56,12 @@ type Server struct {
 	Poller string
 
 	// MaxHeaderBytes bounds the request line and the field lines together.
-	// Beyond it 431. Default 32 KiB.
+	// Beyond it 431. Default 32 KiB, at most 16 MiB.
 	MaxHeaderBytes int
 	// MaxHeaderFields bounds the number of field lines. Beyond it 431. Default 128.
 	MaxHeaderFields int
-	// MaxTargetBytes bounds the request target. Beyond it 414. Default 8 KiB.
+	// MaxTargetBytes bounds the request target. Beyond it 414. Default 8 KiB, at most
+	// 16 MiB.
 	MaxTargetBytes int
 	// MaxBlankLines bounds the empty lines before a request line. Beyond it 400.
 	// Default 4; negative allows none.
@@ -72,7 +73,7 @@ type Server struct {
 	// 431. Default 4 KiB.
 	MaxChunkExtensionBytes int
 	// MaxTrailerBytes bounds the trailer section of a body. Beyond it 431. Default
-	// 8 KiB.
+	// 8 KiB, at most 16 MiB.
 	MaxTrailerBytes int
 	// MaxPipelinedBytes is the input at which a connection is no longer read from
 	// while an answer is owed on it. Of a peer that has sent so much a reset is noticed at

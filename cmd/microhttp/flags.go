@@ -35,9 +35,10 @@ type options struct {
 
 // Bounds that stand for "more than this is a typing error".
 const (
-	maxLoops    = 1024    // each loop holds a thread at times, descriptors and buffers
-	maxCount    = 1 << 20 // field lines, goroutines
-	maxHead     = 1 << 30 // spans of a head are 32 bits wide
+	maxLoops    = 1024     // each loop holds a thread at times, descriptors and buffers
+	maxCount    = 1 << 20  // field lines, goroutines
+	maxSection  = 16 << 20 // the most that the server takes of a head, a target, a trailer section
+	maxAmount   = 1 << 30  // bytes
 	maxBody     = math.MaxInt64
 	maxDuration = 24 * time.Hour
 )
@@ -73,20 +74,20 @@ func (o *options) groups() []group {
 			{"log-level", "level", level(&o.level, zerolog.InfoLevel), "least level that is logged: " + levelNames()},
 		}},
 		{"Limits of a request", []option{
-			{"max-header-bytes", "n", number(&s.MaxHeaderBytes, 32<<10, 1, maxHead), "request line and fields together; beyond: 431"},
+			{"max-header-bytes", "n", number(&s.MaxHeaderBytes, 32<<10, 1, maxSection), "request line and fields together; beyond: 431"},
 			{"max-header-fields", "n", number(&s.MaxHeaderFields, 128, 1, maxCount), "field lines; beyond: 431"},
-			{"max-target-bytes", "n", number(&s.MaxTargetBytes, 8<<10, 1, maxHead), "request target; beyond: 414"},
+			{"max-target-bytes", "n", number(&s.MaxTargetBytes, 8<<10, 1, maxSection), "request target; beyond: 414"},
 			{"max-blank-lines", "n", limit(&s.MaxBlankLines, 4, maxCount), "empty lines before it, 0 is none; beyond: 400"},
 			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
-			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxHead), "in a whole body; beyond: 431"},
-			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxHead), "trailer section; beyond: 431"},
-			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxHead), "least bytes a second, 0 is any; below: 408"},
+			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxAmount), "in a whole body; beyond: 431"},
+			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxSection), "trailer section; beyond: 431"},
+			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxAmount), "least bytes a second, 0 is any; below: 408"},
 		}},
 		{"Limits of connections and memory", []option{
 			{"max-conns", "n", limit(&s.MaxConns, 1<<16, math.MaxInt32), "in all, 0 is any; beyond: 503"},
 			{"max-conns-per-addr", "n", number(&s.MaxConnsPerAddr, 0, 0, math.MaxInt32), "from one address, 0 is any; beyond: 503"},
-			{"max-pipelined-bytes", "n", number(&s.MaxPipelinedBytes, 64<<10, 1, maxHead), "read ahead while an answer is owed"},
-			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 16<<10, 1, maxHead), "output for a slow peer; beyond: no more is made"},
+			{"max-pipelined-bytes", "n", number(&s.MaxPipelinedBytes, 64<<10, 1, maxAmount), "read ahead while an answer is owed"},
+			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 16<<10, 1, maxAmount), "output for a slow peer; beyond: no more is made"},
 			{"max-buffered-bytes", "n", limit(&s.MaxBufferedBytes, 256<<20, maxBody), "held in all, 0 is any; beyond: 503 for who holds most"},
 			{"max-linger-bytes", "n", limit(&s.MaxLingerBytes, 64<<20, math.MaxInt32), "read behind the last answer, 0 is none"},
 		}},
