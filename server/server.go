@@ -138,7 +138,8 @@ type Server struct {
 	MaxLingerBytes int
 
 	// MaxBlocking is the number of goroutines that Blocking handlers share, over
-	// all loops. Default 512. Sixteen times as many requests may wait; beyond that 503.
+	// all loops. Each loop has an equal part of them, one at least. Default 512. Sixteen
+	// times as many requests may wait; beyond that 503.
 	MaxBlocking int
 
 	// ServeHead is called with the head of a request that awaits 100 (Continue) before
@@ -280,12 +281,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // regardless holds up Run, but not Close. The error is always nil.
 func (s *Server) Close() error {
 	s.init()
-	s.mu.Lock()
-	if s.state == closing {
-		s.state = running // Close cuts a Shutdown short
-	}
-	s.mu.Unlock()
-	if s.begin() {
+	if s.begin() { // also when a Shutdown is under way, which it cuts short
 		s.stopNow()
 	}
 	return nil
