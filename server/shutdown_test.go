@@ -77,6 +77,19 @@ func TestHeadThatBeginsDuringShutdown(t *testing.T) {
 	}
 }
 
+// A peer that reads its last answer slowly during a shutdown has the grace of the others behind it, not LingerTimeout.
+func TestShutdownOfASlowReader(t *testing.T) {
+	p, m := inMemory(t, hello, func(s *Server) { s.LingerTimeout = time.Minute })
+	c := p.(*conn)
+	c.t = unread{m}
+	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n"))
+	c.w.beginShutdown()
+	c.TimeoutConnection()
+	if m.timeout != shutdownGrace || m.ended != "half-close " {
+		t.Errorf("%v, %q", m.timeout, m.ended)
+	}
+}
+
 func TestShutdownDeadline(t *testing.T) {
 	contexts := make(chan context.Context, 1)
 	s, addr := start(t, func(w *Response, r *Request) {

@@ -110,7 +110,8 @@ func (c *conn) hurry() {
 func (c *conn) TimeoutConnection() {
 	switch {
 	case c.state == draining && c.t.Buffered() > 0:
-		c.t.SetTimeout(c.w.srv.conf.timeouts[phaseDrain]) // the peer still reads: SendTimeout watches that
+		c.phase = phaseServed
+		c.enter(phaseDrain) // anew: the peer still reads, and SendTimeout watches that
 	case c.state == answering && c.phase == phasePending && c.cur.live != nil:
 		c.lookAtStream(c.cur.live)
 	case c.state == answering && c.phase == phasePending:
