@@ -156,7 +156,7 @@ func TestLittleTipsItOver(t *testing.T) {
 	const most = 1 << 20
 	given, release := make(chan bool), make(chan bool)
 	s, addr := start(t, func(w *Response, r *Request) {
-		if r.Method() == "POST" {
+		if r.Path() == "/" {
 			hello(w, r)
 			return
 		}
@@ -170,8 +170,8 @@ func TestLittleTipsItOver(t *testing.T) {
 	var uploading []*peer
 	for in := 0; in < 2000; in, _ = held(s) { // whose end would make the room that is missing
 		p := dial(t, addr)
-		p.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
-		await(t, "the upload to be held", func() bool { now, _ := held(s); return now > in })
+		p.send("POST / HTTP/1.1\r\nHost: a\r\nX: %s\r\nContent-Length: 2\r\n\r\n", strings.Repeat("x", 500))
+		await(t, "a head to be held", func() bool { now, _ := held(s); return now > in })
 		uploading = append(uploading, p)
 	}
 	big := dial(t, addr)
@@ -179,7 +179,7 @@ func TestLittleTipsItOver(t *testing.T) {
 	<-given
 	await(t, "the loop to notice", func() bool { return onLoop(s, func(w *worker) bool { return w.crowded }) })
 	for _, p := range uploading {
-		p.send("y")
+		p.send("xy")
 		if res, _ := p.answer("POST"); res.StatusCode != 200 {
 			t.Errorf("status %d", res.StatusCode)
 		}
