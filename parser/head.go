@@ -54,9 +54,11 @@ type Head struct {
 	Upgrade     bool     // Connection names upgrade, and there is an Upgrade field; never in HTTP/1.0
 
 	Authority Span // host[:port] of the target if it has one, else the Host field: the effective host
-	Path      Span // escaped, as it came; empty in an absolute form without one (then: "/", or "*" with OPTIONS and no query), in an authority form and in an asterisk form
-	Query     Span // escaped, without its question mark
-	Body      Span // the latest piece of the body: offsets into b[:n] of the call that returned EventBody
+	// Path is escaped, as it came. It is empty in an absolute form without one (then it stands for "/", or for "*" with OPTIONS
+	// and no query), in an authority form and in an asterisk form.
+	Path  Span
+	Query Span // escaped, without its question mark
+	Body  Span // the latest piece of the body: offsets into b[:n] of the call that returned EventBody
 
 	ContentLength int64   // the body's length, or -1 if none was announced
 	Fields        []Field // the field lines, in order

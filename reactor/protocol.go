@@ -32,10 +32,10 @@ type Protocol interface {
 	// DataReceived brings what one read gave. The bytes are lent: they belong to the loop again when it returns.
 	DataReceived(p []byte)
 
-	// ConnectionLost is called exactly once, last, and never from inside another callback of the same connection. The
-	// socket is closed by then, or given away by Detach. The reason is told apart with errors.Is: ErrConnectionDone (an orderly end, from
-	// either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrWriteBound, ErrDetached, ErrShutdown;
-	// or it is a *PanicError. ReasonName gives them short names.
+	// ConnectionLost is called exactly once, last, and never from inside another callback of the same connection. The socket
+	// is closed by then, or given away by Detach. The reason is told apart with errors.Is: ErrConnectionDone (an orderly
+	// end, from either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrWriteBound, ErrDetached,
+	// ErrShutdown; or it is a *PanicError. ReasonName gives them short names.
 	ConnectionLost(reason error)
 }
 
@@ -92,8 +92,8 @@ type Transport interface {
 	SendFile(f File, offset, n int64)
 
 	// AvailableBuffer returns an empty slice with room behind it, as bufio.Writer.AvailableBuffer does: append to it
-	// and pass the result to the very next Write, which then copies nothing. It is void after any other Write and
-	// when the callback returns.
+	// and pass the result to the very next Write or Give, or as the first piece of the next WriteSequence, which then
+	// copies nothing. It is void after any other of these and when the callback returns.
 	AvailableBuffer() []byte
 
 	// Buffered returns how many bytes were accepted and not yet taken by the socket, those of files included. The water

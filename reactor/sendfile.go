@@ -1,9 +1,9 @@
 package reactor
 
-// Files in the output, and bytes that were given to it. All bytes that wait lie in the connection's own buffer, as without files; a queued file only knows how
-// many of them go out before it. So the rule that keeps the order needs no second case: while a file waits, the connection
-// has a buffer, if an empty one, and whoever writes then writes into that. Bytes of Give are queued as a file is, and never
-// copied.
+// Files in the output, and bytes that were given to it. All bytes that wait lie in the connection's own buffer, as without
+// files; a queued file only knows how many of them go out before it. So the rule that keeps the order needs no second case:
+// while a file waits, the connection has a buffer, if an empty one, and whoever writes then writes into that. Bytes of Give
+// are queued as a file is, and never copied.
 //
 // sendfile(2) may sleep on a page that is not in memory, and while it does the loop does nothing else. So it is asked for a
 // bounded piece, and for one in a tick.

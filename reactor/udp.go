@@ -202,7 +202,8 @@ func (p *UDPPort) Stats() UDPStats { return p.stats }
 func (p *UDPPort) FD() int { return p.fd }
 
 // Connect fixes the peer: only its datagrams arrive from now on, Write sends to it, and what its machine reports
-// (ECONNREFUSED: nobody listens) is told to ErrorReceived. It returns the errno, or net.ErrClosed.
+// (ECONNREFUSED: nobody listens) is told to ErrorReceived. What is queued is sent first, but not from within ErrorReceived.
+// It returns the errno, or net.ErrClosed.
 func (p *UDPPort) Connect(to netip.AddrPort) error {
 	if p.closed {
 		return net.ErrClosed
@@ -258,8 +259,8 @@ func (p *UDPPort) reachable(to netip.AddrPort) netip.AddrPort {
 	return to
 }
 
-// StopListening sends what the socket takes at once of what is queued, and closes the port. StopProtocol is called at the
-// end of the tick. It may be called again.
+// StopListening sends what the socket takes at once of what is queued, though not from within ErrorReceived, and closes the
+// port. StopProtocol is called at the end of the tick. It may be called again.
 func (p *UDPPort) StopListening() {
 	if !p.closed {
 		p.closed = true

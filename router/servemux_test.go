@@ -228,16 +228,19 @@ func (p *pair) request(method, host, path, query string) int {
 func leadAlike(path, ours, mux string) bool {
 	to, query, _ := strings.Cut(ours, "?")
 	muxTo, muxQuery, _ := strings.Cut(mux, "?")
-	switch {
-	case ours == "" || mux == "":
+	if ours == "" || mux == "" {
 		return ours == mux
-	case strings.Contains(path, "%"):
-		muxTo = cleanPath(path)
-	default:
+	}
+	slash := strings.HasSuffix(muxTo, "/")
+	if strings.Contains(path, "%") {
+		muxTo = strings.TrimSuffix(cleanPath(path), "/")
+		if slash {
+			muxTo += "/"
+		}
+	} else {
 		muxTo, _ = url.PathUnescape(muxTo)
 	}
-	muxTo = notInPaths.Replace(muxTo)
-	return (to == muxTo || to == muxTo+"/" && strings.Contains(path, "%")) && query == muxQuery
+	return to == notInPaths.Replace(muxTo) && query == muxQuery
 }
 
 // isQuery reports whether the parser would take s for a query.

@@ -8,8 +8,9 @@ import (
 	"microhttp/parser"
 )
 
-// Conditional requests (RFC 9110, 13). A client that has a representation already, or means to change one that it has seen,
-// says so by validators, and whoever knows the present ones decides: the handler says what they are, and the rest is here.
+// Conditional requests (RFC 9110, 13). A client that has a representation already, or means to
+// change one that it has seen, says so by validators, and whoever knows the present ones
+// decides: the handler says what they are, and the rest is here.
 
 // Validators tell the present state of a resource from earlier and later ones (RFC 9110, 8.8).
 type Validators struct {
@@ -32,10 +33,11 @@ type Validators struct {
 // returns without doing what it was asked for. Otherwise ETag and Last-Modified of v are set, in
 // the answer to GET and HEAD, and the handler goes on.
 //
-// It is to be called where the answer would be a 2xx, before anything is changed (13.2.1), with
-// the other fields set: what is about the content (Content-Type and the like) is left out of a
-// 304. A condition that is malformed holds if it is a date, and matches nothing if it is a tag.
-// Ranges, and so If-Range, are not its concern; nothing is evaluated for CONNECT, OPTIONS and TRACE.
+// It is to be called where the answer would be a 2xx, before anything is changed (13.2.1),
+// with the other fields set: what is about the content (Content-Type and the like) is left out
+// of a 304. A condition that is malformed holds if it is a date, and matches nothing if it is
+// a tag. Ranges, and so If-Range, are not its concern; nothing is evaluated for CONNECT,
+// OPTIONS and TRACE.
 //
 // It panics for an ETag that is none, most of all one without quotes. Once a Stream was taken,
 // and in OnDone, it does nothing, but for a line in the log.
@@ -67,7 +69,8 @@ func (w *Response) CheckPreconditions(v Validators) (done bool) {
 	return false
 }
 
-// notModified makes the answer a 304, without what describes the content that it has not (RFC 9110, 15.4.5).
+// notModified makes the answer a 304, without what describes the content that it has not (RFC
+// 9110, 15.4.5).
 func (w *Response) notModified(v Validators) {
 	w.SetStatus(304)
 	w.body, w.given, w.declared = w.body[:0], nil, -1
@@ -80,7 +83,8 @@ func (w *Response) notModified(v Validators) {
 	w.setValidators(v)
 }
 
-// setValidators sets the fields that tell them. What was modified in the future was modified now (RFC 9110, 8.8.2.1).
+// setValidators sets the fields that tell them. What was modified in the future was modified
+// now (RFC 9110, 8.8.2.1).
 func (w *Response) setValidators(v Validators) {
 	if v.ETag != "" {
 		_ = w.SetHeader("ETag", v.ETag) // it is valid
@@ -121,7 +125,8 @@ func (r *Request) precondition(v Validators, reads bool) int {
 	return 412
 }
 
-// anyTag reports whether there is a line of that field, and whether one of them lists v's tag, or stands for whatever there is.
+// anyTag reports whether there is a line of that field, and whether one of them lists v's tag,
+// or stands for whatever there is.
 func (r *Request) anyTag(id parser.FieldID, v Validators, weak bool) (asked, matches bool) {
 	for i := range r.head.Fields {
 		if f := &r.head.Fields[i]; f.Known == id {
@@ -133,7 +138,8 @@ func (r *Request) anyTag(id parser.FieldID, v Validators, weak bool) (asked, mat
 	return asked, matches
 }
 
-// changedSince compares v with the date of that field. It is not known if there is none, or more than one, or an invalid one.
+// changedSince compares v with the date of that field. It is not known if there is none, or
+// more than one, or an invalid one.
 func (r *Request) changedSince(id parser.FieldID, v Validators) (changed, known bool) {
 	value, lines := "", 0
 	for i := range r.head.Fields {
@@ -145,14 +151,14 @@ func (r *Request) changedSince(id parser.FieldID, v Validators) (changed, known 
 	if lines != 1 || v.LastModified.IsZero() {
 		return false, false
 	}
-	since, ok := parseDate(value, time.Now())
+	since, ok := parseDate(value, r.Received())
 	return v.LastModified.After(since), ok
 }
 
 var weakMark = []byte("W/")
 
-// listsTag reports whether tag is in a list of entity tags (RFC 9110, 8.8.3), by strong comparison or by weak (8.8.3.2). The
-// list ends where it is malformed.
+// listsTag reports whether tag is in a list of entity tags (RFC 9110, 8.8.3), by strong
+// comparison or by weak (8.8.3.2). The list ends where it is malformed.
 func listsTag(list, tag []byte, weak bool) bool {
 	if len(tag) == 0 || !weak && bytes.HasPrefix(tag, weakMark) {
 		return false
@@ -181,7 +187,8 @@ func validTag(tag string) bool {
 	return tag == "" || len(opaque) > 0 && opaqueLen(opaque) == len(opaque)
 }
 
-// opaqueLen returns the length of the opaque-tag at the beginning of b: a quoted string without escapes; 0 if there is none.
+// opaqueLen returns the length of the opaque-tag at the beginning of b: a quoted string
+// without escapes; 0 if there is none.
 func opaqueLen(b []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0

@@ -170,11 +170,12 @@ func TestConditionsAsNetHTTP(t *testing.T) {
 		}
 		now.Store(&v)
 		req := httptest.NewRequest(pick("GET", "HEAD", "PUT", "POST", "DELETE"), "/", nil)
-		for name, value := range map[string]func() string{
-			"If-Match": tags, "If-None-Match": tags, "If-Modified-Since": date, "If-Unmodified-Since": date,
-		} {
+		for _, field := range []struct {
+			name  string
+			value func() string
+		}{{"If-Match", tags}, {"If-None-Match", tags}, {"If-Modified-Since", date}, {"If-Unmodified-Since", date}} {
 			if rnd.IntN(3) == 0 {
-				req.Header.Set(name, value())
+				req.Header.Set(field.name, field.value())
 			}
 		}
 		theirs := httptest.NewRecorder()

@@ -31,7 +31,8 @@ func playCounters(w *sim.World) {
 	nop := zerolog.Nop()
 	s := &Server{
 		Handler: HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }), Logger: &nop, Loops: 1,
-		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6), MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
+		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
+		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
 		MaxUnsentBytes: 1 << (8 + rnd.IntN(8)), MaxPipelinedBytes: 1 << (8 + rnd.IntN(8)),
 		LingerTimeout: time.Duration(rnd.IntN(3)-1) * time.Second, MaxLingerBytes: rnd.IntN(3000) - 1,
 		ServeHead: func(rw *Response, r *Request) bool {
@@ -65,7 +66,8 @@ func playCounters(w *sim.World) {
 	w.Go("judge", func() {
 		w.Wait("the clients to leave", func() bool { return left == clients })
 		w.Sleep(10 * time.Minute)
-		got := fmt.Sprint(f.held, f.made.bytes.Load(), loop.Unsent(), f.open, f.turned, s.doors.open.Load(), len(s.doors.from), f.conns.next == &f.conns)
+		got := fmt.Sprint(f.held, f.made.bytes.Load(), loop.Unsent(), f.open, f.turned, s.doors.open.Load(), len(s.doors.from),
+			f.conns.next == &f.conns)
 		if want := "0 0 0 0 0 0 0 true"; got != want {
 			w.Errorf("held, made, unsent, open, turned, doors, origins, ring: %s, want %s", got, want)
 		}

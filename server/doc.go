@@ -15,7 +15,8 @@
 // # The lifetime law
 //
 // What a [Request] returns is yours to keep; r, w and what is named Peek… are
-// lent until the response is done.
+// lent until the response is done (what was peeked at before the answer was put off,
+// until the handler returns).
 //
 // The strings of one request are slices of one copy of its head, made the first
 // time that the handler asks for any: a handler that asks for nothing allocates

@@ -17,9 +17,9 @@ type Field struct{ Name, Value string }
 //
 // It is never needed, and so never waits: nothing is sent to HTTP/1.0 (15.2), and nothing to
 // a peer that does not keep up with reading. The error is ErrCommitted when a Stream was
-// taken, and in OnDone, or wraps ErrField for a field that is invalid, or that no interim response has:
-// Content-Length, Transfer-Encoding, Connection. It panics when status is not 102 to 199; 101
-// is not interim to what follows.
+// taken, and in OnDone, or wraps ErrField for a field that is invalid, or that no interim
+// response has: Content-Length, Transfer-Encoding, Connection. It panics when status is not 102
+// to 199; 101 is not interim to what follows.
 func (w *Response) Interim(status int, fields ...Field) error {
 	w.x.req.lent()
 	if w.committed() {

@@ -53,11 +53,12 @@ func (s *Server) init() {
 			rate:        orDefault(s.MinDataRate, 240),
 			sendTimeout: period(s.SendTimeout, 30*time.Second),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
-			unsent:      min(orDefault(max(s.MaxUnsentBytes, 0), 16<<10), math.MaxInt/unsentFactor), // without any nothing could be sent
-			linger:      uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
-			detectLate:  s.DetectLateUse,
-			loops:       s.Loops,
-			blocking:    s.MaxBlocking,
+			// Without any nothing could be sent.
+			unsent:     min(orDefault(max(s.MaxUnsentBytes, 0), 16<<10), math.MaxInt/unsentFactor),
+			linger:     uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
+			detectLate: s.DetectLateUse,
+			loops:      s.Loops,
+			blocking:   s.MaxBlocking,
 		}
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)

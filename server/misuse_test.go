@@ -232,8 +232,10 @@ func TestMisusePanics(t *testing.T) {
 		}},
 	} {
 		p, log := logged(t, test.f)
-		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		io.Copy(io.Discard, p)
+		p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if _, err := io.Copy(io.Discard, p); errors.Is(err, errDeadline) {
+			t.Errorf("%s: the connection is still there", test.says)
+		}
 		wantContains(t, "log", log.String(), test.says)
 	}
 	if _, err := (&Server{Addr: "127.0.0.1:0", Handler: HandlerFunc(nil)}).Listen(); err == nil {

@@ -378,8 +378,9 @@ func (w *Response) Err() error { return w.err }
 // OnDone adds a function that is called on the loop, once, when the response is
 // done: when it has been handed to the connection whole, or when the connection is
 // lost. Functions are called in the order they were added. They see what the answer was and
-// cannot change it: Later, Stream and Blocking panic, and a function that is added then is not called. A function that captures nothing of the request costs no allocation: it
-// gets both. It panics for nil.
+// cannot change it: Later, Stream and Blocking panic, and a function that is added then is not
+// called. A function that captures nothing of the request costs no allocation: it gets both.
+// OnDone panics for nil.
 func (w *Response) OnDone(f func(w *Response, r *Request)) {
 	w.x.req.lent()
 	if f == nil {

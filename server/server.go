@@ -161,8 +161,8 @@ type Server struct {
 	DetectLateUse bool
 
 	// Logger is told of refused requests and connections (info), of misuse, of stalls and
-	// of its limits (warn), and of panics (error), by any goroutine. nil logs warnings and worse to standard error. To be silent, use
-	// zerolog.Nop.
+	// of its limits (warn), and of panics (error), by any goroutine. nil logs warnings and
+	// worse to standard error. To be silent, use zerolog.Nop.
 	Logger *zerolog.Logger
 
 	setup   sync.Once
@@ -277,7 +277,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the server at once, from any goroutine: connections are aborted, and
-// answers that were still awaited get ErrServerClosed. A Blocking handler that goes on
+// answers that a Pending gives later get ErrServerClosed, those that are under way
+// ErrPeerGone. A Blocking handler that goes on
 // regardless holds up Run, but not Close. The error is always nil.
 func (s *Server) Close() error {
 	s.init()

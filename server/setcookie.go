@@ -89,7 +89,8 @@ func (w *Response) SetCookie(c *Cookie) error {
 
 const setCookie = "Set-Cookie"
 
-// delCookie removes the cookies of that name from the answer, where they lie: a handler may set as many as its peer names.
+// delCookie removes the cookies of that name from the answer, where they lie: a handler may set
+// as many as its peer names.
 func (w *Response) delCookie(name string) {
 	for i := 0; i < len(w.lines); {
 		if w.isCookie(w.lines[i], name) {

@@ -23,6 +23,7 @@ type Stream struct {
 	mute    bool  // content is not sent: HEAD, 204, 304
 	told    bool  // that there was some was logged
 	lacks   bool  // something was not taken, and the handler has not seen since that there is room
+	short   bool  // what was written before it was taken is not in it
 	left    int64 // of the declared length; -1 without one
 	closed  bool
 	trailer []byte // field lines behind the last chunk
@@ -99,6 +100,7 @@ func (w *Response) Stream() *Stream {
 	if first := w.content(); len(first) > 0 {
 		if _, err := s.Write(first); err != nil && err != ErrPeerGone { // nobody else is told
 			w.LogMisuse("what was written before the Stream was taken is not sent: " + err.Error())
+			s.short = err == ErrUnsentBound // and nobody writes it again
 		}
 	}
 	return s
@@ -307,7 +309,8 @@ func (c *conn) lookAtStream(s *Stream) {
 
 // Close ends the stream: the answer is complete. A stream with a declared length
 // that was given less breaks the connection off, since nothing else tells the peer;
-// the error is then ErrContentLength. So does one that lacks what got ErrUnsentBound. Closing twice is harmless.
+// the error is then ErrContentLength. So does one that lacks what got ErrUnsentBound.
+// Closing twice is harmless.
 func (s *Stream) Close() error {
 	if s.closed {
 		return nil
@@ -317,7 +320,7 @@ func (s *Stream) Close() error {
 	switch {
 	case s.left > 0:
 		err = ErrContentLength
-	case s.lacks:
+	case s.lacks || s.short:
 		err = ErrUnsentBound
 	}
 	if err != nil {

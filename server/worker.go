@@ -89,7 +89,7 @@ func (w *worker) appendStart(b []byte, status int) []byte {
 		w.second = now.Unix()
 		w.start = append(w.start[:0], statusLines[200]...)
 		w.start = append(w.start, "Date: "...)
-		w.start = now.UTC().AppendFormat(w.start, "Mon, 02 Jan 2006 15:04:05 GMT")
+		w.start = now.UTC().AppendFormat(w.start, imfFixdate)
 		w.start = append(w.start, "\r\n"...)
 	}
 	if status == 200 {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"microhttp/parser"
 	"microhttp/reactor"
 	"microhttp/server"
 )
@@ -63,8 +64,8 @@ func newLane(h server.Handler) *lane {
 	return l
 }
 
-// maxHead is the most that the parser can be asked for: parser.MaxSection.
-const maxHead = 16 << 20
+// maxHead is the most that the parser can be asked for.
+const maxHead = parser.MaxSection
 
 // begin readies the lane for a request.
 func (l *lane) begin(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"microhttp/server"
 	"microhttp/server/nethttp"
@@ -106,7 +105,7 @@ func TestFramingIsTheBridges(t *testing.T) {
 		"content-length": "5", "Content-length": "0", "transfer-encoding": "chunked", "host": "evil", "CONNECTION": "close",
 	} {
 		for _, body := range []string{"", "abc"} {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			r := httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(body))
 			r.Header[name] = []string{value}
 			w := httptest.NewRecorder()

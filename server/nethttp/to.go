@@ -22,10 +22,11 @@ import (
 // Context of the request ends with that of the http.Request, but has no values of it.
 //
 // The answer: its fields are added to those that the http.ResponseWriter has already, but for such as there is only one of
-// (Content-Type, Date, ETag), which are replaced. Each piece of a Stream is flushed, and Write waits for a peer that does not keep up, on the loop too, since
-// nobody else lives on it. Interim responses are left out; trailers are passed on. An answer that is not complete, because h
-// panicked or the context ended first, is broken off by a panic with http.ErrAbortHandler, so that nobody takes it for the
-// whole. The panic of h itself is logged to standard error, unless somebody answers it with OnPanic.
+// (Content-Type, Date, ETag), which are replaced. Each piece of a Stream is flushed, and Write waits for a peer that does
+// not keep up, on the loop too, since nobody else lives on it. Interim responses are left out; trailers are passed on. An
+// answer that is not complete, because h panicked or the context ended first, is broken off by a panic with
+// http.ErrAbortHandler, so that nobody takes it for the whole. The panic of h itself is logged to standard error, unless
+// somebody answers it with OnPanic.
 func To(h server.Handler) http.Handler {
 	if h == nil {
 		h = server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.Error(404) }) // as server.Server has it
