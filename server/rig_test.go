@@ -172,12 +172,13 @@ type memory struct {
 	writes  int
 	ended   string
 	timeout time.Duration
+	unsent  int
 }
 
 func (m *memory) Write(p []byte)                      { m.writes++; m.out.Write(p) }
 func (m *memory) Give(p []byte)                       { m.Write(p) }
 func (m *memory) AvailableBuffer() []byte             { return m.scratch[:0] }
-func (m *memory) Buffered() int                       { return 0 }
+func (m *memory) Buffered() int                       { return m.unsent }
 func (m *memory) LoseConnection()                     { m.ended += "lose" }
 func (m *memory) AbortConnection()                    { m.ended += "abort" }
 func (m *memory) CloseWrite()                         { m.ended += "half-close " }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"microhttp/reactor"
+
 	"github.com/rs/zerolog"
 )
 
@@ -145,6 +147,28 @@ func TestStreamBeyondTheUnsentBound(t *testing.T) {
 			t.Errorf("again %v: closed with %v", again, err)
 		}
 		wantContains(t, "log", log.String(), "what is written now is not sent")
+	}
+}
+
+// What was written before the Stream was taken is its beginning. If that is refused nobody can write it again.
+func TestStreamWithoutItsBeginning(t *testing.T) {
+	var p reactor.Protocol
+	var m *memory
+	var closed error
+	p, m = inMemory(t, func(w *Response, r *Request) {
+		w.WriteString("the beginning")
+		m.unsent = 1 << 30 // what earlier answers have left
+		s := w.Stream()
+		m.unsent = 0
+		if s.Full() {
+			t.Error("there is no room")
+		}
+		s.WriteString("the end")
+		closed = s.Close()
+	})
+	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	if !errors.Is(closed, ErrUnsentBound) || strings.HasSuffix(m.out.String(), "0\r\n\r\n") {
+		t.Errorf("Close: %v, of %q", closed, m.out.String())
 	}
 }
 
