@@ -186,8 +186,9 @@ func TestLingerTimeout(t *testing.T) {
 				l.do(func() {
 					rec.Write(make([]byte, 32<<20)) // more than the sockets take
 				})
-				begun := time.Now()
+				var begun time.Time
 				l.do(func() {
+					begun = l.Now() // the tick's clock, from which time-outs count
 					rec.LoseConnection()
 					if got := rec.Transport.(*transport).writeLimit(); got != tc.limit {
 						t.Errorf("the limit is %v, want %v", got, tc.limit)

@@ -79,8 +79,9 @@ func TestIterateWaits(t *testing.T) {
 		defer l.Close()
 		const d = 20 * time.Millisecond
 		fired := false
+		begun := time.Now()
 		l.CallLater(d, func() { fired = true })
-		for begun := time.Now(); !fired; {
+		for !fired {
 			if err := l.Iterate(-1); err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +89,7 @@ func TestIterateWaits(t *testing.T) {
 				t.Error("early")
 			}
 		}
-		begun := time.Now()
+		begun = time.Now()
 		for time.Since(begun) < d {
 			before := time.Now()
 			if err := l.Iterate(d); err != nil {
