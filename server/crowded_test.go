@@ -119,8 +119,8 @@ func TestMaxBufferedBytesOfPeersThatLeave(t *testing.T) {
 		most = 4 << 20
 		size = 1 << 20
 	)
-	release := make(chan bool)
-	s, addr := start(t, BlockingFunc(func(*Response, *Request) { <-release }).Serve, func(s *Server) {
+	release, begun := make(chan bool), make(chan bool, most/size)
+	s, addr := start(t, BlockingFunc(func(*Response, *Request) { begun <- true; <-release }).Serve, func(s *Server) {
 		s.MaxBufferedBytes, s.MaxBlocking = most, 1
 	})
 	t.Cleanup(func() { close(release) }) // before the server is shut down
@@ -128,6 +128,9 @@ func TestMaxBufferedBytesOfPeersThatLeave(t *testing.T) {
 		p := dial(t, addr)
 		p.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
 		await(t, "the handler", func() bool { return s.workers[0].loop.ThreadCalls() == n })
+		if n == 1 {
+			<-begun // the others wait behind it; one whose peer left before would not begin
+		}
 		p.SetLinger(0)
 		p.Close()
 		await(t, "the peer to be gone", func() bool { return s.doors.open.Load() == 0 })
