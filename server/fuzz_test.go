@@ -31,6 +31,7 @@ func FuzzConnection(f *testing.F) {
 		"HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /large HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(2))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint64(3))
 	f.Add([]byte("HEAD https://a/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), uint64(4))
+	f.Add([]byte("++++OST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nbc"), uint64(3))
 	f.Add([]byte("0 /000000 HTTP/1.0\r\n\r\n0"), uint64(168)) // reset within the answer
 	f.Add([]byte("ET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /ignored HTTP/1.1\r\nHost: a\r\n"), uint64(205))
 	f.Fuzz(func(t *testing.T, sent []byte, seed uint64) {
@@ -40,6 +41,7 @@ func FuzzConnection(f *testing.F) {
 		c.MinBuffer = 4 << 10 // the fuzzer has better things to do than to wait for tiny ones
 		split := hear(t, sim.New(seed, c), sent, false)
 		split.check(t)
+		whole.bytes, split.bytes = withoutContinue(whole.bytes), withoutContinue(split.bytes)
 		if split.reset && speaksOn(sent) && bytes.HasPrefix(whole.bytes, split.bytes) {
 			return // that comes of it when it comes too late
 		}
@@ -47,6 +49,11 @@ func FuzzConnection(f *testing.F) {
 			t.Fatalf("whole, reset %v:\n%q\nsplit, reset %v:\n%q", whole.reset, whole.bytes, split.reset, split.bytes)
 		}
 	})
+}
+
+// withoutContinue leaves out what depends on the pieces: whether there was something to wait for when the head had come.
+func withoutContinue(heard []byte) []byte {
+	return bytes.ReplaceAll(heard, []byte("HTTP/1.1 100 Continue\r\n\r\n"), nil)
 }
 
 // speaksOn reports whether more is sent behind a request that asks for the end of the connection.
