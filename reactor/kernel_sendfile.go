@@ -2,15 +2,15 @@
 
 package reactor
 
-// sendfile(2), through the ordinary path of system calls: it may sleep on the disk, and the scheduler must know. What a
-// system cannot send that way, such as a file that has no pages, is read and written.
+// sendfile(2), through the ordinary path of system calls: it may sleep on the disk, and the scheduler must know. The wrapper
+// is that of package syscall, which orders memory for the race detector, see raw_race.go. What a system cannot send that
+// way, such as a file that has no pages, is read and written.
 
 import (
 	"io"
 	"syscall"
 
 	"github.com/valyala/bytebufferpool"
-	"golang.org/x/sys/unix"
 )
 
 // copySize is how much is read at a time, and copies the pool of the buffers for that.
@@ -23,7 +23,7 @@ func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno)
 	if from == ^uintptr(0) {
 		return copyFile(fd, f, offset, n)
 	}
-	sent, err := unix.Sendfile(fd, int(from), &offset, n)
+	sent, err := syscall.Sendfile(fd, int(from), &offset, n)
 	if sent > 0 {
 		return sent, 0 // the BSDs may say EAGAIN as well
 	}

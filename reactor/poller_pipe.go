@@ -55,12 +55,12 @@ func (p *wakePipe) open() error {
 }
 
 func (p *wakePipe) wake() {
-	_, _ = unix.Write(p.w, []byte{1}) // a full pipe wakes as well
+	_, _ = syscall.Write(p.w, []byte{1}) // a full pipe wakes as well
 }
 
 // drain empties the pipe. What does not fit makes the next wait end at once, which drains it too.
 func (p *wakePipe) drain() {
-	_, _ = unix.Read(p.r, p.junk[:])
+	_, _ = syscall.Read(p.r, p.junk[:])
 }
 
 func (p *wakePipe) close() error {

@@ -69,29 +69,16 @@ func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	return conn, addrPort(sa), 0
 }
 
+// The wrappers of package syscall order memory for the race detector together with package net's connections.
+
 func sysRead(fd int, p []byte) (int, syscall.Errno) {
-	n, err := unix.Read(fd, p)
+	n, err := syscall.Read(fd, p)
 	return max(n, 0), errnoOf(err)
 }
 
 func sysWrite(fd int, p []byte) (int, syscall.Errno) {
-	n, err := unix.Write(fd, p)
+	n, err := syscall.Write(fd, p)
 	return max(n, 0), errnoOf(err)
 }
 
-func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
-	sent := 0
-	for _, p := range pieces[:min(len(pieces), piecesPerWrite)] { // package unix has no writev(2) on all of them
-		n, errno := sysWrite(fd, p)
-		sent += n
-		if errno != 0 && sent == 0 {
-			return 0, errno
-		}
-		if n < len(p) {
-			break
-		}
-	}
-	return sent, 0
-}
-
-func sysClose(fd int) syscall.Errno { return errnoOf(unix.Close(fd)) }
+func sysClose(fd int) syscall.Errno { return errnoOf(syscall.Close(fd)) }
