@@ -5,6 +5,7 @@ package middleware
 // allocation.
 
 import (
+	"errors"
 	"time"
 
 	"microhttp/server"
@@ -29,6 +30,7 @@ const maxLogged = 1 << 10
 //	request_id   see RequestID; left out when there is none
 //	user_agent   the request's User-Agent; left out when there is none
 //	error        why the answer did not go out whole; left out when it did
+//	reason       the short name of that, as server.CloseReason has it
 //
 // Path and user agent are cut off after 1 KiB. Whatever a peer sends is escaped, so that
 // a line stays a line. The line is written on the loop: a log whose writer can block for
@@ -62,7 +64,13 @@ func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
 	if agent := r.PeekHeader("User-Agent"); agent != nil {
 		e = e.Bytes("user_agent", clip(agent))
 	}
-	e.Err(w.Err()).Msg("request")
+	if err := w.Err(); err != nil {
+		e = e.Err(err)
+		if why, ok := errors.AsType[server.CloseReason](err); ok {
+			e = e.Str("reason", why.Name())
+		}
+	}
+	e.Msg("request")
 }
 
 // appendRequest adds what a log line says of a request, whatever it is about.

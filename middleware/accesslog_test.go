@@ -115,7 +115,7 @@ func TestAccessLogSaysWhyAnAnswerIsNotWhole(t *testing.T) {
 	<-begun
 	_ = c.(*net.TCPConn).SetLinger(0) // a reset: what an end of sending is not
 	_ = c.Close()
-	if line := log.next(t); line["error"] != server.ErrPeerGone.Error() {
+	if line := log.next(t); line["error"] != server.ErrPeerReset.Error() || line["reason"] != "peer-reset" {
 		t.Errorf("logged %v", line)
 	}
 }

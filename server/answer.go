@@ -98,6 +98,7 @@ func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []by
 // refuse answers a request that the parser or a timeout refused, and ends the
 // connection: what follows on it has no meaning any more.
 func (c *conn) refuse(x *exchange, err *parser.Error) {
+	c.blame(refusedFor(err))
 	c.logRefused(err)
 	body := strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
 	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)

@@ -73,7 +73,7 @@ var errGoexit = errors.New("server: a handler has ended its goroutine")
 
 func (x *exchange) serveOffLoop(h Handler) {
 	defer x.handBack()
-	if !x.gone.Load() { // it may have waited for its goroutine longer than its peer did
+	if CloseReason(x.gone.Load()) == CloseDone { // it may have waited for its goroutine longer than its peer did
 		x.run(h.Serve)
 	}
 	if s := x.res.stream; s != nil && !x.aborted {

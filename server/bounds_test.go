@@ -463,7 +463,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 	}
 	dial(t, addr).get("/small")
 	await(t, "nothing to be held", func() bool { in, out := held(s); return in == 0 && out == 0 })
-	if got := strings.Count(log.String(), "read too slowly"); got != 2 {
+	if got := strings.Count(log.String(), `"reason":"slow-reader"`); got != 2 {
 		t.Errorf("%d lines in the log: %s", got, log.String())
 	}
 }

@@ -36,15 +36,16 @@ type conn struct {
 
 	state   state
 	phase   phase
-	begun   bool   // cur has its whole head: its body is arriving
-	choked  bool   // the peer does not read: nothing is parsed until its output has drained
-	waiting bool   // much was answered in one go: nothing is parsed until the flush shows whether the peer reads
-	paused  bool   // reading is paused
-	eof     bool   // the peer has half-closed
-	bye     bool   // the answer just given was the last one
-	asked   bool   // … and the peer had asked for that, and the answer is small
-	cut     bool   // it is being reset
-	drained uint32 // bytes thrown away while draining
+	why     CloseReason // why it ends, or has ended
+	begun   bool        // cur has its whole head: its body is arriving
+	choked  bool        // the peer does not read: nothing is parsed until its output has drained
+	waiting bool        // much was answered in one go: nothing is parsed until the flush shows whether the peer reads
+	paused  bool        // reading is paused
+	eof     bool        // the peer has half-closed
+	bye     bool        // the answer just given was the last one
+	asked   bool        // … and the peer had asked for that, and the answer is small
+	cut     bool        // it is being reset
+	drained uint32      // bytes thrown away while draining
 }
 
 type state uint8
@@ -79,7 +80,7 @@ func (c *conn) DataReceived(p []byte) {
 	switch {
 	case c.state == draining:
 		if c.drained += uint32(len(p)); c.drained > c.w.srv.conf.linger {
-			c.leave()
+			c.leaveFor(ErrLinger)
 		}
 		return
 	case c.state >= leaving:
@@ -191,7 +192,7 @@ func (c *conn) serve(x *exchange) {
 		c.own(x)
 		c.state = answering
 		if broken {
-			c.abort() // ConnectionLost finds out who has x
+			c.abortFor(failedFor(x.res.err)) // ConnectionLost finds out who has x
 		}
 	case x.aborted:
 		c.drop(x)
@@ -215,6 +216,7 @@ func (c *conn) drop(x *exchange) {
 // it is broken off, since the peer must not take that for the whole. Otherwise it ends behind
 // the answers to earlier requests: a reset could overtake them.
 func (c *conn) giveUp(x *exchange) {
+	c.blame(failedFor(x.res.err))
 	if x.live == nil {
 		c.linger()
 	} else {
@@ -250,7 +252,7 @@ func (c *conn) conclude(x *exchange) {
 // complete takes back a detached exchange: its answer is made.
 func (c *conn) complete(x *exchange) {
 	if c.state == gone {
-		x.finish(ErrPeerGone)
+		x.finish(c.why)
 		return
 	}
 	c.cur = nil

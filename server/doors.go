@@ -103,6 +103,7 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 // turnAway refuses a connection. That the server is full is logged when it begins, not
 // for each of those who come then.
 func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
+	w.srv.ended[ErrTooManyConns].Add(1)
 	if refusal != tooMany {
 		w.srv.log.Info().Int("status", 503).Str("reason", refusal).Str("remote", remoteName(remote)).Msg("connection refused")
 	} else if !w.full {

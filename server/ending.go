@@ -102,8 +102,11 @@ func (c *conn) endOfInput() {
 }
 
 // ConnectionLost implements reactor.Protocol.
-func (c *conn) ConnectionLost(error) {
+func (c *conn) ConnectionLost(reason error) {
 	c.state = gone
+	c.judge(reason)
+	c.logEnd(reason)
+	c.w.srv.ended[c.why].Add(1)
 	c.w.remove(c)
 	c.dropInput()
 	x := c.cur
@@ -115,13 +118,13 @@ func (c *conn) ConnectionLost(error) {
 	switch {
 	case !x.detached:
 		c.w.release(x) // it was still arriving
-	case x.live != nil && !x.offLoop, x.takeForGone():
-		x.finish(ErrPeerGone)
+	case x.live != nil && !x.offLoop, x.takeForGone(c.why):
+		x.finish(c.why)
 	default: // Somebody is filling it. It comes back through complete.
 		x.req.end()
 		c.w.recountMade(&x.counted, x.held)
 	}
 	if x.live != nil {
-		x.live.lost()
+		x.live.lost(c.why)
 	}
 }

@@ -2,20 +2,14 @@ package server
 
 import "errors"
 
-// The errors of this package. Each is returned as it is or wrapped: errors.Is
-// tells them apart.
+// The errors of this package, besides those of CloseReason. Each is returned as it is or wrapped:
+// errors.Is tells them apart.
 var (
-	// ErrServerClosed is returned by Listen, Run, Serve and ListenAndServe after Shutdown
-	// or Close, and by an answer that comes after the server has stopped.
-	ErrServerClosed = errors.New("server: closed")
 	// ErrAddr says that an Addr names nothing to listen on, or that a listener given to
 	// Serve has no socket to accept from. (What the system refuses wraps its errno.)
 	ErrAddr = errors.New("server: no address to listen on")
 	// ErrAnswered says that somebody else has answered the request already.
 	ErrAnswered = errors.New("server: the request is answered already")
-	// ErrPeerGone says that the connection was lost before the answer was made,
-	// so nobody will read it.
-	ErrPeerGone = errors.New("server: the peer is gone")
 	// ErrField says that a header field's name is not a token, that its value
 	// holds what no field value may hold, or that the field is the server's own
 	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
@@ -26,26 +20,12 @@ var (
 	// ErrCommitted says that the status and the fields of a response cannot change
 	// any more: a Stream was taken, or the response is done and in OnDone.
 	ErrCommitted = errors.New("server: the head of the response is committed")
-	// ErrPanic says, in Response.Err, that the handler panicked.
-	ErrPanic = errors.New("server: the handler panicked")
 	// ErrStreamClosed says that a Stream was written to after its Close.
 	ErrStreamClosed = errors.New("server: stream closed")
 	// ErrNoTrailers says that a Stream's peer gets no trailer fields: it did not say that
 	// it keeps them, or the stream is not chunked.
 	ErrNoTrailers = errors.New("server: the peer takes no trailers")
-	// ErrContentLength says that a Stream was given more or fewer bytes than the
-	// Content-Length that the handler declared.
-	ErrContentLength = errors.New("server: body does not agree with Content-Length")
-	// ErrUnsentBound says that a Stream written to on the loop already has as much
-	// unsent output as the server will hold for one peer. Nothing was written; a Stream
-	// that is closed without it is broken off.
-	ErrUnsentBound = errors.New("server: too much unsent output")
 	// ErrBusy says, in the log, that Blocking handlers use every goroutine and every
 	// place in the queue; the request was answered with 503.
 	ErrBusy = errors.New("server: no goroutine for a blocking handler")
 )
-
-// ErrAbortHandler is for a handler that wants to break its connection off
-// without an answer: panic(server.ErrAbortHandler) does so and logs nothing, as
-// in net/http.
-var ErrAbortHandler = errors.New("server: abort handler")

@@ -29,7 +29,7 @@ type exchange struct {
 	aborted  bool          // the handler panicked: no answer, and the end of the connection
 	finished bool          // finish was called, for one that is detached
 	claim    atomic.Uint32 // see above: unclaimed or claimed
-	gone     atomic.Bool   // the peer was lost while somebody else held the claim
+	gone     atomic.Uint32 // the CloseReason of a connection that was lost while somebody else held the claim
 	headBuf  []byte        // the head, while its body is still arriving
 	held     int           // what it was counted to hold when it was detached
 	counted  int           // and what of that is counted here, since the peer was lost: see memory.go
@@ -76,19 +76,16 @@ func (x *exchange) take() error {
 	if x.claim.CompareAndSwap(unclaimed, claimed) {
 		return nil
 	}
-	switch {
-	case !x.gone.Load():
-		return ErrAnswered
-	case x.req.conn.w.stopped.Load():
-		return ErrServerClosed
+	if why := CloseReason(x.gone.Load()); why != CloseDone {
+		return why
 	}
-	return ErrPeerGone
+	return ErrAnswered
 }
 
 // takeForGone is take for the loop when the peer is lost. The word is left first, so
 // that who loses to it knows why.
-func (x *exchange) takeForGone() bool {
-	x.gone.Store(true)
+func (x *exchange) takeForGone(why CloseReason) bool {
+	x.gone.Store(uint32(why))
 	return x.take() == nil
 }
 

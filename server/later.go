@@ -36,8 +36,8 @@ func (w *Response) Later() *Pending {
 // Answer gives the answer: it calls fill, which fills w, in the goroutine that
 // calls Answer, and hands the result to the loop. It may be called from any
 // goroutine and by several; only the first has its fill called. The others get
-// ErrAnswered, as all do when PendingTimeout has passed; all get ErrPeerGone when the connection was lost before, and
-// ErrServerClosed when the server has stopped.
+// ErrAnswered, as all do when PendingTimeout has passed; all get the CloseReason when the
+// connection has ended before, and ErrServerClosed when the server has stopped.
 //
 // A panic in fill is handled as one in a handler. A Stream cannot be taken in fill: that panics.
 func (p *Pending) Answer(fill func(w *Response)) (err error) {

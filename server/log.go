@@ -69,9 +69,21 @@ func (c *conn) logRefusal(status int, reason string) {
 		Str("remote", remoteName(c.t.RemoteAddr())).Msg("request refused")
 }
 
-// logCut is the line of a connection that is reset because of what its peer does.
-func (c *conn) logCut(reason string) {
-	c.w.srv.log.Info().Str("reason", reason).Str("remote", remoteName(c.t.RemoteAddr())).Msg("connection reset")
+// logEnd writes the line of a connection that has ended, if its reason has one.
+func (c *conn) logEnd(reason error) {
+	if c.why == ErrOverloaded && !c.cut {
+		return // it was refused, and that line says it
+	}
+	e := c.w.srv.log.WithLevel(closeReasons[c.why].level)
+	if !e.Enabled() {
+		return
+	}
+	e = e.Str("reason", c.why.Name())
+	if c.why == ErrNetwork || c.why == ErrUnwatchable {
+		e = e.AnErr("cause", reason)
+	}
+	e.Str("remote", remoteName(c.t.RemoteAddr())).
+		Msg("connection ended: " + closeReasons[c.why].text)
 }
 
 // remoteName is how a log names a peer: that of a Unix socket has no address.

@@ -108,8 +108,7 @@ func (c *conn) unload() {
 		c.refuse(c.cur, errOverloaded)
 		return
 	}
-	c.logCut(errOverloaded.Reason)
-	c.abort()
+	c.abortFor(ErrOverloaded)
 }
 
 // refuses reports whether there is no room for another request.

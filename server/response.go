@@ -371,8 +371,8 @@ func (w *Response) Error(code int) {
 // It is final in OnDone.
 func (w *Response) BytesSent() int64 { return w.sent }
 
-// Err returns, in OnDone, why the answer did not go out whole (ErrPeerGone, ErrPanic,
-// ErrAbortHandler, ErrContentLength, ErrUnsentBound), or nil.
+// Err returns, in OnDone, why the answer did not go out whole: a CloseReason, such as ErrPeerReset
+// or ErrSendTimeout. It is nil when all of the answer was handed to the connection.
 func (w *Response) Err() error { return w.err }
 
 // OnDone adds a function that is called on the loop, once, when the response is

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"microhttp/parser"
@@ -177,6 +178,7 @@ type Server struct {
 	limits  parser.Limits
 	conf    settings
 	doors   doors
+	ended   [closeReasonCount]atomic.Uint64    // connections, by CloseReason
 	handler Handler                            // Handler, or notFound
 	head    func(w *Response, r *Request) bool // nil if every body is welcome
 	log     zerolog.Logger
@@ -276,10 +278,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends the server at once, from any goroutine: connections are aborted, and
-// answers that a Pending gives later get ErrServerClosed, those that are under way
-// ErrPeerGone. A Blocking handler that goes on
-// regardless holds up Run, but not Close. The error is always nil.
+// Close ends the server at once, from any goroutine: connections are aborted, and all answers that
+// are owed end with ErrServerClosed. A Blocking handler that goes on regardless holds up Run, but
+// not Close. The error is always nil.
 func (s *Server) Close() error {
 	s.init()
 	if s.begin() { // also when a Shutdown is under way, which it cuts short

@@ -38,8 +38,7 @@ func (w *worker) lookAtReaders() {
 			c.unsent, c.seen = unsent, now
 		case now-c.seen < window:
 		case float64(c.unsent-unsent) < float64(w.srv.conf.rate)*time.Duration(window).Seconds():
-			c.logCut("the answer is read too slowly")
-			c.abort()
+			c.abortFor(ErrSlowReader)
 		default:
 			c.unsent, c.seen = unsent, now
 		}

@@ -98,7 +98,7 @@ func (w *Response) Stream() *Stream {
 		s.begin()
 	}
 	if first := w.content(); len(first) > 0 {
-		if _, err := s.Write(first); err != nil && err != ErrPeerGone { // nobody else is told
+		if _, err := s.Write(first); err == ErrContentLength || err == ErrUnsentBound { // nobody else is told
 			w.LogMisuse("what was written before the Stream was taken is not sent: " + err.Error())
 			s.short = err == ErrUnsentBound // and nobody writes it again
 		}
@@ -123,7 +123,7 @@ func (s *Stream) begin() {
 // Write sends p, which is free on return. On the loop it never blocks and either
 // takes all of p or none; off the loop it blocks while the peer does not keep up.
 // What the peer does not take at once is copied: write pieces of some 16 KiB, or Give.
-// Errors: ErrPeerGone, ErrStreamClosed, ErrContentLength for more than was declared
+// Errors: a CloseReason when the connection has ended, ErrStreamClosed, ErrContentLength for more than was declared
 // (p is not sent then), ErrUnsentBound (loop only): then nothing more is taken before Full
 // has been seen to be false, or OnDrain's function is called, and p may be written again.
 func (s *Stream) Write(p []byte) (int, error) { return s.write(p, false) }
@@ -147,7 +147,7 @@ func (s *Stream) write(p []byte, given bool) (int, error) {
 		s.spend(len(p))
 		return s.writeOffLoop(p)
 	case c.state >= leaving:
-		return 0, ErrPeerGone
+		return 0, c.over()
 	case s.mute || len(p) == 0:
 		return len(p), nil
 	case s.lacks:
@@ -263,7 +263,7 @@ func (s *Stream) drain() {
 		f := s.onDrain
 		s.x.run(func(*Response, *Request) { f() })
 		if s.x.aborted {
-			s.x.req.conn.abort()
+			s.x.req.conn.abortFor(failedFor(s.x.res.err))
 		}
 	}
 }
@@ -288,9 +288,9 @@ func (s *Stream) choke(choked bool) {
 }
 
 // lost ends the wait of a writer off the loop.
-func (s *Stream) lost() {
+func (s *Stream) lost(why CloseReason) {
 	s.mu.Lock()
-	s.err = ErrPeerGone
+	s.err = why
 	s.room.Broadcast()
 	s.mu.Unlock()
 }
@@ -335,7 +335,7 @@ func (s *Stream) Close() error {
 	}
 	c := s.x.req.conn
 	if c.state >= leaving {
-		return ErrPeerGone
+		return c.over()
 	}
 	if err == nil && s.how == framedChunked && !s.mute {
 		c.t.Write(s.appendEnd(c.t.AvailableBuffer()))
@@ -404,7 +404,7 @@ func (s *Stream) fetch() {
 	s.mu.Unlock()
 	c := s.x.req.conn
 	if c.state >= leaving {
-		s.lost()
+		s.lost(c.over())
 		return
 	}
 	if s.x.live == nil {

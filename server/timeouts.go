@@ -123,7 +123,7 @@ func (c *conn) TimeoutConnection() {
 			c.refuse(c.cur, errTooSlow)
 		}
 	case c.state <= draining:
-		c.leave() // it has sent nothing since the last answer, or has had it
+		c.leaveFor(c.silence()) // it has sent nothing since the last answer, or has had it
 	}
 }
 

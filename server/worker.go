@@ -31,7 +31,6 @@ type worker struct {
 	turned    int  // connections that are being turned away
 
 	closing bool
-	stopped atomic.Bool   // all connections were aborted, since the server is closed
 	drained chan struct{} // closed when closing and no connection is left
 
 	goroutine atomic.Uint64 // the loop's, once it runs
@@ -130,9 +129,8 @@ func (w *worker) beginShutdown() {
 
 // abortAll is the loop's part of an end that is not graceful.
 func (w *worker) abortAll() {
-	w.stopped.Store(true)
 	for c := w.conns.next; c != &w.conns; c = c.next {
-		c.abort()
+		c.abortFor(ErrServerClosed)
 	}
 	w.loop.Stop()
 }

@@ -133,7 +133,7 @@ func TestFromPeerGone(t *testing.T) {
 	<-began
 	c.SetLinger(0) // a reset, and not only half a close
 	c.Close()
-	if err := <-ended; err != server.ErrPeerGone {
+	if err := <-ended; err != server.ErrPeerReset {
 		t.Errorf("Write: %v", err)
 	}
 }

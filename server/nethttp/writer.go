@@ -86,7 +86,7 @@ func (rw *writer) begin(status int, fields http.Header) {
 }
 
 // Write implements http.ResponseWriter. Errors: http.ErrBodyNotAllowed, http.ErrContentLength, server.ErrAnswered when
-// the handler has returned, and those of a Stream: server.ErrPeerGone, server.ErrServerClosed.
+// the handler has returned, and those of a Stream: a server.CloseReason when the connection has ended.
 func (rw *writer) Write(p []byte) (int, error) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
