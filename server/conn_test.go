@@ -352,7 +352,7 @@ func TestPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 // Which timeout runs after which bytes.
 func TestWhichTimeoutRuns(t *testing.T) {
 	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-	head, body, idle := 10*time.Second, 30*time.Second, 75*time.Second
+	head, body, idle := 10*time.Second, 10*time.Minute, 75*time.Second
 	for _, c := range []struct {
 		pieces []string
 		want   time.Duration

@@ -45,7 +45,7 @@ func (s *Server) init() {
 				phaseNew:     period(s.ReadHeaderTimeout, 10*time.Second),
 				phaseIdle:    period(s.IdleTimeout, 75*time.Second),
 				phaseHead:    period(s.ReadHeaderTimeout, 10*time.Second),
-				phaseBody:    period(s.BodyTimeout, 30*time.Second),
+				phaseBody:    period(s.BodyTimeout, 10*time.Minute),
 				phasePending: period(s.PendingTimeout, 5*time.Minute),
 				phaseDrain:   period(s.LingerTimeout, 5*time.Second),
 			},

@@ -109,8 +109,9 @@ type Server struct {
 	// the start of a new connection. Beyond it 408; a new connection that has sent
 	// nothing is closed without a word. Default 10 s.
 	ReadHeaderTimeout time.Duration
-	// BodyTimeout is the time for a whole body, from the end of its head. Beyond
-	// it 408. Default 30 s.
+	// BodyTimeout is the time for a whole body, from the end of its head. Beyond it 408.
+	// Default 10 min, in which 8 MiB may come at 14 kB/s. MinDataRate ends an upload that
+	// makes too little progress, long before that.
 	BodyTimeout time.Duration
 	// MinDataRate is the rate, in bytes a second, at which a head or a body must at
 	// least arrive, once DataRateGrace has passed since it began. Bytes that come

@@ -93,7 +93,7 @@ func (o *options) groups() []group {
 		}},
 		{"Timeouts", []option{
 			{"read-header-timeout", "d", period(&s.ReadHeaderTimeout, 10*time.Second, time.Millisecond), "for a whole head, from its first byte"},
-			{"body-timeout", "d", period(&s.BodyTimeout, 30*time.Second, time.Millisecond), "for a whole body, from the end of the head"},
+			{"body-timeout", "d", period(&s.BodyTimeout, 10*time.Minute, time.Millisecond), "for a whole body, from the end of the head"},
 			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes nothing of what waits for it"},
 			{"idle-timeout", "d", period(&s.IdleTimeout, 75*time.Second, time.Millisecond), "between requests"},
 			{"data-rate-grace", "d", period(&s.DataRateGrace, 5*time.Second, time.Millisecond), "before -min-data-rate counts"},
