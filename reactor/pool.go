@@ -21,6 +21,7 @@ type pool struct {
 	head    int
 	idle    int // goroutines that wait for work
 	started int // goroutines that have not ended
+	outside int // those of Go, which are not of the pool
 	closed  bool
 }
 
@@ -126,10 +127,10 @@ func (p *pool) close() {
 func (p *pool) alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.started > 0
+	return p.started > 0 || p.outside > 0
 }
 
-// ThreadCalls returns how many calls of CallInThread were accepted and are not yet done. It may be called from any
+// ThreadCalls returns how many calls of CallInThread and Go were accepted and are not yet done. It may be called from any
 // goroutine.
 func (r *Reactor) ThreadCalls() int { return int(r.threads.outstanding.Load()) }
 
