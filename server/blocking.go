@@ -2,13 +2,16 @@ package server
 
 import "errors"
 
-// Blocking makes a Handler of one that blocks: h runs off the loop, on one of
-// Server.MaxBlocking goroutines, and may take its time; other requests go on
-// meanwhile. When all goroutines are busy the request waits for one; when too many
-// wait already it is answered with 503.
+// Blocking makes a Handler of one that blocks: h runs off the loop, on a goroutine,
+// and may take its time; other requests go on meanwhile.
+//
+// At most Server.MaxBlocking such handlers run at a time. A request beyond that waits for one of
+// them to end. It is answered with 503 when it has waited for Server.BlockingQueueTimeout, and at
+// once when sixteen times MaxBlocking wait already.
 //
 // h fills w and returns, as on the loop, or takes a Stream, whose Write then blocks
-// while the peer does not keep up. Its panics are caught as on the loop. r.Context()
+// while the peer does not keep up. Meanwhile h does not count as running: see
+// Server.MaxBlockingWaiting. Its panics are caught as on the loop. r.Context()
 // ends when the peer is gone.
 //
 // h begins when whatever is around it has returned. So middleware that goes on behind
@@ -48,22 +51,10 @@ func mustServe(h Handler, where string) {
 	}
 }
 
-// sendOff has the pool run the Blocking handler that those on the loop have come to.
-func (c *conn) sendOff(x *exchange) {
-	h := x.blocking
-	x.blocking = nil
-	if err := c.w.loop.CallInThread(func() { x.serveOffLoop(h) }); err != nil {
-		x.stay()
-		c.w.srv.log.Warn().Err(ErrBusy).Str("pattern", x.req.pattern).Msg("request refused")
-		x.res.Error(503)
-		x.res.SetHeader("Retry-After", "1")
-	}
-}
-
 // stay takes back that the answer is made off the loop.
 func (x *exchange) stay() {
 	x.uncount()
-	x.blocking, x.detached, x.offLoop = nil, false, false
+	x.blocking, x.job, x.detached, x.offLoop = nil, nil, false, false
 	x.claim.Store(unclaimed)
 }
 
@@ -73,7 +64,7 @@ var errGoexit = errors.New("server: a handler has ended its goroutine")
 
 func (x *exchange) serveOffLoop(h Handler) {
 	defer x.handBack()
-	if CloseReason(x.gone.Load()) == CloseDone { // it may have waited for its goroutine longer than its peer did
+	if CloseReason(x.gone.Load()) == CloseDone { // its peer may have been lost while the goroutine began
 		x.run(h.Serve)
 	}
 	if s := x.res.stream; s != nil && !x.aborted {

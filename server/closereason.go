@@ -56,6 +56,9 @@ const (
 	// ErrOverloaded means that the server held more than Server.MaxBufferedBytes and this connection was one of those
 	// that paid for it. The peer got 503 or a reset.
 	ErrOverloaded
+	// ErrStalled means that the peer kept a Blocking handler waiting, longer than others did, when more than
+	// Server.MaxBlockingWaiting waited and requests needed the places of those beyond.
+	ErrStalled
 	// ErrTooManyConns means that the connection was one more than Server.MaxConns or Server.MaxConnsPerAddr allows.
 	ErrTooManyConns
 	// ErrUnwatchable means that the poller could not watch the descriptor of the connection: select stops at 1,024.
@@ -103,6 +106,7 @@ var closeReasons = [closeReasonCount]struct {
 	ErrSlowRequest:    {"slow-request", false, zerolog.Disabled, "the request arrived more slowly than MinDataRate"},
 	ErrRefused:        {"refused", false, zerolog.Disabled, "the request was refused"},
 	ErrOverloaded:     {"overloaded", false, zerolog.InfoLevel, "the server held more than MaxBufferedBytes"},
+	ErrStalled:        {"stalled", false, zerolog.InfoLevel, "more than MaxBlockingWaiting handlers waited for their peers, and this one the longest"},
 	ErrTooManyConns:   {"too-many-connections", false, zerolog.Disabled, "too many connections"},
 	ErrUnwatchable:    {"unwatchable", false, zerolog.WarnLevel, "the poller cannot watch so high a descriptor"},
 	ErrLinger:         {"linger", false, zerolog.DebugLevel, "the peer did not close after the last answer"},

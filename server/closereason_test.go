@@ -121,7 +121,7 @@ var closings = []struct {
 func (p *provoked) ask(path string) { p.peer.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path) }
 
 // reported are the reasons that a test of their own provokes.
-var reported = []CloseReason{ErrNetwork, ErrUnwatchable, ErrTooManyConns}
+var reported = []CloseReason{ErrNetwork, ErrUnwatchable, ErrTooManyConns, ErrStalled}
 
 func TestCloseReasons(t *testing.T) {
 	shown := slices.Clone(reported)

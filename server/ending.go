@@ -118,6 +118,8 @@ func (c *conn) ConnectionLost(reason error) {
 	switch {
 	case !x.detached:
 		c.w.release(x) // it was still arriving
+	case x.job != nil && x.job.withdraw():
+		x.finish(c.why)
 	case x.live != nil && !x.offLoop, x.takeForGone(c.why):
 		x.finish(c.why)
 	default: // Somebody is filling it. It comes back through complete.

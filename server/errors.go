@@ -25,7 +25,8 @@ var (
 	// ErrNoTrailers says that a Stream's peer gets no trailer fields: it did not say that
 	// it keeps them, or the stream is not chunked.
 	ErrNoTrailers = errors.New("server: the peer takes no trailers")
-	// ErrBusy says, in the log, that Blocking handlers use every goroutine and every
-	// place in the queue; the request was answered with 503.
-	ErrBusy = errors.New("server: no goroutine for a blocking handler")
+	// ErrBusy says, in the log, that Server.MaxBlocking handlers run, and that the request has
+	// waited for one of them to end for too long, or that too many wait already. It was
+	// answered with 503.
+	ErrBusy = errors.New("server: no place for a Blocking handler")
 )

@@ -26,6 +26,7 @@ type exchange struct {
 	headOnly bool          // ServeHead runs
 	mending  bool          // OnPanic does
 	blocking Handler       // the Blocking handler that is to run when those on the loop have returned
+	job      *job          // … and then its call: see places.go
 	aborted  bool          // the handler panicked: no answer, and the end of the connection
 	finished bool          // finish was called, for one that is detached
 	claim    atomic.Uint32 // see above: unclaimed or claimed

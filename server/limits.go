@@ -23,13 +23,13 @@ type settings struct {
 	linger    uint32 // bytes
 	share     int    // of MaxBufferedBytes, for one loop
 
-	loops, blocking int
+	loops int
 
 	detectLate bool
 }
 
 const (
-	// blockingQueue is how many requests may wait for each goroutine of MaxBlocking:
+	// blockingQueue is how many requests may wait for each handler of MaxBlocking:
 	// enough to ride out a burst, and a bound on what the waiting requests hold.
 	blockingQueue = 16
 	// unsentFactor is how many times MaxUnsentBytes a Stream on the loop may hold.
@@ -58,13 +58,9 @@ func (s *Server) init() {
 			linger:     uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			detectLate: s.DetectLateUse,
 			loops:      s.Loops,
-			blocking:   s.MaxBlocking,
 		}
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)
-		}
-		if s.conf.blocking <= 0 {
-			s.conf.blocking = 512
 		}
 		s.conf.share = math.MaxInt
 		if n := orDefault(s.MaxBufferedBytes, 256<<20); n > 0 {
@@ -79,6 +75,7 @@ func (s *Server) init() {
 			Trailer:         s.MaxTrailerBytes,
 			BlankLines:      s.MaxBlankLines,
 		}
+		s.places.init(s)
 		s.doors = doors{most: int64(orDefault(s.MaxConns, 1<<16)), mostOfOne: s.MaxConnsPerAddr}
 		s.handler = HandlerFunc(notFound)
 		if s.Handler != nil {

@@ -88,11 +88,9 @@ func (s *Server) listen(open func() error) error {
 	}
 	var err error
 	s.group, err = reactor.NewGroup(s.conf.loops, reactor.Config{
-		Poller:         s.Poller,
-		ThreadPoolSize: max(1, s.conf.blocking/s.conf.loops),
-		ThreadQueue:    max(1, s.conf.blocking/s.conf.loops) * blockingQueue,
-		ReportError:    s.reportError,
-		StallLimit:     s.StallLimit,
+		Poller:      s.Poller,
+		ReportError: s.reportError,
+		StallLimit:  s.StallLimit,
 	})
 	if err != nil {
 		return err

@@ -139,10 +139,22 @@ type Server struct {
 	LingerTimeout  time.Duration
 	MaxLingerBytes int
 
-	// MaxBlocking is the number of goroutines that Blocking handlers share, over
-	// all loops. Each loop has an equal part of them, one at least. Default 512. Sixteen
-	// times as many requests may wait; beyond that 503.
+	// MaxBlocking is the number of Blocking handlers that run at a time, over all loops.
+	// Default 512. Beyond it requests wait, sixteen times as many; beyond that 503. A handler
+	// that waits for its peer does not count: see MaxBlockingWaiting.
 	MaxBlocking int
+	// MaxBlockingWaiting is the number of Blocking handlers that may wait for their peers
+	// without counting for MaxBlocking: Write of a Stream waits for a peer that does not read.
+	// Default 8192; negative is no bound. Beyond it a handler counts while it waits. When
+	// requests then wait for longer than a second, the connections that have kept their handlers
+	// waiting longest, for a second at least, are reset to make room. Each such handler holds a
+	// goroutine, mostly 8 to 64 KiB.
+	MaxBlockingWaiting int
+	// BlockingQueueTimeout is the time that a request waits at most for a Blocking handler to
+	// begin. Beyond it 503, with Retry-After. Default 10 s; negative is no bound. When a request
+	// has waited for a second, the log says which routes the handlers are of that run, at most
+	// every 10 s.
+	BlockingQueueTimeout time.Duration
 
 	// ServeHead is called with the head of a request that awaits 100 (Continue) before
 	// it sends its body (RFC 9110, 10.1.1): see HeadHandler. nil asks Handler, if that is
@@ -179,7 +191,8 @@ type Server struct {
 	limits  parser.Limits
 	conf    settings
 	doors   doors
-	ended   [closeReasonCount]atomic.Uint64    // connections, by CloseReason
+	ended   [closeReasonCount]atomic.Uint64 // connections, by CloseReason
+	places  places
 	handler Handler                            // Handler, or notFound
 	head    func(w *Response, r *Request) bool // nil if every body is welcome
 	log     zerolog.Logger

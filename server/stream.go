@@ -369,8 +369,8 @@ func (s *Stream) writeOffLoop(p []byte) (int, error) {
 func (s *Stream) post(piece []byte, last bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && !last && (s.choked || len(s.buf) > s.x.req.conn.w.srv.conf.unsent) {
-		s.room.Wait()
+	if !last {
+		s.awaitRoom()
 	}
 	if s.err != nil {
 		return s.err
@@ -392,6 +392,24 @@ func (s *Stream) post(piece []byte, last bool) error {
 		}
 	}
 	return nil
+}
+
+// awaitRoom waits until the loop takes more. The wait for a peer that does not keep up is without a place. The caller
+// has s.mu.
+func (s *Stream) awaitRoom() {
+	for s.err == nil && (s.choked || len(s.buf) > s.x.req.conn.w.srv.conf.unsent) {
+		if !s.choked {
+			s.room.Wait() // for the loop, which is about to fetch
+			continue
+		}
+		s.x.job.giveBack()
+		for s.err == nil && s.choked {
+			s.room.Wait()
+		}
+		s.mu.Unlock()
+		s.x.job.takeAgain() // which may take its time: the loop must not wait for it
+		s.mu.Lock()
+	}
 }
 
 // fetch takes over, on the loop, what a Blocking handler has written.

@@ -30,6 +30,8 @@ type worker struct {
 	full      bool // that there are too many connections was logged
 	turned    int  // connections that are being turned away
 
+	queueWatched bool // lookAtQueue is on its way
+
 	closing bool
 	drained chan struct{} // closed when closing and no connection is left
 

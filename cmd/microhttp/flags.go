@@ -64,7 +64,8 @@ func (o *options) groups() []group {
 			{"socket-mode", "mode", mode(&s.SocketMode), "permissions of a Unix socket, as 0660; 0 leaves them to the umask"},
 			{"loops", "n", number(&s.Loops, 0, 0, maxLoops), "event loops; 0 is one for each core"},
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
-			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "goroutines for handlers that block"},
+			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "handlers off the loop that run at a time"},
+			{"max-blocking-waiting", "n", limit(&s.MaxBlockingWaiting, 8192, maxCount), "those beside them that wait for slow peers, 0 is any"},
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 		}},
@@ -98,6 +99,7 @@ func (o *options) groups() []group {
 			{"idle-timeout", "d", period(&s.IdleTimeout, 75*time.Second, time.Millisecond), "between requests"},
 			{"data-rate-grace", "d", period(&s.DataRateGrace, 5*time.Second, time.Millisecond), "before -min-data-rate counts"},
 			{"pending-timeout", "d", period(&s.PendingTimeout, 5*time.Minute, time.Millisecond), "for an answer that is owed; beyond: 503"},
+			{"blocking-queue-timeout", "d", limitPeriod(&s.BlockingQueueTimeout, 10*time.Second), "for a handler off the loop to begin, 0 is any; beyond: 503"},
 			{"linger-timeout", "d", period(&s.LingerTimeout, 5*time.Second, time.Millisecond), "behind the last answer, for the peer's end"},
 		}},
 	}

@@ -152,7 +152,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
 		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s", "-stall-limit", "0s",
-		"-socket-mode", "0660",
+		"-socket-mode", "0660", "-max-blocking-waiting", "1014", "-blocking-queue-timeout", "8s",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +171,8 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"max-target-bytes", s.MaxTargetBytes, 1003},
 		{"max-body-bytes", s.MaxBodyBytes, int64(1004)},
 		{"max-blocking", s.MaxBlocking, 1005},
+		{"max-blocking-waiting", s.MaxBlockingWaiting, 1014},
+		{"blocking-queue-timeout", s.BlockingQueueTimeout.String(), "8s"},
 		{"read-header-timeout", s.ReadHeaderTimeout.String(), "1s"},
 		{"body-timeout", s.BodyTimeout.String(), "2s"},
 		{"send-timeout", s.SendTimeout.String(), "3s"},
