@@ -16,10 +16,7 @@ import (
 // Whatever peers, handlers and the network do, and however each connection and each exchange ends: when all peers have left,
 // every counter is zero again.
 func TestCountersAtRest(t *testing.T) {
-	seeds := 1000
-	if raceEnabled || testing.Short() {
-		seeds = 100
-	}
+	seeds := sim.Seeds(100) // of each; .ci/run makes ten times as many
 	for name, c := range map[string]sim.Config{"on a bad day": {}, "with resets": {Reset: 0.05}} {
 		t.Run(name, func(t *testing.T) { sim.Check(t, 1, seeds, c, playCounters) })
 	}

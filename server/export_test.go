@@ -2,6 +2,3 @@ package server
 
 // Conversations are what the tests in package server_test send, too.
 var Conversations = conversations
-
-// RaceEnabled is for them too.
-const RaceEnabled = raceEnabled

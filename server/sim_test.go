@@ -49,10 +49,7 @@ func restless() sim.Config {
 }
 
 func TestAnswersInSimulation(t *testing.T) {
-	seeds := 2000 // of each
-	if server.RaceEnabled || testing.Short() {
-		seeds = 200
-	}
+	seeds := sim.Seeds(200) // of each; .ci/run makes ten times as many
 	for name, c := range map[string]sim.Config{"restless": restless(), "with resets": {}} {
 		workers := runtime.GOMAXPROCS(0)
 		for i := range workers {

@@ -1,10 +1,10 @@
 package main
 
-// Conformance and smuggling, seen from outside: the cases under testdata/wire are sent to the
-// demo over a socket, and what comes back is held against them. They are sent whole, cut at random
-// places, and (of cases that are variants of each other, the first) byte by byte, since a server
-// that reads a message rightly in one piece and wrongly in two can be smuggled past. Besides what a case asks for, every answer
-// must obey the laws of readAnswer.
+// Conformance and smuggling, seen from outside: the cases under testdata/wire are sent to the demo, and what comes back is
+// held against them. A server that reads a message rightly in one piece and wrongly in two can be smuggled past, so each is
+// sent three times: whole, over a socket; cut at random places; and byte by byte (of cases that are variants of each other only
+// the first, unless SIM_SEEDS is set). Cuts and drips are played in memory, on a simulated network (wiresim_test.go), where each piece is read alone and
+// waiting costs nothing. Besides what a case asks for, every answer must obey the laws of readAnswer.
 //
 // "Nothing is answered" cannot be waited for. It is shown instead: by the end of the connection,
 // or by a probe, a request of our own whose answer must be the next one to come.
@@ -13,10 +13,8 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -28,18 +26,11 @@ import (
 	"microhttp/parser"
 )
 
-var wireSeed = flag.Uint64("wire.seed", 0, "cut the cases of testdata/wire as the run with this seed did")
-
 const (
 	// leastWireCases guards against a loader that finds nothing and therefore passes.
 	leastWireCases = 3800
-	// mostCuts is the number of pieces, less one, that a message is randomly sent in.
-	mostCuts = 5
-	// wireClients play cases side by side, since some wait for the demo's clock. More would keep the
-	// loop that they wait for from its processor.
-	wireClients = 2
-	// longestDrip is the longest message that is sent byte by byte: a system call for each.
-	longestDrip = 400
+	// wireClients play cases side by side, since some wait for the demo's clock.
+	wireClients = 16
 )
 
 func TestWire(t *testing.T) {
@@ -48,27 +39,9 @@ func TestWire(t *testing.T) {
 	if len(cases) < leastWireCases {
 		t.Fatalf("%d cases, want at least %d", len(cases), leastWireCases)
 	}
-	seed := *wireSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Run("whole", func(t *testing.T) {
-		runWireCases(t, addr, cases, func(int, int) []int { return nil })
-	})
-	t.Run("cut", func(t *testing.T) {
-		t.Logf("-wire.seed=%d", seed)
-		runWireCases(t, addr, cases, func(id, n int) []int {
-			return randomCuts(rand.New(rand.NewPCG(seed, uint64(id))), n)
-		})
-	})
-	t.Run("dripped", func(t *testing.T) {
-		runWireCases(t, addr, cases, func(id, n int) []int {
-			if n > longestDrip || !cases[id].first {
-				return nil
-			}
-			return everyCut(n)
-		})
-	})
+	t.Run("whole", func(t *testing.T) { runWireCases(t, addr, cases) })
+	t.Run("cut", func(t *testing.T) { cutWireCases(t, cases) })
+	t.Run("dripped", func(t *testing.T) { dripWireCases(t, cases) })
 }
 
 // What a client says behind an end that it has asked for itself may be met by a reset, and the case would fail by chance,
@@ -103,28 +76,20 @@ func TestWireSlow(t *testing.T) {
 	for i := range cases { // each waits for the clock: all at once
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			runWireCases(t, addr, cases[i:i+1], func(int, int) []int { return nil })
+			runWireCases(t, addr, cases[i:i+1])
 		})
 	}
 }
 
-// runWireCases runs the cases, their messages cut as cut says for a case's number and a
-// message's length.
-func runWireCases(t *testing.T, addr string, cases []wireCase, cut func(id, n int) []int) {
+// runWireCases sends the cases over sockets, each message whole.
+func runWireCases(t *testing.T, addr string, cases []wireCase) {
 	var clients sync.WaitGroup
 	var next atomic.Int64
-	for range wireClients {
+	for range min(wireClients, len(cases)) {
 		clients.Go(func() {
-			for id := next.Add(1) - 1; id < int64(len(cases)); id = next.Add(1) - 1 {
-				c := &cases[id]
-				err := c.run(addr, func(n int) []int {
-					if c.together {
-						return nil
-					}
-					return cut(int(id), n)
-				})
-				if err != nil {
-					t.Errorf("%s\n\tsent %s\n\t%v", c.name, c.excerpt(), err)
+			for i := next.Add(1) - 1; i < int64(len(cases)); i = next.Add(1) - 1 {
+				if err := cases[i].runOverTCP(addr); err != nil {
+					cases[i].fail(t, err)
 				}
 			}
 		})
@@ -132,38 +97,37 @@ func runWireCases(t *testing.T, addr string, cases []wireCase, cut func(id, n in
 	clients.Wait()
 }
 
-func randomCuts(r *rand.Rand, n int) []int {
-	if n < 2 {
-		return nil
-	}
-	cuts := make([]int, 1+r.IntN(mostCuts))
-	for i := range cuts {
-		cuts[i] = 1 + r.IntN(n-1)
-	}
-	slices.Sort(cuts)
-	return slices.Compact(cuts)
-}
-
-func everyCut(n int) []int {
-	cuts := make([]int, max(n-1, 0))
-	for i := range cuts {
-		cuts[i] = i + 1
-	}
-	return cuts
-}
-
-// run plays the client's part of a case on a connection of its own.
-func (c *wireCase) run(addr string, cut func(n int) []int) error {
+func (c *wireCase) runOverTCP(addr string) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}
-	client := wireClient{TCPConn: conn.(*net.TCPConn), in: bufio.NewReader(conn), left: make(chan struct{})}
-	defer client.leave()
 	_ = conn.SetDeadline(time.Now().Add(patience))
+	return c.run(&wireClient{wireConn: conn.(*net.TCPConn), begin: inGoroutine})
+}
+
+// inGoroutine begins f and returns a function that waits for its end.
+func inGoroutine(f func()) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return func() { <-done }
+}
+
+// fail reports why a case has failed.
+func (c *wireCase) fail(t *testing.T, err error) {
+	t.Errorf("%s\n\tsent %s\n\t%v", c.name, c.excerpt(), err)
+}
+
+// run plays the part of a case's client, on a connection of its own.
+func (c *wireCase) run(client *wireClient) error {
+	client.in = bufio.NewReader(client)
+	defer client.leave()
 	for i := range c.stages {
 		s := &c.stages[i]
-		client.send(s, cut(len(s.message)))
+		client.send(s)
 		if err := client.receive(s.answers); err != nil {
 			return err
 		}
@@ -176,38 +140,47 @@ func (c *wireCase) run(addr string, cut func(n int) []int) error {
 
 // wireClient is the client's end of a case's connection.
 type wireClient struct {
-	*net.TCPConn
+	wireConn
+	begin func(f func()) (wait func()) // runs f beside the client
+	cut   func(n int) []int            // where a message of n bytes is cut; nil sends all whole
+	pause func()                       // after each piece but the last
+
 	in   *bufio.Reader
-	sent chan struct{} // closed when what is being sent is on its way
-	left chan struct{} // closed when nothing more is to be sent
-	last answer        // the latest that was received
+	sent func() // waits until what is being sent is on its way
+	last answer // the latest that was received
+}
+
+// wireConn is what a client needs of its connection.
+type wireConn interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // send sends a stage in pieces, while its answers may already be read: a server that refuses
 // a large body does so in the middle of it.
-func (c *wireClient) send(s *stage, cuts []int) {
+func (c *wireClient) send(s *stage) {
 	if c.sent != nil {
-		<-c.sent
+		c.sent()
 	}
-	sent := make(chan struct{})
-	c.sent = sent
-	go func() {
-		defer close(sent)
-		arrived := watchArrival(c.TCPConn, c.left)
+	var cuts []int
+	if c.cut != nil {
+		cuts = c.cut(len(s.message))
+	}
+	c.sent = c.begin(func() {
 		from := 0
 		for _, to := range append(cuts, len(s.message)) {
 			if _, err := c.Write(s.message[from:to]); err != nil {
 				return // the server has closed already: what it said is read and judged
 			}
 			if to < len(s.message) {
-				arrived()
+				c.pause()
 			}
 			from = to
 		}
 		if s.halfClose {
 			_ = c.CloseWrite()
 		}
-	}()
+	})
 }
 
 func (c *wireClient) receive(wants []want) error {
@@ -234,7 +207,7 @@ func (c *wireClient) probe() error {
 	if c.last.closes() {
 		return fmt.Errorf("the connection should persist: %v", c.last)
 	}
-	<-c.sent
+	c.sent()
 	const request = "GET /echo HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(c, request); err != nil {
 		return fmt.Errorf("the connection should persist: %w", err)
@@ -265,10 +238,9 @@ func (c *wireClient) end(unannounced bool) error {
 }
 
 func (c *wireClient) leave() {
-	close(c.left)
 	c.Close()
 	if c.sent != nil {
-		<-c.sent
+		c.sent()
 	}
 }
 

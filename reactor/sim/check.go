@@ -10,6 +10,26 @@ import (
 // SeedVariable is the environment variable that has Check run one seed alone, the one that had failed.
 const SeedVariable = "SIM_SEED"
 
+// FactorVariable is the environment variable that Seeds multiplies by.
+const FactorVariable = "SIM_SEEDS"
+
+// Seeds returns how many worlds a test makes: n, times the whole number in SIM_SEEDS if that is set. Give it the number for
+// every day, and set SIM_SEEDS where there is time for more. It panics if SIM_SEEDS is not a number from 1 to 1,000,000.
+func Seeds(n int) int {
+	s := os.Getenv(FactorVariable)
+	if s == "" {
+		return n
+	}
+	factor, err := strconv.Atoi(s)
+	if err != nil || factor < 1 || factor > maxFactor {
+		panic("sim: " + FactorVariable + " is " + strconv.Quote(s) + ", and not a number from 1 to " + strconv.Itoa(maxFactor))
+	}
+	return n * factor
+}
+
+// maxFactor keeps a mistyped factor from overflowing.
+const maxFactor = 1_000_000
+
 // TB is what Check needs of a *testing.T.
 type TB interface {
 	Helper()

@@ -18,15 +18,15 @@ import (
 	"microhttp/reactor/sim"
 )
 
-// seeds is how many worlds a test of laws makes.
+// seeds is how many worlds a test of laws makes. .ci/run makes ten times as many.
 func seeds() int {
 	switch {
-	case raceEnabled && testing.Short():
-		return 100
-	case raceEnabled || testing.Short():
-		return 500
+	case testing.Short():
+		return sim.Seeds(100)
+	case raceEnabled:
+		return sim.Seeds(500)
 	}
-	return 10_000
+	return sim.Seeds(1000)
 }
 
 // spread checks the seeds 1 to n, on all processors.
