@@ -78,6 +78,9 @@ func (p *Port) start() error {
 		p.at.IP = p.r.sys.LocalAddr(p.fd)
 	}
 	p.accepts = 1
+	if p.trouble == nil {
+		p.trouble = &acceptTrouble{}
+	}
 	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
 	if err := p.r.AddReader(p); err != nil {
 		return err
@@ -172,7 +175,7 @@ func (p *Port) Share(r2 *Reactor, f Factory) (*Port, error) {
 	if r2.over() {
 		return nil, ErrStopped
 	}
-	p2 := &Port{r: r2, factory: f, options: p.options, at: p.at, dualStack: p.dualStack, single: p.single, file: p.file}
+	p2 := &Port{r: r2, factory: f, options: p.options, at: p.at, dualStack: p.dualStack, single: p.single, file: p.file, trouble: p.trouble}
 	o := p2.listenOptions()
 	o.Sibling = true
 	var err error

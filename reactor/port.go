@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 )
@@ -16,10 +17,6 @@ const (
 	// gets there.
 	acceptsPerTick = 64
 	acceptsStep    = 20
-
-	// acceptRest is how long a port looks away when the system has no room for another connection and no descriptor is
-	// left to shed with. Without it the loop would spin on a readable port.
-	acceptRest = 100 * time.Millisecond
 )
 
 // A Port is a listening socket on a reactor.
@@ -29,14 +26,16 @@ type Port struct {
 	options   TCPOptions
 	at        Address
 	fd        int
-	accepts   int  // how many to take at a time
-	shedding  bool // the lack of descriptors was reported
+	accepts   int // how many to take at a time
+	failures  int // how many accepts have failed since the last that succeeded
 	closed    bool
 	started   bool // the factory was told
 	dualStack bool
 	single    bool         // the socket cannot be bound once for each loop
 	file      *socketFile  // of a Unix socket that we have bound; nil for all others
 	rest      *DelayedCall // ends the rest; nil if the port never rested
+	rested    time.Duration
+	trouble   *acceptTrouble // shared with all that share the port
 }
 
 // Addr is where the port listens, and the zero AddrPort for a Unix socket. It may be called from any goroutine.
@@ -55,8 +54,12 @@ func (p *Port) StopListening() {
 	defer p.close()
 	p.file.release(p)
 	for range p.options.Backlog {
-		if p.closed || p.accept() != acceptNext {
-			return // closed by one that was just taken: the number may be somebody else's
+		if p.closed {
+			return // by one that was just taken: the number may be somebody else's
+		}
+		if result, errno := p.accept(); result != acceptNext {
+			p.disownIfForeign(errno)
+			return
 		}
 	}
 }
@@ -67,10 +70,11 @@ func (p *Port) close() {
 		return
 	}
 	p.closed = true
-	p.r.RemoveReader(p)
+	p.leave()
 	p.file.release(p) // before the socket: while that is open nobody else's file can look like ours
-	p.r.sys.Close(p.fd)
-	delete(p.r.ports, p)
+	if p.fd >= 0 {
+		p.r.sys.Close(p.fd)
+	}
 	if p.rest != nil {
 		_ = p.rest.Cancel() // it may have ended already
 	}
@@ -79,134 +83,51 @@ func (p *Port) close() {
 	}
 }
 
+// leave takes the port off the loop.
+func (p *Port) leave() {
+	p.r.RemoveReader(p)
+	delete(p.r.ports, p)
+}
+
 // FD is the listening descriptor.
 func (p *Port) FD() int { return p.fd }
 
-// ConnectionLost is called by the loop when accepting has failed for good.
-func (p *Port) ConnectionLost(reason error) {
-	if !p.closed {
-		p.r.report(fmt.Errorf("reactor: port %v is closed: %w", p.at, reason))
-		p.close()
-	}
-}
-
-// DoRead accepts what has arrived: as many as arrived last time, so that the accept that finds nobody is mostly saved,
+// DoRead accepts what has arrived: as many as arrived last time, so that the accept that finds no newcomer is mostly saved,
 // and more the next time if these were not all.
 func (p *Port) DoRead() error {
 	for i := range p.accepts {
 		if p.closed {
 			return nil // by the protocol just made
 		}
-		switch p.accept() {
+		switch result, errno := p.accept(); result {
 		case acceptNobody:
 			p.accepts = max(i, 1)
 			return nil
-		case acceptExhausted:
+		case acceptRest:
 			p.pause()
 			return nil
 		case acceptBroken:
-			return errBroken
+			return os.NewSyscallError("accept", errno)
 		}
 	}
 	p.accepts = min(p.accepts+acceptsStep, acceptsPerTick)
 	return nil
 }
 
-// What accepting one connection can come to.
-type acceptResult uint8
-
-const (
-	acceptBroken    acceptResult = iota // the socket is none
-	acceptNext                          // go on
-	acceptNobody                        // nobody is waiting
-	acceptExhausted                     // the system has no room
-	acceptShed                          // no descriptor is left
-)
-
-// acceptErrors says what each errno of accept(2) means. Linux also reports trouble that the new connection has already
-// run into, which says nothing about the port. What is missing means that the port is broken.
-var acceptErrors = map[syscall.Errno]acceptResult{
-	syscall.EAGAIN:       acceptNobody,
-	syscall.EMFILE:       acceptShed,
-	syscall.ENFILE:       acceptShed,
-	syscall.ENOBUFS:      acceptExhausted,
-	syscall.ENOMEM:       acceptExhausted,
-	syscall.EINTR:        acceptNext,
-	syscall.ECONNABORTED: acceptNext,
-	syscall.EPERM:        acceptNext, // a firewall's word
-	syscall.EPROTO:       acceptNext,
-	syscall.ENETDOWN:     acceptNext,
-	syscall.ENOPROTOOPT:  acceptNext,
-	syscall.EHOSTDOWN:    acceptNext,
-	syscall.EHOSTUNREACH: acceptNext,
-	syscall.EOPNOTSUPP:   acceptNext,
-	syscall.ENETUNREACH:  acceptNext,
+// ConnectionLost is called by the loop when the socket is none any more.
+func (p *Port) ConnectionLost(reason error) {
+	if p.closed {
+		return
+	}
+	p.disownIfForeign(reason)
+	p.r.report(fmt.Errorf("reactor: port %v is closed: %w", p.at, reason))
+	p.close()
 }
 
-var errBroken = errors.New("reactor: accept failed")
-
-// accept takes one connection.
-func (p *Port) accept() acceptResult {
-	fd, remote, errno := p.r.sys.Accept(p.fd)
-	if errno == 0 {
-		p.shedding = false
-		p.adopt(fd, remote)
-		return acceptNext
+// disownIfForeign lets go of a descriptor that is closed already, or that is no socket: its number may belong to something
+// else by now, which is not ours to close.
+func (p *Port) disownIfForeign(reason error) {
+	if errors.Is(reason, syscall.EBADF) || errors.Is(reason, syscall.ENOTSOCK) {
+		p.disown()
 	}
-	result := acceptErrors[errno]
-	if result != acceptShed {
-		return result
-	}
-	if !p.shedding {
-		p.shedding = true
-		p.r.report(fmt.Errorf("reactor: port %v turns connections away: %w", p.at, errno))
-		if p.closed {
-			return acceptNobody // by whoever was told
-		}
-	}
-	return p.shed()
-}
-
-// shed turns one newcomer away when there is no descriptor for it: the reserve is given up, the newcomer accepted and
-// closed, and the reserve taken back. Left in the queue it would wait for ever, and the port be readable all the while.
-func (p *Port) shed() acceptResult {
-	r := p.r
-	if r.reserve < 0 {
-		r.openReserve()
-	}
-	if r.reserve < 0 {
-		return acceptExhausted
-	}
-	r.sys.Close(r.reserve)
-	fd, _, errno := r.sys.Accept(p.fd)
-	if errno == 0 {
-		r.sys.Close(fd)
-	}
-	r.openReserve()
-	if errno == 0 {
-		return acceptNext
-	}
-	if result := acceptErrors[errno]; result != acceptShed {
-		return result
-	}
-	return acceptExhausted // another goroutine was quicker
-}
-
-// openReserve opens the descriptor to give up; without one, shedding waits until there is.
-func (r *Reactor) openReserve() {
-	fd, errno := r.sys.Reserve()
-	if errno != 0 {
-		fd = -1
-	}
-	r.reserve = fd
-}
-
-// pause stops accepting for a while.
-func (p *Port) pause() {
-	p.r.RemoveReader(p)
-	p.rest = p.r.CallLater(acceptRest, func() {
-		if err := p.r.AddReader(p); err != nil {
-			p.ConnectionLost(err)
-		}
-	})
 }

@@ -205,19 +205,6 @@ func TestAcceptBurst(t *testing.T) {
 	})
 }
 
-// A port that is broken for good is closed and reported, and does not spin.
-func TestBrokenPort(t *testing.T) {
-	s := &faultySystem{accept: func(int) (int, netip.AddrPort, syscall.Errno) { return -1, netip.AddrPort{}, syscall.EBADF }}
-	l := start(t, Config{System: s})
-	if conn, err := net.Dial("tcp", l.listen(newRecorder().factory, nil).Addr().String()); err == nil { // else it is closed already
-		defer conn.Close()
-	}
-	eventually(t, "the report", func() bool { return len(l.reported()) == 1 })
-	if n := countPorts(l); n != 0 {
-		t.Errorf("%d ports are left", n)
-	}
-}
-
 // A panic in BuildProtocol or ConnectionMade costs that connection and neither the port nor a descriptor.
 func TestPanicWhileAccepting(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {

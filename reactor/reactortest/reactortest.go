@@ -8,7 +8,7 @@
 // The suite needs nothing but a Config. It opens no socket of its own: both ends of every connection live on the reactor
 // that is tested. It never sleeps: time passes only as the reactor says that it does, through CallLater, so a clock that
 // is made up will do. It expects a network that works: streams may be cut and merged anywhere and be slow, but no
-// connection is reset and no datagram lost unless a promise asks for it.
+// connection is reset, no accept fails and no datagram is lost unless a promise asks for it.
 package reactortest
 
 import (

@@ -41,7 +41,8 @@ type Config struct {
 
 	// NoDescriptor is how often there is no descriptor for a connection, EMFILE or ENFILE. Default 0.02.
 	NoDescriptor Chance
-	// Aborted is how often accept finds a connection that is gone: ECONNABORTED or EPROTO. Default 0.02.
+	// Aborted is how often accept finds a connection that is gone or may not come in: ECONNABORTED, EPROTO, EPERM, EACCES,
+	// EHOSTUNREACH or ETIMEDOUT. Default 0.02.
 	Aborted Chance
 	// NoMemory is how often accept says ENOBUFS or ENOMEM. Default 0.005.
 	NoMemory Chance

@@ -135,15 +135,24 @@ func (s *stage) play() {
 	w.Go("judge", s.judge)
 }
 
-// reported expects the panics that the actors have made, and the lack of descriptors.
+// reported expects the panics that the actors have made, and what accept may say in this world.
 func (s *stage) reported(err error) {
 	var p *reactor.PanicError
-	switch {
-	case errors.As(err, &p) && p.Value != chaos:
-		s.w.Errorf("%v\n%s", p, p.Stack)
-	case p == nil && !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE):
-		s.w.Errorf("reported: %v", err)
+	if errors.As(err, &p) {
+		if p.Value != chaos {
+			s.w.Errorf("%v\n%s", p, p.Stack)
+		}
+		return
 	}
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM,
+		syscall.EACCES, syscall.EHOSTUNREACH, syscall.ETIMEDOUT,
+	} {
+		if s.faulty && errors.Is(err, errno) {
+			return
+		}
+	}
+	s.w.Errorf("reported: %v", err)
 }
 
 // judge waits until the peers are gone, ends what is left, and looks at what should not be.

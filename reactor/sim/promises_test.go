@@ -16,7 +16,7 @@ func TestPromises(t *testing.T) {
 	calm.RealTime = true
 	restless := sim.Config{
 		RealTime: true, Latency: time.Millisecond, MinBuffer: 8 << 10, Oversleep: 2 * time.Millisecond,
-		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
+		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, NoMemory: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
 		Lost: sim.Never, Doubled: sim.Never, Overtaken: sim.Never, Jump: sim.Never,
 	}
 	for name, c := range map[string]sim.Config{"calm": calm, "restless": restless} {

@@ -117,6 +117,11 @@ func (s *system) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	return conn.fd, conn.remote, 0
 }
 
+// aborted is what accept says of a connection that is gone, or that the system does not let in.
+var aborted = [...]syscall.Errno{
+	syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.EACCES, syscall.EHOSTUNREACH, syscall.ETIMEDOUT,
+}
+
 func (w *World) acceptFrom(fd int) (*socket, syscall.Errno) {
 	l := w.lookUp(fd, "accept")
 	switch {
@@ -134,7 +139,7 @@ func (w *World) acceptFrom(fd int) (*socket, syscall.Errno) {
 		c := l.accept()
 		c.linger = true
 		c.close()
-		return nil, oneOf(w, syscall.ECONNABORTED, syscall.EPROTO)
+		return nil, aborted[w.rng.IntN(len(aborted))]
 	}
 	c := l.queue[0]
 	if _, errno := w.scarce(c); errno != 0 {
