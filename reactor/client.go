@@ -166,8 +166,8 @@ func (c *Connector) Connect() error {
 		return ErrConnectorBusy
 	}
 	if !c.started {
-		c.started = true
 		c.r.startFactory(c.factory)
+		c.started = true
 	}
 	c.state = Connecting
 	a := &attempt{c: c, fd: -1, deadline: never}

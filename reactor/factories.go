@@ -5,7 +5,7 @@ package reactor
 
 // A FactoryStarter is a Factory that is told when the first of its ports and connectors on a reactor is opened, before
 // anything else. Its dynamic type must be comparable; a pointer is. It may be called from inside ListenTCP, ConnectTCP and
-// their like.
+// their like. A panic in it comes out of that call and leaves nothing listening or connecting; StopFactory is not called then.
 type FactoryStarter interface {
 	StartFactory()
 }
@@ -24,15 +24,27 @@ func countsUse(f Factory) bool {
 	return starts || stops
 }
 
-// startFactory counts one more use of f.
+// startFactory counts one more use of f, unless StartFactory panics or ends the goroutine.
 func (r *Reactor) startFactory(f Factory) {
 	if !countsUse(f) {
 		return
 	}
 	r.factories[f]++
-	if s, ok := f.(FactoryStarter); ok && r.factories[f] == 1 {
-		s.StartFactory()
+	s, ok := f.(FactoryStarter)
+	if !ok || r.factories[f] > 1 {
+		return
 	}
+	started := false
+	defer func() {
+		if started {
+			return
+		}
+		if r.factories[f]--; r.factories[f] == 0 {
+			delete(r.factories, f)
+		}
+	}()
+	s.StartFactory()
+	started = true
 }
 
 // stopFactory counts one less.

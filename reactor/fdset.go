@@ -21,13 +21,15 @@ import (
 // A Descriptor is something with a file descriptor that lives on a loop. Its dynamic type must be comparable; a pointer
 // is.
 type Descriptor interface {
-	// FD is the descriptor. It must stay the same while the Descriptor is in the set.
+	// FD is the descriptor. It must stay the same while the Descriptor is in the set. One that becomes negative says that
+	// the descriptor is closed: then the Descriptor leaves the set at the next event, or at the end of its DoRead or DoWrite.
 	FD() int
 
-	// ConnectionLost is called once, at the end of the tick in which DoRead or DoWrite returned an error or panicked, or
-	// with ErrShutdown when the reactor stops, or with ErrConnectionLost and EBADF when FD was found to be closed. The
-	// Descriptor is in neither set by then; closing FD is its own affair, but not after EBADF, when the number may be
-	// somebody else's.
+	// ConnectionLost is called once, at the end of a tick. The Descriptor is in neither set by then. The reason is:
+	//   - the error that DoRead or DoWrite returned, or a *PanicError;
+	//   - ErrShutdown, when the reactor stops;
+	//   - ErrConnectionLost and EBADF, when FD was found to be negative or closed.
+	// Closing FD is the Descriptor's own affair, but not after EBADF, when the number may belong to something else.
 	ConnectionLost(reason error)
 }
 

@@ -331,3 +331,56 @@ func TestNumberChangesHandsWithinATick(t *testing.T) {
 		})
 	})
 }
+
+// A descriptor whose FD becomes negative is lost once, and is not called again: found before its callback or after it, as a
+// reader, as a writer, and as both.
+func TestNegativeFD(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		for _, as := range []string{"reader", "writer", "both"} {
+			for _, when := range []string{"in the callback", "before"} {
+				t.Run(as+", "+when, func(t *testing.T) {
+					l := start(t, c)
+					p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer unix.Close(p[0])
+					defer unix.Close(p[1])
+					if _, err := unix.Write(p[1], []byte("x")); err != nil {
+						t.Fatal(err)
+					}
+					calls := 0 // on the loop
+					d := &pipeEnd{fd: p[0], lost: make(chan error, 4)}
+					d.read = func() error { calls++; d.fd = -1; return nil }
+					d.write = d.read
+					l.do(func() {
+						if as != "writer" {
+							err = l.AddReader(d)
+						}
+						if as != "reader" {
+							err = errors.Join(err, l.AddWriter(d))
+						}
+						if err != nil {
+							t.Error(err)
+						}
+						if when == "before" {
+							d.fd = -1
+						}
+					})
+					if err := receive(t, d.lost, "ConnectionLost"); !errors.Is(err, ErrConnectionLost) || !errors.Is(err, syscall.EBADF) {
+						t.Errorf("lost with %v", err)
+					}
+					l.do(func() {})
+					l.do(func() {
+						if len(d.lost) > 0 || len(l.Readers())+len(l.Writers()) > 0 {
+							t.Errorf("lost %d times more; %d readers and %d writers", len(d.lost), len(l.Readers()), len(l.Writers()))
+						}
+						if want := map[string]int{"in the callback": 1}[when]; calls != want {
+							t.Errorf("called %d times, want %d", calls, want)
+						}
+					})
+				})
+			}
+		}
+	})
+}

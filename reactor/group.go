@@ -78,12 +78,13 @@ func (g *Group) ListenFD(fd int, f func(*Reactor) Factory, o *TCPOptions) ([]*Po
 		own = *o
 	}
 	own.Shared = own.Shared || len(g.reactors) > 1
-	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) {
-		p, err := r.ListenFD(fd, f, &own)
-		if err != nil {
-			r.sys.Close(fd) // later loops close it with the first one's port
-		}
-		return p, err
+	return g.listen(f, func(r *Reactor, f Factory) (p *Port, err error) {
+		defer func() {
+			if p == nil { // there was an error, or StartFactory has panicked
+				r.sys.Close(fd) // later loops close it with the first one's port
+			}
+		}()
+		return r.ListenFD(fd, f, &own)
 	})
 }
 
@@ -93,6 +94,13 @@ func (g *Group) listen(f func(*Reactor) Factory, first func(*Reactor, Factory) (
 		return nil, ErrRunning
 	}
 	var ports []*Port
+	defer func() {
+		if len(ports) < len(g.reactors) { // there was an error, or a StartFactory has panicked
+			for _, p := range ports {
+				p.close()
+			}
+		}
+	}()
 	for _, r := range g.reactors {
 		var p *Port
 		var err error
@@ -102,9 +110,6 @@ func (g *Group) listen(f func(*Reactor) Factory, first func(*Reactor, Factory) (
 			p, err = ports[0].Share(r, f(r))
 		}
 		if err != nil {
-			for _, p := range ports {
-				p.close()
-			}
 			return nil, err
 		}
 		ports = append(ports, p)

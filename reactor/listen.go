@@ -65,14 +65,19 @@ func (p *Port) listenOptions() ListenOptions {
 
 // opened starts a port whose socket is ours to close if that fails.
 func (p *Port) opened() (*Port, error) {
+	defer func() {
+		if !p.started {
+			p.close()
+		}
+	}()
 	if err := p.start(); err != nil {
-		p.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// start has the loop watch the listening socket.
+// start has the loop watch the listening socket, which stays the caller's if that fails. The loop does not watch it either
+// when StartFactory panics or ends the goroutine.
 func (p *Port) start() error {
 	if p.at.Path == "" {
 		p.at.IP = p.r.sys.LocalAddr(p.fd)
@@ -86,8 +91,13 @@ func (p *Port) start() error {
 		return err
 	}
 	p.r.ports[p] = struct{}{}
-	p.started = true
+	defer func() {
+		if !p.started {
+			p.leave()
+		}
+	}()
 	p.r.startFactory(p.factory)
+	p.started = true
 	return nil
 }
 

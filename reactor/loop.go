@@ -135,26 +135,40 @@ func (r *Reactor) dispatch() {
 			continue
 		}
 		if ev.Ready&Readable != 0 {
-			if who := s.reader(); who != nil {
+			if who := s.reader(); who != nil && (s.conn != nil || !r.vanished(s, who)) {
 				r.current = who
 				r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
 				if reason := who.DoRead(); reason != nil {
 					r.lose(who, reason)
+				} else if s.conn == nil {
+					r.vanished(s, who)
 				}
 			}
 		}
 		if ev.Ready&Writable != 0 {
-			if s := r.fds.find(ev); s != nil && s.writer() != nil {
+			if s := r.fds.find(ev); s != nil && s.writer() != nil && (s.conn != nil || !r.vanished(s, s.writer())) {
 				who := s.writer()
 				r.current = who
 				r.watch.begin(servingDescriptor, who, int(ev.FD), nil)
 				if reason := who.DoWrite(); reason != nil {
 					r.lose(who, reason)
+				} else if s.conn == nil {
+					r.vanished(s, who)
 				}
 			}
 		}
 	}
 	r.current = nil
+}
+
+// vanished ends a descriptor that is watched although its FD is negative, and reports whether it did. Connections, which are
+// ours, never come to that.
+func (r *Reactor) vanished(s *slot, who Descriptor) bool {
+	if who.FD() >= 0 || !s.has(who) {
+		return false
+	}
+	r.lose(who, lost(syscall.EBADF))
+	return true
 }
 
 // faulted is an event of a connection that neither reads nor writes. It may be from before that: only a fault counts.

@@ -61,9 +61,12 @@ type triggers struct {
 
 // AddSystemEventTrigger has f called on the loop when event comes to phase; within a phase the order is that in which
 // triggers were added. A panic in f is reported and keeps nobody else from being called. It returns 0, and f is not
-// called, when that moment is over. A reactor that never starts, or that ends by Crash, calls no shutdown trigger. It is
-// for the loop, or before Run.
+// called, when that moment is over. A reactor that never starts, or that ends by Crash, calls no shutdown trigger. A phase
+// or an event that does not exist is a mistake of the program, and panics. It is for the loop, or before Run.
 func (r *Reactor) AddSystemEventTrigger(phase Phase, event SystemEvent, f func()) TriggerID {
+	if phase > After || event > Shutdown {
+		panic(fmt.Sprintf("reactor: AddSystemEventTrigger: there is no phase %d of event %d", phase, event))
+	}
 	t := &r.triggers
 	m := momentOf(phase, event)
 	if m < t.next {

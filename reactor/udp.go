@@ -40,7 +40,8 @@ const (
 //
 // A DatagramProtocol may also be a DatagramErrorHandler.
 type DatagramProtocol interface {
-	// StartProtocol is called once, first, by ListenUDP. The port is there to send with.
+	// StartProtocol is called once, first, by ListenUDP. The port is there to send with. A panic comes out of ListenUDP and
+	// leaves nothing listening; StopProtocol is not called then, and what was written is not sent.
 	StartProtocol(p *UDPPort)
 
 	// DatagramReceived brings one datagram, which may be empty. The bytes are lent: they belong to the loop again when it
@@ -152,8 +153,23 @@ func (r *Reactor) ListenUDP(addr string, proto DatagramProtocol, o *UDPOptions) 
 	if err := p.open(where, options); err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "udp", Addr: a, Err: err}
 	}
+	started := false
+	defer func() {
+		if !started && !p.closed {
+			p.abandon()
+		}
+	}()
 	proto.StartProtocol(p)
+	started = true
 	return p, nil
+}
+
+// abandon closes a port whose StartProtocol has panicked or ended the goroutine. StopProtocol is not called.
+func (p *UDPPort) abandon() {
+	p.r.fds.expel(p)
+	p.r.sys.Close(p.fd)
+	p.fd, p.closed = -1, true
+	p.queue, p.out = nil, nil
 }
 
 // open binds the socket and has the loop watch it. A machine without IPv6 has no dual stack.

@@ -121,6 +121,19 @@ var connecting = []promise{
 			s.Errorf("started %d times, stopped %d times with another port", f.starts, f.stops)
 		}
 	}),
+	scripted("APanicInStartFactoryLeavesNothing", func(s *script) {
+		f := &badFactory{}
+		if v := recovered(func() { _, _ = s.r.ListenTCP("127.0.0.1:0", f, nil) }); v != "in StartFactory" {
+			s.Errorf("ListenTCP: %v", v)
+		}
+		if v := recovered(func() { _, _ = s.r.ConnectTCP("127.0.0.1:1", f, nil) }); v != "in StartFactory" {
+			s.Errorf("ConnectTCP: %v", v)
+		}
+		s.tick()
+		if n := len(s.r.Readers()) + len(s.r.Writers()); n != 0 || f.stops+f.failures != 0 {
+			s.Errorf("%d descriptors are watched, %d stops, %d failures to connect", n, f.stops, f.failures)
+		}
+	}),
 	scripted("AClosedPortServesThoseInItsQueue", func(s *script) {
 		var servers, clients []*end
 		p := s.listen(nil, func() *end {
@@ -204,3 +217,12 @@ type countedFactory struct{ starts, stops int }
 func (f *countedFactory) BuildProtocol(netip.AddrPort) reactor.Protocol { return nil }
 func (f *countedFactory) StartFactory()                                 { f.starts++ }
 func (f *countedFactory) StopFactory()                                  { f.stops++ }
+
+// A badFactory is one that does not start.
+type badFactory struct {
+	countedFactory
+	failures int
+}
+
+func (f *badFactory) StartFactory()                              { panic("in StartFactory") }
+func (f *badFactory) ConnectionFailed(*reactor.Connector, error) { f.failures++ }

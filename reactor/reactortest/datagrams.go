@@ -64,6 +64,16 @@ var datagrams = []promise{
 			s.Errorf("a closed port has sent %q", b.got)
 		}
 	}),
+	scripted("APanicInStartProtocolLeavesNothing", func(s *script) {
+		p := &badParty{party{s: s}}
+		if v := recovered(func() { _, _ = s.r.ListenUDP("127.0.0.1:0", p, nil) }); v != "in StartProtocol" {
+			s.Errorf("ListenUDP: %v", v)
+		}
+		s.pass(20 * time.Millisecond)
+		if n := len(s.r.Readers()) + len(s.r.Writers()); n != 0 || len(p.got)+p.stops != 0 {
+			s.Errorf("%d descriptors are watched, %d datagrams, %d ends", n, len(p.got), p.stops)
+		}
+	}),
 	{"StopTellsThem", func(t *testing.T, c reactor.Config) {
 		var p *party
 		play(t, c, func(s *script) { p = s.listenUDP(nil) })
@@ -101,6 +111,14 @@ func (p *party) ErrorReceived(_ netip.AddrPort, err error) { p.errs = append(p.e
 func (p *party) StopProtocol(reason error) {
 	p.stops++
 	p.reason = reason
+}
+
+// A badParty is one that does not start.
+type badParty struct{ party }
+
+func (p *badParty) StartProtocol(port *reactor.UDPPort) {
+	port.WriteTo([]byte("x"), port.Addr())
+	panic("in StartProtocol")
 }
 
 func (s *script) listenUDP(o *reactor.UDPOptions) *party {

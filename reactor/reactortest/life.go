@@ -106,6 +106,23 @@ var life = []promise{
 			t.Errorf("events %q, want %q", got, want)
 		}
 	}},
+	{"APhaseThatDoesNotExistPanics", func(t *testing.T, c reactor.Config) {
+		r := newReactor(t, c)
+		for _, m := range []struct {
+			phase reactor.Phase
+			event reactor.SystemEvent
+		}{{reactor.After + 1, reactor.Startup}, {reactor.Before, reactor.Shutdown + 1}, {255, 255}} {
+			if v := recovered(func() {
+				r.AddSystemEventTrigger(m.phase, m.event, func() { t.Error("called") })
+			}); v == nil {
+				t.Errorf("phase %d of event %d was accepted", m.phase, m.event)
+			}
+		}
+		r.CallWhenRunning(r.Stop)
+		if err := r.Run(); err != nil {
+			t.Error(err)
+		}
+	}},
 	{"CrashSkipsTheEvents", func(t *testing.T, c reactor.Config) {
 		r := newReactor(t, c)
 		r.AddSystemEventTrigger(reactor.Before, reactor.Shutdown, func() { t.Error("told of a shutdown") })
@@ -165,6 +182,13 @@ var life = []promise{
 			t.Errorf("told %d times", told)
 		}
 	}},
+}
+
+// recovered calls f and returns what it panicked with, nil if it did not.
+func recovered(f func()) (v any) {
+	defer func() { v = recover() }()
+	f()
+	return nil
 }
 
 // newReactor makes a reactor whose reports fail the test.
