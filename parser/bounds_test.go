@@ -13,7 +13,7 @@ import (
 // What the parser costs: no allocation, little memory for an idle connection, and work that is linear in the bytes.
 
 // maxParserSize is what the state of an idle connection may take, in bytes.
-const maxParserSize = 64
+const maxParserSize = 40
 
 func TestParserIsSmall(t *testing.T) {
 	if n := unsafe.Sizeof(Parser{}); n > maxParserSize {

@@ -1,5 +1,7 @@
 package parser
 
+import "math"
+
 // The chunked coding (RFC 9112 section 7.1). A chunk's line is a small automaton of a table: the rows are the places
 // in the line, the columns the kinds of bytes, and an empty entry is the error. White space stands only where the
 // grammar of an extension has it, never between the size and the line's end. Sizes and extensions are consumed as
@@ -93,7 +95,7 @@ func (p *Parser) chunks(b []byte, h *Head) (Event, int, error) {
 		switch c := b[i]; p.at {
 		case atSizeLF:
 			if c != '\n' {
-				return p.fail(errLineEnd)
+				return p.failChunk(errLineEnd, i)
 			}
 			if p.left == 0 {
 				p.begin(partTrailer, atLine)
@@ -105,24 +107,34 @@ func (p *Parser) chunks(b []byte, h *Head) (Event, int, error) {
 			if p.left == 0 {
 				p.at = atDataCR
 			}
+			p.passed(end)
 			return EventBody, end, nil
 		case atDataCR:
 			if c != '\r' {
-				return p.fail(errChunkEnd)
+				return p.failChunk(errChunkEnd, i)
 			}
 			p.at = atDataLF
 		case atDataLF:
 			if c != '\n' {
-				return p.fail(errChunkEnd)
+				return p.failChunk(errChunkEnd, i)
 			}
-			p.begin(partChunks, atSize)
+			p.at, p.count = atSize, 0
 		default:
 			if err := p.sizeByte(c); err != nil {
-				return p.fail(err)
+				return p.failChunk(err, i)
 			}
 		}
 	}
+	p.passed(len(b))
 	return NeedMore, len(b), nil
+}
+
+// passed counts n bytes of a chunked body, as they stand on the wire. The count only tells where a fault is.
+func (p *Parser) passed(n int) { p.pos = uint32(min(uint64(p.pos)+uint64(n), math.MaxUint32)) }
+
+// failChunk is fail for the byte i of what was given.
+func (p *Parser) failChunk(err *Error, i int) (Event, int, error) {
+	return p.fail(err, InBody, 0, i, uint64(p.pos)+uint64(i))
 }
 
 // sizeByte takes a byte of the line that begins a chunk.

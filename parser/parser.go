@@ -16,8 +16,8 @@
 //   - No byte outside the given slice is read.
 //
 // The files: parser.go is the outermost machine, requestline.go and fieldline.go scan a head, meaning.go decides what
-// its fields mean for framing and connection, chunk.go scans a chunked body; uri.go, chars.go and names.go hold
-// what these share, word.go too; wire.go holds what other packages need.
+// its fields mean for framing and connection, chunk.go scans a chunked body; fault.go says where a
+// message broke its rule; uri.go, chars.go and names.go hold what these share, word.go too; wire.go holds what other packages need.
 package parser
 
 // A message has parts that follow each other: head, then a body of known length or in chunks, then the trailer
@@ -42,14 +42,18 @@ type Parser struct {
 	// Limits bounds what is accepted; nil means the defaults. Set it before the first call of Next.
 	Limits *Limits
 
-	err        *Error // why the peer was refused, in partFailed
 	left       uint64 // bytes of the body, or of the present chunk, still to come
 	body       uint64 // bytes of the chunks announced so far
-	pos        uint32 // how far the presented bytes were scanned already
+	pos        uint32 // how far the presented bytes were scanned already; in a chunked body: its bytes on the wire so far
 	extensions uint32 // bytes of chunk extensions so far
 	count      uint32 // blank lines so far; in a chunk size: digits so far
 	part       part
 	at         at
+
+	// In partFailed these say why, and see Fault: pos is where the section begins in the bytes that were given last, left
+	// the place in the section at which the parser gave up, body the same from the section's first byte on the wire.
+	rule    uint8 // the number of the error
+	section Section
 }
 
 // part is a part of a message. The zero value stands before a message.
@@ -100,7 +104,7 @@ func (p *Parser) Next(b []byte, h *Head) (ev Event, n int, err error) {
 		p.begin(partHead, atStart)
 		return EventEnd, 0, nil
 	}
-	return NeedMore, 0, p.err
+	return NeedMore, 0, rules[p.rule]
 }
 
 // Reset readies p for another connection and keeps its limits.
@@ -117,7 +121,11 @@ func (p *Parser) head(b []byte, h *Head) (Event, int, error) {
 		if i, err = p.blankLines(b); err == errMore {
 			return NeedMore, i, nil
 		} else if err != nil {
-			return p.fail(err)
+			blank := 2 * uint64(p.count)
+			if err == errBlankLine {
+				blank--
+			}
+			return p.fail(err, InHead, 0, i, blank)
 		}
 		h.Start, h.Method.Off = uint32(i), uint32(i)
 	}
@@ -134,10 +142,11 @@ func (p *Parser) head(b []byte, h *Head) (Event, int, error) {
 	switch {
 	case err == nil:
 		return EventHead, i, nil
-	case err != errMore:
-		return p.fail(err)
-	case len(window) < len(b):
-		return p.fail(errHeadLarge)
+	case err == errMore && len(window) < len(b):
+		err = errHeadLarge
+	}
+	if err != errMore {
+		return p.fail(err, InHead, 0, i, 2*uint64(p.count)+uint64(i)-uint64(h.Start))
 	}
 	p.pos = uint32(i)
 	return NeedMore, 0, nil
@@ -194,10 +203,11 @@ func (p *Parser) trailer(b []byte, base int, h *Head) (Event, int, error) {
 		}
 		p.begin(partHead, atStart)
 		return EventEnd, base + i, nil
-	case err != errMore:
-		return p.fail(err)
-	case len(window) < len(section):
-		return p.fail(errTrailerLarge)
+	case err == errMore && len(window) < len(section):
+		err = errTrailerLarge
+	}
+	if err != errMore {
+		return p.fail(err, InTrailer, base, i, uint64(i))
 	}
 	p.pos = uint32(i)
 	return NeedMore, base, nil
@@ -208,8 +218,10 @@ func (p *Parser) begin(next part, place at) {
 	p.part, p.at, p.pos, p.count = next, place, 0, 0
 }
 
-// fail refuses the peer for good.
-func (p *Parser) fail(err *Error) (Event, int, error) {
-	p.part, p.err = partFailed, err
+// fail refuses the peer for good: in a section that begins at b[base], at its byte i; offset is the same from the
+// section's first byte on the wire.
+func (p *Parser) fail(err *Error, section Section, base, i int, offset uint64) (Event, int, error) {
+	p.part, p.rule, p.section = partFailed, err.number, section
+	p.pos, p.left, p.body = uint32(base), uint64(i), offset
 	return NeedMore, 0, err
 }

@@ -124,6 +124,9 @@ func (p *Parser) restOfLine(w []byte, i int, h *Head) (int, *Error) {
 	return i, checkTarget(h)
 }
 
+// handshake is the first byte of a TLS connection: the type of its first record (RFC 8446 section 5.1).
+const handshake = 0x16
+
 // endMethod takes the end of the method, at w[i] if that has come.
 func (p *Parser) endMethod(w []byte, i int, h *Head) *Error {
 	n := i - int(h.Method.Off)
@@ -132,6 +135,8 @@ func (p *Parser) endMethod(w []byte, i int, h *Head) *Error {
 		return errMethodLong
 	case i == len(w):
 		return errMore
+	case n == 0 && w[i] == handshake:
+		return errTLS
 	case w[i] != ' ' || n == 0:
 		return errMethod
 	}
@@ -166,7 +171,10 @@ func (p *Parser) target(w []byte, i int, h *Head) (int, *Error) {
 		case i == len(w):
 			return i, errMore
 		case w[i] == ' ':
-			return i + 1, p.endTarget(w, i, h)
+			if err := p.endTarget(w, i, h); err != nil {
+				return i, err
+			}
+			return i + 1, nil
 		case i == limit:
 			return i, errTargetLong
 		}

@@ -34,12 +34,57 @@ func TestVectors(t *testing.T) {
 	}
 	for _, v := range vs {
 		got := transcript(t, v.limits, v.message, nil)
-		if !slices.ContainsFunc(v.events, func(e string) bool { return strings.HasPrefix(e, "field ") }) {
-			got = slices.DeleteFunc(got, func(e string) bool { return strings.HasPrefix(e, "field ") })
+		for _, kind := range []string{"field ", "fault "} {
+			is := func(e string) bool { return strings.HasPrefix(e, kind) }
+			if !slices.ContainsFunc(v.events, is) {
+				got = slices.DeleteFunc(got, is)
+			}
 		}
 		if !slices.Equal(got, v.events) {
 			t.Errorf("%s\n%q\ngot:\n\t%s\nwant:\n\t%s", v.name, v.message,
 				strings.Join(got, "\n\t"), strings.Join(v.events, "\n\t"))
+		}
+	}
+}
+
+// TestEachRuleHasItsFault holds that there is a vector that breaks each rule and says where.
+func TestEachRuleHasItsFault(t *testing.T) {
+	shown := map[string]bool{}
+	for _, v := range loadVectors(t) {
+		if n := len(v.events); strings.HasPrefix(v.events[n-1], "fault ") {
+			shown[v.events[n-2]] = true
+		}
+	}
+	for _, e := range rules {
+		if refusal := strconv.Itoa(e.Status) + " " + e.Reason; !shown[refusal] {
+			t.Errorf("no vector says where a message is refused with %s", refusal)
+		}
+	}
+}
+
+// TestFaultAllocatesNothing holds that a server under attack pays nothing for what it does not log, and little for what it
+// does.
+func TestFaultAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, v := range loadVectors(t) {
+		if !strings.HasPrefix(v.events[len(v.events)-1], "fault ") {
+			continue
+		}
+		var h Head
+		if n := testing.AllocsPerRun(10, func() {
+			p := Parser{Limits: v.limits}
+			for rest := v.message; ; {
+				_, n, err := p.Next(rest, &h)
+				if err != nil {
+					p.Fault(rest, &h)
+					return
+				}
+				rest = rest[n:]
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations", v.name, n)
 		}
 	}
 }
@@ -174,9 +219,10 @@ func transcript(t testing.TB, limits *Limits, message []byte, cuts []int) (event
 				body = nil
 			}
 			if err != nil {
+				fault := describeFault(p.Fault(kept, &h))
 				checkSticky(t, &p, &h, err)
 				e := err.(*Error)
-				return append(events, strconv.Itoa(e.Status)+" "+e.Reason)
+				return append(events, strconv.Itoa(e.Status)+" "+e.Reason, fault)
 			}
 			switch ev {
 			case EventHead:
@@ -203,6 +249,23 @@ func transcript(t testing.TB, limits *Limits, message []byte, cuts []int) (event
 		events = append(events, "more")
 	}
 	return events
+}
+
+// describeFault spells where a message broke its rule, as the vectors do.
+func describeFault(f Fault) string {
+	s := fmt.Sprintf("fault %s %d", f.Section, f.Offset)
+	if f.HasByte {
+		s += fmt.Sprintf(" byte=%02x", f.Byte)
+	}
+	for _, part := range []struct {
+		name string
+		text []byte
+	}{{"method", f.Method}, {"path", f.Path}, {"field", f.Field}} {
+		if part.text != nil {
+			s += fmt.Sprintf(" %s=%s", part.name, part.text)
+		}
+	}
+	return s
 }
 
 func checkSticky(t testing.TB, p *Parser, h *Head, err error) {
