@@ -191,6 +191,9 @@ func (c *conn) serve(x *exchange) {
 	case x.detached:
 		c.own(x)
 		c.state = answering
+		if c.eof { // it came with an earlier request
+			x.req.end()
+		}
 		if broken {
 			c.abortFor(failedFor(x.res.err)) // ConnectionLost finds out who has x
 		}

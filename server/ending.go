@@ -87,6 +87,7 @@ func (c *conn) ReadConnectionLost() {
 		c.leave()
 	case c.state == answering:
 		c.cur.req.end()
+		c.cur.peerEnded()
 	case c.state == reading && !c.stalled():
 		c.endOfInput()
 	}
@@ -115,6 +116,7 @@ func (c *conn) ConnectionLost(reason error) {
 	if x == nil {
 		return
 	}
+	x.peerEnded()
 	switch {
 	case !x.detached:
 		c.w.release(x) // it was still arriving

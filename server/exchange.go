@@ -36,6 +36,8 @@ type exchange struct {
 	counted  int           // and what of that is counted here, since the peer was lost: see memory.go
 	live     *Stream       // the stream, once its head is written; loop only
 	next     *exchange     // in the loop's list of spare ones
+
+	onPeerEnd func() // of the stream; loop only
 }
 
 const (
@@ -202,6 +204,7 @@ func (x *exchange) finish(err error) {
 			return // a Stream was closed, and before its loop took it back the peer was lost
 		}
 		x.finished = true
+		x.onPeerEnd = nil
 		x.uncount()
 	}
 	if x.res.err == nil {

@@ -130,7 +130,8 @@ type Server struct {
 	IdleTimeout time.Duration
 	// PendingTimeout is the time for the answer that a Pending owes. Beyond it the
 	// server answers 503 itself. A Stream on the loop that is neither written to nor closed
-	// for so long is logged, once, as forgotten perhaps. Default 5 min.
+	// for so long is logged, once, as forgotten perhaps, unless it sends text/event-stream or
+	// has a function of OnPeerEnd. Default 5 min.
 	PendingTimeout time.Duration
 	// LingerTimeout and MaxLingerBytes bound how long, and how much, a connection goes
 	// on reading after its last answer, so that a peer that still sends gets to read

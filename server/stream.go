@@ -13,7 +13,8 @@ import (
 // Taken on the loop, its methods are for the loop: Write never blocks; when Full
 // reports true, stop, and go on in the function that was given to OnDrain. The
 // stream stays open behind the handler's return, until Close: whoever forgets that leaves
-// the peer waiting, and finds a line in the log (Server.PendingTimeout).
+// the peer waiting, and finds a line in the log (Server.PendingTimeout). It stays open when
+// the peer half-closes, too: see OnPeerEnd.
 //
 // Taken in a Blocking handler, its methods are for that goroutine: Write blocks
 // while the peer does not keep up, and the end of the handler closes the stream.
@@ -31,6 +32,7 @@ type Stream struct {
 	burst   int  // bytes written on the loop since it last went round
 	posted  bool // again is on its way; off the loop, fetch is
 	wrote   bool // since lookAtStream
+	idles   bool // OnPeerEnd was called: the stream may be silent on purpose
 
 	// Off the loop, bytes wait here until the loop fetches them, under mu as posted is.
 	mu     sync.Mutex
@@ -295,18 +297,6 @@ func (s *Stream) lost(why CloseReason) {
 	s.mu.Unlock()
 }
 
-// lookAtStream is called when a stream on the loop has been open for PendingTimeout, and again
-// after each such time in which it was written to. One that was silent may be what it is meant to
-// be, or have been forgotten; its peer waits, and nothing else would show it.
-func (c *conn) lookAtStream(s *Stream) {
-	if s.wrote {
-		s.wrote = false
-		c.t.SetTimeout(c.w.srv.conf.timeouts[phasePending])
-		return
-	}
-	s.x.res.LogMisuse("a Stream is neither written to nor closed")
-}
-
 // Close ends the stream: the answer is complete. A stream with a declared length
 // that was given less breaks the connection off, since nothing else tells the peer;
 // the error is then ErrContentLength. So does one that lacks what got ErrUnsentBound.
@@ -316,6 +306,9 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.closed = true
+	if !s.x.offLoop {
+		s.x.onPeerEnd = nil
+	}
 	var err error
 	switch {
 	case s.left > 0:
