@@ -14,8 +14,10 @@
 // segments of a request's path are percent-decoded before they are compared, each segment for itself: %2F is
 // data, never a separator, with the exception that a segment which is nothing but %2F counts as the slash at the
 // end of a path, because http.ServeMux has it so. [server.Request.PathValue] gives the decoded value of a
-// wildcard. It may hold any text, also slashes and "..": it is not a safe file name. Hosts are compared without regard to
-// case, and without the port of the request.
+// wildcard. It may hold any text, also slashes: it is not a safe file name.
+//
+// The host of a pattern has no port, and matches whatever the port of the request. An IPv6 address stands in brackets, as in
+// [::1]/. Case means nothing in a host, nor does a dot at its end, nor how an IPv6 address is abbreviated.
 //
 // A wildcard takes any text: that {id} is a number is for the handler to find out, or for middleware; the design notes
 // say why.
@@ -28,7 +30,8 @@
 // registered panics, with the place of both in the source and a request that both match.
 //
 // A request whose path is not clean (an empty, "." or ".." segment) is redirected to the clean path, and one for
-// /tree where only /tree/ is registered to that: 307, as http.ServeMux answers.
+// /tree where only /tree/ is registered to that: 307, as http.ServeMux answers. An escaped dot is a dot in this: /a/%2e%2E/b is
+// redirected to /b. Otherwise it would pass the rules of a proxy for one path and reach the handler of another.
 //
 // # Registration
 //
@@ -67,7 +70,15 @@
 //   - A pattern has at most 16 wildcards, and a Router at most 64 methods that are not standard.
 //   - CONNECT is answered by the [server.Server] and reaches no Router there. A Router asked for it by [Router.Lookup] keeps
 //     the port of the host, as ServeMux does, but finds nothing for a path that is not clean.
-//   - Hosts are compared without regard to case.
+//   - Hosts are compared without regard to case and to a dot at the end. IPv6 hosts are compared as addresses, with their
+//     brackets and without the port. A pattern whose host has a port, or is an IPv6 address without brackets, panics:
+//     ServeMux takes it and never matches it as meant.
+//   - A pattern segment that begins with ":" or "*" panics, and the message has the pattern to write. These are the wildcards of
+//     other routers, and would be literal text here; %3A and %2A are that.
+//   - A segment of dots is a dot segment also when its dots are escaped (RFC 3986, sections 2.3 and 6.2.2.2): the path is
+//     redirected, and a pattern with one panics. ServeMux takes it for a name.
+//   - A path in which an escaped slash stands next to such a segment, as in /a/..%2Fb, gets 400: it is another path for those who
+//     decode the slash first, as many proxies do. ServeMux takes it for a name. A pattern with one panics.
 //   - A redirect keeps the escapes of the path as they came. ServeMux escapes those of a path that is not clean once more,
 //     and so leads elsewhere.
 //   - A target without a path, as http://example.com, is for "/" at once, not redirected there; and a path with "|" is

@@ -8,13 +8,10 @@ package router
 //
 // The path is matched as it came, escaped. Segments are cut at the slashes that are really there, and each is
 // decoded for itself, so an escaped slash is data. Values are offsets into the path; whoever reads one decodes
-// it. A path that is not clean matches nothing: what becomes of it is not decided here.
+// it. A path that is not clean matches nothing, and neither does one that hides dots behind escaped slashes: what becomes of
+// them is not decided here.
 
-import (
-	"bytes"
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // outcome says what became of a request.
 type outcome uint8
@@ -54,15 +51,6 @@ func (t *tree) match(method string, host, path []byte, m *match) outcome {
 		}
 	}
 	return m.search(&t.root)
-}
-
-// host returns the routes for that host alone. Case means nothing in it (RFC 9110, section 4.2.3), but clients write it small.
-func (t *tree) host(host []byte) *root {
-	r := t.hosts[string(host)]
-	if r == nil && slices.ContainsFunc(host, func(c byte) bool { return 'A' <= c && c <= 'Z' }) {
-		r = t.hosts[lowerHost(string(host))]
-	}
-	return r
 }
 
 // search looks through the routes for one host, or through those for all hosts.
@@ -143,7 +131,7 @@ func (m *match) walk(n *node, pos, values int) *Route {
 			if k.size == 0 && pos == len(path) {
 				exact = n.slash
 			}
-		case k.first&0xff == '.' && isDots(path[begin+1:pos]):
+		case k.first&0xff == '.' && dotSegment(path[begin:pos]):
 		default:
 			wild = n.single
 			if len(n.at) > 0 {
@@ -169,7 +157,7 @@ func (m *match) walk(n *node, pos, values int) *Route {
 			return r
 		}
 	}
-	if rest == nil || !isClean(path[restBegin:]) {
+	if rest == nil || !isClean(path[restBegin:]) || hidesDots(path[restBegin:]) {
 		return nil
 	}
 	if m.slash != nil {
@@ -204,40 +192,10 @@ func (n *node) escaped(k key, seg []byte) (exact, wild *node) {
 	switch {
 	case isEscapedSlash(seg):
 		return n.slash, nil
+	case dotSegment(seg), hidesDots(seg):
+		return nil, nil
 	case isEscaped(seg):
 		return n.findEscaped(seg), n.single
 	}
 	return n.find(k, seg), n.single
-}
-
-// hostOf returns the host that patterns are compared with: that of the request without its port, but for CONNECT, whose
-// target has a port.
-func hostOf(method string, host []byte) []byte {
-	if method == "CONNECT" {
-		return host
-	}
-	return stripPort(host)
-}
-
-// stripPort takes a port off a host, as http.ServeMux does with the help of net.SplitHostPort: brackets go with it, and
-// what that function takes for an error stays as it is.
-func stripPort(host []byte) []byte {
-	colon := bytes.LastIndexByte(host, ':')
-	if colon < 0 {
-		return host
-	}
-	name, port := host[:colon], host[colon+1:]
-	if host[0] == '[' {
-		end := bytes.IndexByte(name, ']')
-		if end < 0 || end != len(name)-1 {
-			return host
-		}
-		name = name[1:end]
-	} else if bytes.IndexByte(name, ':') >= 0 {
-		return host
-	}
-	if bytes.IndexByte(name, '[') >= 0 || bytes.IndexByte(name, ']') >= 0 || bytes.ContainsAny(port, "[]") {
-		return host
-	}
-	return name
 }

@@ -9,22 +9,68 @@ import (
 	"math/bits"
 )
 
-// isClean reports whether path has no empty segment but one at its end, and none that is "." or "..".
+// isClean reports whether path has no empty segment but one at its end, and no dot segment.
 func isClean[T string | []byte](path T) bool {
 	for i := 0; i < len(path)-1; i++ {
-		if path[i] == '/' && (path[i+1] == '/' || path[i+1] == '.' && isDots(path[i+2:])) {
+		if path[i] != '/' {
+			continue
+		}
+		if c := path[i+1]; c == '/' || (c == '.' || c == '%') && dotSegment(path[i+1:]) {
 			return false
 		}
 	}
 	return true
 }
 
-// isDots reports whether the segment whose first byte is a dot, and what follows that is rest, is "." or "..".
-func isDots[T string | []byte](rest T) bool {
-	if len(rest) > 0 && rest[0] == '.' {
-		rest = rest[1:]
+// dotSegment reports whether the segment at the beginning of s is "." or "..".
+func dotSegment[T string | []byte](s T) bool {
+	dots, n := leadingDots(s)
+	return (dots == 1 || dots == 2) && (n == len(s) || s[n] == '/')
+}
+
+// leadingDots counts the dots at the beginning of s, and the bytes that they take. An escaped dot is a dot (RFC 3986, sections
+// 2.3 and 6.2.2.2).
+func leadingDots[T string | []byte](s T) (dots, n int) {
+	for ; ; dots++ {
+		switch {
+		case n < len(s) && s[n] == '.':
+			n++
+		case isEscapeOf(s[n:], 'e'):
+			n += 3
+		default:
+			return dots, n
+		}
 	}
-	return len(rest) == 0 || rest[0] == '/'
+}
+
+// hidesDots reports whether path has a dot segment for those who take its escaped slashes for slashes, and none there for those
+// who do not. Here they are data, but proxies decode them: to nginx, /admin/..%2Fx is /x.
+func hidesDots[T string | []byte](path T) bool {
+	begin := 0 // of the segment
+	for i := range len(path) {
+		if path[i] == '/' {
+			begin = i + 1
+		}
+		if path[i] != '%' || !isEscapeOf(path[i:], 'f') {
+			continue
+		}
+		if dots, n := leadingDots(path[begin:]); (dots == 1 || dots == 2) && begin+n == i {
+			return true
+		}
+		behind := path[i+3:]
+		if dots, n := leadingDots(behind); dots == 1 || dots == 2 {
+			if n == len(behind) || behind[n] == '/' || isEscapeOf(behind[n:], 'f') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isEscapeOf reports whether s begins with %2 and that digit, which is a small letter, in any case: with 'e' it is a dot, with
+// 'f' a slash.
+func isEscapeOf[T string | []byte](s T, digit byte) bool {
+	return len(s) >= 3 && s[0] == '%' && s[1] == '2' && s[2]|0x20 == digit
 }
 
 // scanLong returns the key of the segment that begins at begin and has eight bytes or more, the first of which are in w,
@@ -86,7 +132,7 @@ func wordAt(path []byte, i int) (w uint64, n int) {
 // isEscapedSlash reports whether seg decodes to a slash and nothing else, which http.ServeMux cannot tell from
 // the slash at the end of a path.
 func isEscapedSlash(seg []byte) bool {
-	return len(seg) == 3 && seg[0] == '%' && seg[1] == '2' && seg[2]|0x20 == 'f'
+	return len(seg) == 3 && isEscapeOf(seg, 'f')
 }
 
 // compareEscaped compares text with what the segment decodes to, in the order of strings.Compare.

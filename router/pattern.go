@@ -46,7 +46,7 @@ type segment struct {
 type pattern struct {
 	text     string // as registered
 	method   string // empty: every method
-	host     string // in lower case; empty: every host
+	host     string // as canonicalHost writes it; empty: every host
 	path     string // as registered
 	segments []segment
 	names    []string // of the wildcards, in the order of the path
@@ -56,6 +56,8 @@ type pattern struct {
 // tell these differences from mistakes.
 var (
 	errUnclean   = errors.New("a path with an empty, '.' or '..' segment can never match")
+	errHost      = errors.New("requests are matched by their host without its port")
+	errForeign   = errors.New("is no wildcard here")
 	errWildcards = fmt.Errorf("more than %d wildcards", maxWildcards)
 )
 
@@ -78,14 +80,24 @@ func parsePattern(text string) (*pattern, error) {
 	case strings.Contains(p.host, "{"):
 		rest = p.host[strings.IndexByte(p.host, '{'):] + p.path
 		return fail(errors.New("path must begin with / before '{'"))
-	case !isClean(p.path):
+	case !isClean(p.path), hidesDots(p.path):
 		return fail(errUnclean)
 	}
-	p.host = lowerHost(p.host)
+	if p.host != "" {
+		host, err := patternHost(p.host)
+		if err != nil {
+			rest = p.host + p.path
+			return fail(err)
+		}
+		p.host = host
+	}
 	for rest != "" {
 		rest = rest[1:] // the slash
 		var raw string
 		raw, after := cutSegment(rest)
+		if isForeign(raw) {
+			return fail(foreignWildcard(p, raw))
+		}
 		seg, err := parseSegment(raw, after == "")
 		if err != nil {
 			return fail(err)
@@ -96,16 +108,6 @@ func parsePattern(text string) (*pattern, error) {
 		rest = after
 	}
 	return p, nil
-}
-
-// lowerHost is host in lower case, of ASCII alone.
-func lowerHost(host string) string {
-	return strings.Map(func(c rune) rune {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		return c
-	}, host)
 }
 
 // splitPattern splits a pattern into its parts, none of which it checks. The path begins with a slash or is empty.

@@ -37,7 +37,8 @@ func TestParsePattern(t *testing.T) {
 		{"/%/%zz/a%2", "", "=% =%zz =a%2", nil}, // no escapes, so themselves
 		{"/a/%2F", "", "=a $", nil},             // as http.ServeMux has it
 		{"/.a/...", "", "=.a =...", nil},
-		{"/%2e%2E", "", "=..", nil}, // not a dot segment: nobody removes it
+		{"/%2e%2E./a%2F.c/%2Fb..", "", "=... =a/.c =/b..", nil},
+		{"/a:b/%3Ac/a*/%2A", "", "=a:b =:c =a* =*", nil},
 	} {
 		p, err := parsePattern(test.text)
 		if err != nil {
@@ -75,6 +76,22 @@ func TestParsePatternErrors(t *testing.T) {
 		"PUT  /a/../b":         "offset 5: a path with an empty",
 		"/a/.":                 "offset 0: a path with an empty",
 		"CONNECT /./":          "offset 8: a path with an empty",
+		"/a/%2e":               "offset 0: a path with an empty",
+		"/.%2E/a":              "offset 0: a path with an empty",
+		"/a/..%2Fb":            "offset 0: a path with an empty",
+		"/a%2f%2e%2e":          "offset 0: a path with an empty",
+		"GET a.org:80/":        `offset 4: requests are matched by their host without its port: write "a.org" for "a.org:80"`,
+		"[::1]:80/":            `offset 0: requests are matched by their host without its port: write "[::1]" for "[::1]:80"`,
+		"::1/":                 `write "[::1]" for "::1"`,
+		"[::1/":                `"[::1" is none`,
+		"a:b:c/":               `"a:b:c" is none`,
+		"GET /users/:id":       `offset 11: ":id" is no wildcard here: write "GET /users/{id}", or "GET /users/%3Aid" for the text itself`,
+		"a.org/:a/b/:c":        `offset 6: ":a" is no wildcard here: write "a.org/{a}/b/{c}", or "a.org/%3Aa/b/%3Ac"`,
+		"/{a}/*":               `offset 5: "*" is no wildcard here: write "/{a}/{rest...}", or "/{a}/%2A"`,
+		"/*/b":                 `write "/{name}/b", or "/%2A/b"`,
+		"/f/*path":             `write "/f/{path...}", or "/f/%2Apath"`,
+		"/:a/:a/{a2}":          `write "/{a}/{a3}/{a2}"`,
+		"/:/:id([0-9]+)":       `write "/{name}/{id}"`,
 		"/a/x{y}":              "offset 3: bad wildcard segment (must start with '{')",
 		"/a/{y}x":              "offset 3: bad wildcard segment (must end with '}')",
 		"/{":                   "offset 1: bad wildcard segment (must end with '}')",

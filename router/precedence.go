@@ -123,18 +123,10 @@ func commonPath(a, b []segment) string {
 		path.WriteByte('/')
 		switch {
 		case s.kind == literal || s.kind == single:
-			path.WriteString(escapedSegment(s.text))
+			path.WriteString(url.PathEscape(s.text))
 		case s.kind == slash && i < len(a)-1:
 			path.WriteString("%2F")
 		}
 	}
 	return path.String()
-}
-
-// escapedSegment escapes a segment, dots too where they would be one that no path keeps.
-func escapedSegment(text string) string {
-	if text == "." || text == ".." {
-		return strings.Repeat("%2E", len(text))
-	}
-	return url.PathEscape(text)
 }

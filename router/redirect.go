@@ -38,9 +38,21 @@ func (t *tree) cleanRedirect(m *match, method string, host, escaped []byte, quer
 
 // cleanPath returns p without empty segments and dot segments, but with the slash at its end.
 func cleanPath(p string) string {
-	clean := path.Clean("/" + p)
+	clean := path.Clean("/" + literalDots(p))
 	if p != "" && p[len(p)-1] == '/' && clean != "/" {
 		clean += "/"
 	}
 	return clean
+}
+
+// literalDots writes the escaped dots of dot segments as dots. Other escapes stay as they came.
+func literalDots(p string) string {
+	segments := strings.Split(p, "/")
+	for i, s := range segments {
+		if dotSegment(s) {
+			dots, _ := leadingDots(s)
+			segments[i] = ".."[:dots]
+		}
+	}
+	return strings.Join(segments, "/")
 }

@@ -17,6 +17,7 @@ import (
 const (
 	statusNoContent         = 204
 	statusTemporaryRedirect = 307
+	statusBadRequest        = 400
 	statusNotFound          = 404
 	statusMethodNotAllowed  = 405
 	statusNotImplemented    = 501
@@ -91,6 +92,8 @@ func (t *tree) refusal(why outcome, m *match, method string, host, path []byte, 
 		return refusal{status: statusNoContent, allow: allowField(t.methods.served())}
 	case why == wantsSlash:
 		return refusal{statusTemporaryRedirect, "", location(string(path)+"/", query()), m.slash.pattern.text}
+	case hidesDots(path):
+		return refusal{status: statusBadRequest}
 	case len(path) > 0 && path[0] == '/' && method != "CONNECT" && !isClean(path):
 		return t.cleanRedirect(m, method, host, path, query())
 	case t.methods.id(method) == unknownMethod:

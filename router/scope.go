@@ -174,7 +174,7 @@ func (s *Scope) join(host, path string) (string, string, error) {
 	switch {
 	case host == "":
 		host = s.host
-	case s.host != "" && lowerHost(s.host) != lowerHost(host):
+	case s.host != "" && canonicalHost(s.host) != canonicalHost(host):
 		return host, path, fmt.Errorf("its host is not %s, which is that of the group", s.host)
 	}
 	return host, s.path + path, nil

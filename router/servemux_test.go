@@ -6,7 +6,10 @@ package router
 // nothing else; the package comment lists the same for users:
 //
 //   - a pattern with an unclean path is refused also if it has no method, or CONNECT; one with more than maxWildcards
-//     wildcards is refused;
+//     wildcards is refused, and so is one with the wildcards of other routers, or whose host has a port;
+//   - an escaped dot is a dot, in patterns and in paths: what ServeMux does with the literal one is what is wanted. A path that has
+//     dot segments only for those who decode its slashes gets 400;
+//   - an IPv6 host of a request has no port and keeps its brackets, and a dot at the end of a host is nothing;
 //   - OPTIONS is always allowed, and answered with 204 where no route takes it and ServeMux answers 405;
 //   - a method that is not standard, that no route names, and for which no route takes the path, gets 501;
 //   - CONNECT with an unclean path matches nothing, and the pattern that a redirect of CONNECT leads to is given as it was
@@ -20,6 +23,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -65,10 +69,11 @@ func FuzzRouter(f *testing.F) {
 		"/%61/{$}\n/a/%2F\n/a/{x}\n/%2f/b\n/b%\n/{é}",
 		"GET /a/b/c\n/{x}/{y}/{z}\n/{w...}\nLOCK /a/b/\nGET /a/{$}",
 		"GET /a\nGET /{p}/b/c\nHEAD /a/{q}\n /b\nGET \t/c\nPOST host/a\n//\n/{x}x\nGET /./a",
+		"/%2e/a\n/a/..%2fb\n/:a\n/*\na.org./b\n[0::1]/a",
 		"a.org/\na.org/b/\n/b\n/c/\nGET a.org/{x}/c\n[::1]/a\nCONNECT a.org:80/a/",
 	} {
 		for _, method := range []string{"GET", "HEAD", "LOCK", "OPTIONS", "CONNECT"} {
-			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/%61/%2F", "/a/%2f/c%20d/", "/a//b", "/b/..", "/b"} {
+			for _, path := range []string{"/", "/a", "/a/", "/a/b", "/%61/%2F", "/a/%2f/c%20d/", "/a//b", "/b/..", "/b", "/a/%2e%2E/b", "/a/.%2e", "/a/..%2Fb"} {
 				f.Add(patterns, method, "a.org:80", path, "")
 				f.Add(patterns, method, "[::1]", path, "q=/../?&x")
 			}
@@ -91,8 +96,8 @@ func FuzzRouter(f *testing.F) {
 
 var (
 	someMethods  = []string{"GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE", "LOCK", "CONNECT"}
-	someHosts    = []string{"", "a.org", "b.org", "a.org:80", "[::1]", "::1"}
-	someLiterals = []string{"a", "b", "ab", "%61", "c", "%2F", "b%", "%7Bx%7d"}
+	someHosts    = []string{"", "a.org", "b.org", "a.org:80", "[::1]", "::1", "b.org."}
+	someLiterals = []string{"a", "b", "ab", "%61", "c", "%2F", "b%", "%7Bx%7d", ":a", "%3Aa"}
 )
 
 func randomPattern(rng *rand.Rand) string {
@@ -122,7 +127,7 @@ func randomMethod(rng *rand.Rand) string {
 }
 
 func randomHost(rng *rand.Rand) string {
-	return pick(rng, append(someHosts, "a.org:", "b.org:443", "[::1]:80", "A.org", "c.org", "a.org:80:80", "[a.org]:80", "[::1", ":80"))
+	return pick(rng, append(someHosts, "a.org:", "b.org:443", "[::1]:80", "A.org", "c.org", "a.org:80:80", "[a.org]:80", "[::1", ":80", "[0::1]:8080", "a.org.:80", "A.org."))
 }
 
 func randomQuery(rng *rand.Rand) string {
@@ -132,7 +137,7 @@ func randomQuery(rng *rand.Rand) string {
 func randomPath(rng *rand.Rand) string {
 	var b strings.Builder
 	for range rng.IntN(5) {
-		b.WriteString("/" + pick(rng, append(someLiterals, "a", "b", "%41b", "%2f", "%2e%2e", "{x}")))
+		b.WriteString("/" + pick(rng, append(someLiterals, "a", "b", "%41b", "%2f", "%2e%2e", ".%2E", "%2e", "..%2f..", "%2f.", "%2e%2ea", "{x}")))
 	}
 	b.WriteString(pick(rng, []string{"", "", "/", "/", "/", "//", "/.", "/../a", "/.a", "/..."}))
 	if b.Len() == 0 {
@@ -165,10 +170,10 @@ type verdict struct {
 // handle registers a pattern with both, or with neither if only this package means to refuse it.
 func (p *pair) handle(pattern string) {
 	parsed, err := parsePattern(pattern)
-	if errors.Is(err, errUnclean) || errors.Is(err, errWildcards) {
+	if isOurs(err) {
 		return
 	}
-	if _, host, _ := splitPattern(pattern); host != lowerHost(host) {
+	if _, host, _ := splitPattern(pattern); host != canonicalHost(host) {
 		return
 	}
 	if err == nil {
@@ -181,6 +186,11 @@ func (p *pair) handle(pattern string) {
 	if err == nil {
 		p.patterns = append(p.patterns, pattern)
 	}
+}
+
+// isOurs reports whether err is a refusal of ours alone.
+func isOurs(err error) bool {
+	return slices.ContainsFunc([]error{errUnclean, errWildcards, errHost, errForeign}, func(ours error) bool { return errors.Is(err, ours) })
 }
 
 func (p *pair) muxHandle(pattern string) (err error) {
@@ -207,11 +217,15 @@ func (p *pair) request(method, host, path, query string) int {
 	if err != nil || !strings.HasPrefix(path, "/") || u.EscapedPath() != path || !isToken(method) || !isQuery(query) {
 		return 0
 	}
-	if method == "CONNECT" && !isClean(path) {
+	if method == "CONNECT" && !isClean(path) || !isHost(host) {
 		return 0
 	}
+	u = withLiteralDots(u)
 	u.RawQuery = query
-	want := p.wanted(method, lowerHost(host), u)
+	want := p.wanted(method, muxHost(method, host), u)
+	if hidesDots(path) {
+		want = verdict{status: http.StatusBadRequest}
+	}
 	got := p.treeAnswer(method, host, path, query)
 	if method == "CONNECT" && want.status == http.StatusTemporaryRedirect {
 		want.pattern = got.pattern
@@ -221,6 +235,48 @@ func (p *pair) request(method, host, path, query string) int {
 		p.t.Errorf("patterns %q, request %s %s %s %s:\ngot  %+v\nwant %+v", p.patterns, method, host, path, query, got, want)
 	}
 	return got.status
+}
+
+// withLiteralDots is u with the escaped dots of dot segments as dots.
+func withLiteralDots(u *url.URL) *url.URL {
+	segments := strings.Split(u.EscapedPath(), "/")
+	for i, s := range segments {
+		if dots, err := url.PathUnescape(s); err == nil && (dots == "." || dots == "..") {
+			segments[i] = dots
+		}
+	}
+	dotted, err := url.ParseRequestURI(strings.Join(segments, "/"))
+	if err != nil {
+		panic(err) // it could be parsed with the dots escaped
+	}
+	return dotted
+}
+
+// isHost reports whether the parser would let a host with brackets through.
+func isHost(host string) bool {
+	literal, port, ok := strings.Cut(strings.TrimPrefix(host, "["), "]")
+	if !strings.ContainsAny(host, "[]") {
+		return true
+	}
+	ip, err := netip.ParseAddr(literal)
+	return ok && host[0] == '[' && err == nil && ip.Is6() && ip.Zone() == "" && (port == "" || port[0] == ':')
+}
+
+// muxHost is the host that ServeMux is to be asked with for it to do what is wanted.
+func muxHost(method, host string) string {
+	host = lowerHost(host)
+	if method == "CONNECT" {
+		return canonicalHost(host)
+	}
+	if end := strings.IndexByte(host, ']'); end >= 0 {
+		return canonicalHost(host[:end+1])
+	}
+	name, port, found := strings.Cut(host, ":")
+	name = strings.TrimSuffix(name, ".")
+	if found {
+		return name + ":" + port
+	}
+	return name
 }
 
 // leadAlike reports whether our redirect of path leads where that of ServeMux does, which escapes more than has to be; or, if

@@ -182,7 +182,7 @@ func plainPath(segments []segment) (path string, ok bool) {
 		switch {
 		case s.kind == slash && i == len(segments)-1:
 			path += "/"
-		case s.kind == literal && !strings.ContainsAny(s.text, "/%") && s.text != "." && s.text != "..":
+		case s.kind == literal && !strings.ContainsAny(s.text, "/%"):
 			path += "/" + s.text
 		default:
 			return "", false

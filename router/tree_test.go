@@ -87,7 +87,7 @@ func TestMatch(t *testing.T) {
 		// Segments are decoded, each for itself.
 		{"GET", "/%75sers/m%65", "GET /users/me"},
 		{"GET", "/users/a%2Fb", "GET /users/{id} id=a%2Fb"},
-		{"GET", "/users/..%2f..", "GET /users/{id} id=..%2f.."},
+		{"GET", "/users/..a%2f..b%2F...", "GET /users/{id} id=..a%2f..b%2F..."},
 		{"GET", "/a%20b/%41", "GET /a%20b/{x} x=%41"},
 		{"GET", "/a%2/b", "404"},
 
@@ -101,6 +101,27 @@ func TestMatch(t *testing.T) {
 		{"GET", "/users//posts/1", "307 /users/posts/1?q"},
 		{"GET", "/a%20b/./c", "307 /a%20b/c?q"}, // and not /a%2520b/c
 		{"GET", "/files/.../.a", "GET /files/{path...} path=.../.a"},
+
+		// An escaped dot is a dot.
+		{"GET", "/files/%2e%2e/users/me", "307 /users/me?q"},
+		{"GET", "/files/.%2e/users/me", "307 /users/me?q"},
+		{"GET", "/files/%2E./users/me", "307 /users/me?q"},
+		{"GET", "/files/%2E", "307 /files/?q"},
+		{"GET", "/users/%2e", "307 /users?q"},
+		{"POST", "/files/a%2eb/%2e%2E", "307 /files?q"},
+		{"GET", "/%2e%2e/%2e%2e/files/%2e%2e%2e/%2ea/%2e/%2e%20", "307 /files/%2e%2e%2e/%2ea/%2e%20?q"},
+		{"GET", "/files/%2e%2e%2e/%2ea", "GET /files/{path...} path=%2e%2e%2e/%2ea"},
+		{"GET", "/%2e%2e/", "307 /?q"},
+
+		// Where an escaped slash would make a dot segment, nothing is guessed.
+		{"GET", "/users/..%2f..", "400"},
+		{"GET", "/files/..%2Fusers/me", "400"},
+		{"GET", "/files/a/b%2f%2e", "400"},
+		{"GET", "/files/a%2F.%2e%2fb", "400"},
+		{"GET", "/files/%2f../a", "400"},
+		{"GET", "/nowhere/%2e%2f", "400"},
+		{"POST", "/files/../users/..%2fme", "400"},
+		{"LOCK", "/..%2f", "400"},
 
 		// Methods that the standard does not know are known if a route names them.
 		{"LOCK", "/api/v1/lock", "LOCK /api/v1/lock"},
@@ -144,6 +165,30 @@ func TestHostsHaveNoCase(t *testing.T) {
 	other := []byte("example.org")
 	if n := testing.AllocsPerRun(100, func() { tree.host(other) }); n != 0 {
 		t.Errorf("a host without routes: %v allocations", n)
+	}
+}
+
+// TestHostsWithPortsAndDots holds that a host is the same with and without a port, and with the dot that says that it is whole; and
+// that an IPv6 address is the same however it is written.
+func TestHostsWithPortsAndDots(t *testing.T) {
+	tree := grow(t, "example.com/", "[::1]/", "[2001:DB8:0::1]/", "dotted.org./", "[v1.a]/", "/")
+	for want, hosts := range map[string]string{
+		"example.com/":     "example.com example.com: example.com:80 example.com. example.com.:8080 Example.Com.:80",
+		"[::1]/":           "[::1] [::1]: [::1]:80 [0:0:0:0:0:0:0:1] [0::0001]:443",
+		"[2001:DB8:0::1]/": "[2001:db8::1] [2001:db8::1]:8080 [2001:0DB8::0001]",
+		"dotted.org./":     "dotted.org dotted.org. dotted.org:1 dotted.org.:1",
+		"[v1.a]/":          "[v1.a] [V1.a]:80",
+		"/":                "example.com.. .example.com [::2] [::1]. ::1 example.co com . .:80 [v1.a.]",
+	} {
+		for _, host := range strings.Fields(hosts) {
+			var m match
+			if o := tree.match("GET", hostOf("GET", []byte(host)), []byte("/x"), &m); o != matched || m.route.pattern.text != want {
+				t.Errorf("%q: %v %v, want %s", host, o, m.route.pattern.text, want)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { tree.host(hostOf("GET", []byte("example.com:80"))) }); n != 0 {
+		t.Errorf("a host that is written as most are: %v allocations", n)
 	}
 }
 

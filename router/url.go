@@ -17,9 +17,9 @@ import (
 //	routes.URL("post", "user", "Ada L", "post", "7") // "/users/Ada%20L/posts/7"
 //
 // It is an error if there is no such route, if a value is missing or one too many, if no URL can have the value (an empty
-// one for a segment, "." and "..", which clients take away even when they are escaped, "/" alone, and what holds NUL, CR or
-// LF), and if the URL is another route's, as that for "me" where /users/me is one. It may be called from any goroutine,
-// also while the Router serves.
+// one for a segment, "." and "..", which clients take away even when they are escaped, also between slashes, "/" alone, and
+// what holds NUL, CR or LF), and if the URL is another route's, as that for "me" where /users/me is one. It may be called from
+// any goroutine, also while the Router serves.
 func (rt *Router) URL(name string, params ...string) (u string, err error) {
 	t := rt.shared()
 	t.read(func() {
@@ -112,5 +112,6 @@ func (p *pattern) valueOf(s segment, params []string) (string, error) {
 }
 
 func canBeSegment(s string) bool {
-	return !slices.Contains([]string{"", ".", "..", "/"}, s) && !strings.ContainsAny(s, "\x00\r\n")
+	dots := slices.ContainsFunc(strings.Split(s, "/"), func(piece string) bool { return piece == "." || piece == ".." })
+	return s != "" && s != "/" && !dots && !strings.ContainsAny(s, "\x00\r\n")
 }

@@ -19,7 +19,7 @@ func TestURL(t *testing.T) {
 	for name, pattern := range map[string]string{
 		"home": "GET /{$}", "user": "/users/{id}", "post": "GET /users/{user}/posts/{post}", "files": "/files/{path...}",
 		"tree": "/static/", "literal": "/a%20b/ö%2Fx/100%25", "host": "example.com/x/{id}",
-		"slash": "/%2F/evil.org/{x}", "slashes": "/a/%2F/b/%2F", "dots": "/dots/%2e%2E/x", "line": "/a%0Ab", "port": "example.com:80/",
+		"slash": "/%2F/evil.org/{x}", "slashes": "/a/%2F/b/%2F", "line": "/a%0Ab", "v6": "[0:0::1]/{$}",
 		"get": "GET /x/{id}", "me": "GET /x/me", "put": "PUT /x/you", "all": "/x/{rest...}", "deep": "/x/y/{rest...}",
 	} {
 		rt.HandleFunc(pattern, say).Named(name)
@@ -40,9 +40,8 @@ func TestURL(t *testing.T) {
 		{"host|id|7", "//example.com/x/7"},
 		{"slash|x|7", "/%2F/evil.org/7"},
 		{"slashes", "/a/%2F/b/"},
-		{"dots", ""},
 		{"line", ""},
-		{"port", ""},
+		{"v6", "//[::1]/"},
 		{"me", "/x/me"},
 		{"get|id|me", ""},
 		{"get|id|you", "/x/you"},
@@ -59,6 +58,10 @@ func TestURL(t *testing.T) {
 		{"user|id|.", ""},
 		{"user|id|..", ""},
 		{"user|id|/", ""},
+		{"user|id|a/../b", ""},
+		{"user|id|../b", ""},
+		{"user|id|a/.", ""},
+		{"user|id|a/..b/", "/users/a%2F..b%2F"},
 		{"user|id|a\x00b", ""},
 		{"user|id|a\r\nb", ""},
 		{"files|path|/a", ""},
