@@ -57,6 +57,23 @@ func removeStale(path string) bool {
 	return err == nil && os.SameFile(file, again) && os.Remove(path) == nil
 }
 
+// UnixPeer asks for the address first, so that a socket of another kind is told apart.
+func (kernel) UnixPeer(fd int) (UnixPeer, syscall.Errno) {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return UnixPeer{}, errnoOf(err)
+	}
+	at, ok := sa.(*unix.SockaddrUnix)
+	if !ok {
+		return UnixPeer{}, syscall.EPROTOTYPE
+	}
+	p := UnixPeer{Path: at.Name, PID: -1, UID: -1, GID: -1}
+	if p.Path == "@" { // how package unix gives a socket without a name
+		p.Path = ""
+	}
+	return p, errnoOf(p.credentials(fd))
+}
+
 func (kernel) Lstat(path string) (fs.FileInfo, error) {
 	if abstract(path) {
 		return nil, fs.ErrNotExist

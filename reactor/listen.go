@@ -122,7 +122,8 @@ type UnixOptions struct {
 // is EADDRINUSE. (Two processes that replace a stale file at the very same time may both succeed, and the second one has it.)
 // The port removes its file when it is closed, unless there is another one at the path by then.
 //
-// The peer of a Unix socket has no address: BuildProtocol and RemoteAddr give the zero AddrPort. The error is ErrStopped, or
+// The peer of a Unix socket has no address: BuildProtocol and RemoteAddr give the zero AddrPort; UnixPeer of the Transport
+// says who it is. The error is ErrStopped, or
 // a *net.OpError that names the path and wraps the errno.
 func (r *Reactor) ListenUnix(path string, f Factory, o *UnixOptions) (*Port, error) {
 	if r.over() {

@@ -145,9 +145,19 @@ type Transport interface {
 	SetKeepAlive(idle, interval time.Duration, count int)
 
 	// LocalAddr asks the kernel for our end; it is the zero AddrPort once the connection is lost. RemoteAddr is the
-	// peer's and is always there. An IPv4 address is given as IPv4, also on a dual-stack port.
+	// peer's and is always there. An IPv4 address is given as IPv4, also on a dual-stack port. Unix sockets have no
+	// addresses; see UnixPeer.
 	LocalAddr() netip.AddrPort
 	RemoteAddr() netip.AddrPort
+
+	// UnixPeer asks the kernel who is at the other end of a Unix socket: the path that its socket is bound to, and the
+	// process. The error is net.ErrClosed once the connection is lost, or an errno: EPROTOTYPE when it is no Unix socket.
+	UnixPeer() (UnixPeer, error)
+
+	// String names the connection by its peer for logs, as "tcp 192.0.2.1:4711", "unix /run/peer.sock" or, when the peer of
+	// a Unix socket has no path, "unix pid 17 uid 1000"; with ", ending" behind it when it has been asked to end, and
+	// ", lost" when it has ended.
+	String() string
 
 	// Reactor is the loop that this connection lives on.
 	Reactor() *Reactor

@@ -155,6 +155,9 @@ type System interface {
 	// LocalAddr is getsockname(2); the zero AddrPort when it fails and for Unix sockets.
 	LocalAddr(fd int) netip.AddrPort
 
+	// UnixPeer says who is at the other end of a connected Unix socket; EPROTOTYPE is a socket of another kind.
+	UnixPeer(fd int) (peer UnixPeer, errno syscall.Errno)
+
 	// Read, Write and Writev are read(2), write(2) and writev(2). n is 0 when errno is not.
 	Read(fd int, p []byte) (n int, errno syscall.Errno)
 	Write(fd int, p []byte) (n int, errno syscall.Errno)

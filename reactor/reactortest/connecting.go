@@ -19,10 +19,20 @@ var connecting = []promise{
 		if server.Reactor() != s.r || client.Reactor() != s.r {
 			s.Error("they are on another reactor")
 		}
+		if _, err := server.UnixPeer(); !errors.Is(err, syscall.EPROTOTYPE) {
+			s.Errorf("UnixPeer of a TCP connection: %v", err)
+		}
+		name := "tcp " + server.RemoteAddr().String()
+		if got := server.String(); got != name {
+			s.Errorf("named %q, want %q", got, name)
+		}
 		server.LoseConnection()
+		if got := server.String(); got != name+", ending" {
+			s.Errorf("named %q when it is asked to end", got)
+		}
 		server.lost()
-		if server.LocalAddr().IsValid() {
-			s.Error("a lost connection has an address")
+		if got := server.String(); server.LocalAddr().IsValid() || got != name+", lost" {
+			s.Errorf("a lost connection has the address %v, and is named %q", server.LocalAddr(), got)
 		}
 	}),
 	scripted("AnAddressIsTakenOnce", func(s *script) {

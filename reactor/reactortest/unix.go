@@ -30,6 +30,33 @@ var unixSockets = []promise{
 		wantReason(client, reactor.ErrConnectionDone)
 		wantReason(server, reactor.ErrConnectionDone)
 	}),
+	scripted("EachEndKnowsTheOther", func(s *script) {
+		server, client := s.newEnd("server"), s.newEnd("client")
+		p := s.listenUnix(s.path(), server)
+		must(s.r.ConnectUnix(p.Path(), &dialler{end: client}, nil))(s)
+		s.until("the connection", func() bool { return server.made && client.made })
+		for _, tc := range []struct {
+			of   *end
+			path string
+		}{{server, ""}, {client, p.Path()}} {
+			peer, err := tc.of.UnixPeer()
+			if peer.Path != tc.path || err != nil {
+				s.Errorf("the %s's peer is %+v, %v; want the path %q", tc.of.name, peer, err, tc.path)
+			}
+			if peer.PID != os.Getpid() && peer.PID != -1 || peer.UID != os.Geteuid() && peer.UID != -1 ||
+				peer.GID != os.Getegid() && peer.GID != -1 {
+				s.Errorf("the %s's peer is %+v, which is another process", tc.of.name, peer)
+			}
+			if got := tc.of.String(); got != "unix "+peer.String() {
+				s.Errorf("the %s's transport is named %q", tc.of.name, got)
+			}
+		}
+		client.AbortConnection()
+		server.lost()
+		if _, err := server.UnixPeer(); err != net.ErrClosed {
+			s.Errorf("UnixPeer of a lost connection: %v", err)
+		}
+	}),
 	scripted("HalfClosed", func(s *script) {
 		server, client := s.newEnd("server"), s.newEnd("client")
 		server.onEOF = func() { server.Write([]byte("goodbye")); server.LoseConnection() }

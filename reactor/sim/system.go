@@ -216,6 +216,22 @@ func (s *system) LocalAddr(fd int) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// UnixPeer gives the credentials of this process: all reactors of a world are one, and so are the scripts.
+func (s *system) UnixPeer(fd int) (reactor.UnixPeer, syscall.Errno) {
+	w := s.enter()
+	defer w.leaveQuietly()
+	c := w.lookUp(fd, "ask for the peer")
+	switch {
+	case c == nil:
+		return reactor.UnixPeer{}, syscall.EBADF
+	case c.kind != stream || c.peer == nil:
+		return reactor.UnixPeer{}, syscall.ENOTCONN
+	case c.remote.IsValid():
+		return reactor.UnixPeer{}, syscall.EPROTOTYPE
+	}
+	return reactor.UnixPeer{Path: c.peer.local.Path, PID: os.Getpid(), UID: os.Geteuid(), GID: os.Getegid()}, 0
+}
+
 // streamOf finds the stream that something is to be done with, unless that goes wrong.
 func (w *World) streamOf(fd int, what string) (*socket, syscall.Errno) {
 	switch c := w.lookUp(fd, what); {

@@ -230,6 +230,12 @@ func (l *lane) LocalAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// UnixPeer implements reactor.Transport: there is no socket to ask.
+func (l *lane) UnixPeer() (reactor.UnixPeer, error) { return reactor.UnixPeer{}, errors.ErrUnsupported }
+
+// String implements reactor.Transport.
+func (l *lane) String() string { return "net/http " + l.remote }
+
 // RemoteAddr implements reactor.Transport: that of the http.Request, if it is an address and a port.
 func (l *lane) RemoteAddr() netip.AddrPort {
 	a, err := netip.ParseAddrPort(l.remote)
