@@ -347,6 +347,10 @@ func (a *attempt) limit() {
 // late is when the time is over: that of all, or that of the address.
 func (a *attempt) late() {
 	r := a.c.r
+	if a.fd >= 0 && a.outcome() == 0 { // made in time, and the loop comes to it only now
+		a.connected()
+		return
+	}
 	if r.clock() >= a.deadline || len(a.left) == 0 {
 		a.end(ErrTimeout)
 		return
@@ -374,22 +378,25 @@ func (a *attempt) FD() int { return a.fd }
 
 // DoWrite is called when it is decided whether the connection is made.
 func (a *attempt) DoWrite() error {
-	r := a.c.r
-	errno := r.sys.ConnectError(a.fd)
-	switch {
-	case errno == syscall.EINPROGRESS || errno == syscall.EALREADY:
-		return nil
-	case errno == 0 && a.reachedItself():
-		errno = syscall.ECONNREFUSED
-	}
-	if errno != 0 {
+	switch errno := a.outcome(); errno {
+	case syscall.EINPROGRESS, syscall.EALREADY:
+	case 0:
+		a.connected()
+	default:
 		a.drop()
 		a.failures = append(a.failures, a.failure(a.to, errno))
 		a.next()
-		return nil
 	}
-	a.connected()
 	return nil
+}
+
+// outcome is how connecting to the address has ended; EINPROGRESS or EALREADY when it has not.
+func (a *attempt) outcome() syscall.Errno {
+	errno := a.c.r.sys.ConnectError(a.fd)
+	if errno == 0 && a.reachedItself() {
+		return syscall.ECONNREFUSED
+	}
+	return errno
 }
 
 // reachedItself reports whether the kernel chose the very port that nobody listens on: two ends that open at the same time

@@ -50,7 +50,8 @@ type HalfCloser interface {
 // A TimeoutHandler is a Protocol that decides what an expired SetTimeout means. Without it the connection is aborted
 // and lost with ErrTimeout.
 type TimeoutHandler interface {
-	// TimeoutConnection is called once for each SetTimeout that expires.
+	// TimeoutConnection is called once for each SetTimeout that expires. DataReceived and ReadConnectionLost come before it
+	// with what had arrived by then, unless reading is paused.
 	TimeoutConnection()
 }
 
@@ -118,7 +119,8 @@ type Transport interface {
 	ResumeReading()
 
 	// SetTimeout makes the timeout expire once, d from Now; 0 takes it back, and each call replaces the one before. It
-	// costs a few nanoseconds and is coarse: up to 50 ms late.
+	// costs a few nanoseconds and is coarse: up to 50 ms late. Before it expires the connection is read once, and a
+	// SetTimeout made then replaces it: bytes that arrived in time are never overtaken by their timeout.
 	SetTimeout(d time.Duration)
 
 	// RegisterProducer names who is told of the water marks; nil removes it.

@@ -15,7 +15,7 @@ const sweepInterval = int64(50 * time.Millisecond)
 const (
 	slotsPerTick    = 16 << 10 // that are not due
 	looksPerTick    = 256      // at connections that are
-	timeoutsPerTick = 1
+	timeoutsPerTick = 1        // or reads before one
 )
 
 type sweeps struct {
@@ -96,17 +96,34 @@ func (t *transport) expire(now int64) bool {
 	}
 	switch {
 	case t.deadline == 0:
+		return false
+	case t.deadline > now:
+		t.dueBy(t.deadline)
+		return false
+	}
+	t.readBeforeTimeout()
+	switch {
+	case t.flags&dead != 0 || t.deadline == 0:
 	case t.deadline > now:
 		t.dueBy(t.deadline)
 	default:
 		t.deadline = 0
 		if h, ok := t.proto.(TimeoutHandler); ok {
-			t.r.watch.begin(servingDescriptor, t, int(t.fd), nil)
 			h.TimeoutConnection()
 		} else {
 			t.doom(ErrTimeout)
 		}
-		return true
 	}
-	return false
+	return true
+}
+
+// readBeforeTimeout reads once from a connection whose timeout has come. A tick serves a bounded number of ready
+// descriptors, and the loop may have been held up, or the process stopped: so bytes that arrived in time may still wait to
+// be read. The protocol sees them first, and the timeout that it leaves is the one that counts. One read for each timeout
+// is all that a busy peer gets by it.
+func (t *transport) readBeforeTimeout() {
+	t.r.watch.begin(servingDescriptor, t, int(t.fd), nil)
+	if reason := t.DoRead(); reason != nil {
+		t.r.lose(t, reason)
+	}
 }

@@ -394,3 +394,32 @@ type reasons struct{ reason *error }
 func (reasons) ConnectionMade(t reactor.Transport) { t.Write([]byte("hello")) }
 func (reasons) DataReceived([]byte)                {}
 func (r reasons) ConnectionLost(reason error)      { *r.reason = reason }
+
+// Spend holds up the reactor that is in the callback, and nobody else.
+func TestSpend(t *testing.T) {
+	sim.Check(t, 1, 20, sim.Calm(), func(w *sim.World) {
+		held, other := w.Reactor("held", reactor.Config{}), w.Reactor("other", reactor.Config{})
+		began := w.Now()
+		passed := func() time.Duration { return w.Now().Sub(began).Round(time.Second) }
+		var last time.Duration // when the other one's timer was called last
+		var again func()
+		again = func() {
+			if last = passed(); last < 9*time.Second {
+				other.CallLater(time.Second, again)
+			}
+		}
+		other.CallLater(time.Second, again)
+		held.CallFromThread(func() {
+			w.Spend(5 * time.Second)
+			if now := passed(); now != 5*time.Second || last < 4*time.Second {
+				w.Errorf("held for %v, and the other one's timer was called last at %v", now, last)
+			}
+		})
+		w.Go("script", func() {
+			w.Spend(10 * time.Second)
+			if now := passed(); now != 10*time.Second || last < 9*time.Second {
+				w.Errorf("the script slept for %v, and the other one's timer was called last at %v", now, last)
+			}
+		})
+	})
+}

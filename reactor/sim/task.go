@@ -92,6 +92,10 @@ func (w *World) parkScript(what string, until time.Duration, ready func() bool) 
 // Sleep lets time pass. It is for scripts.
 func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.after(d), nil) }
 
+// Spend lets time pass inside a callback of a reactor, as a callback that computes or blocks does: it holds up its loop,
+// while scripts and other reactors go on. In a script it is Sleep.
+func (w *World) Spend(d time.Duration) { w.park("a callback to end", w.after(d), nil) }
+
 // Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure.
 // It is for scripts.
 func (w *World) Wait(what string, ready func() bool) { w.parkScript(what, never, ready) }
