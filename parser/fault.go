@@ -39,10 +39,16 @@ type Fault struct {
 }
 
 // Fault tells what is known of the error that Next has returned. b and h are those of the call that has returned it
-// first; call Fault before they change. It allocates nothing.
+// first; call Fault before they change. If there was no error, it tells how much of a head has come that is not whole. It
+// allocates nothing.
 func (p *Parser) Fault(b []byte, h *Head) (f Fault) {
-	if p.part != partFailed {
-		return Fault{Offset: -1}
+	f.Offset = -1
+	switch {
+	case p.part == partHead:
+		f.Method, f.Path = p.lineSoFar(b, int(p.pos), h)
+		return f
+	case p.part != partFailed:
+		return f
 	}
 	f.Section, f.Offset = p.section, int64(p.body)
 	section := b[p.pos:]

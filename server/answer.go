@@ -95,11 +95,14 @@ func (c *conn) appendHead(b []byte, x *exchange, how framing, length int64) []by
 	return append(b, "\r\n"...)
 }
 
-// refuse answers a request that the parser or a timeout refused, and ends the
-// connection: what follows on it has no meaning any more.
-func (c *conn) refuse(x *exchange, err *parser.Error) {
+// refuse answers a request that a timeout or a bound refused, and ends the connection: what
+// follows on it has no meaning any more.
+func (c *conn) refuse(x *exchange, err *parser.Error) { c.refuseBytes(x, err, nil) }
+
+// refuseBytes is refuse for a request that the parser has refused when it was given these bytes.
+func (c *conn) refuseBytes(x *exchange, err *parser.Error, given []byte) {
 	c.blame(refusedFor(err))
-	c.logRefused(err)
+	c.logRefused(x, err, given)
 	body := strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
 	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)
 	if err.Status == 503 {

@@ -155,9 +155,12 @@ func TestCloseReasons(t *testing.T) {
 					t.Errorf("Err: %v, want %v", err, c.why)
 				}
 			}
-			line := fmt.Sprintf(`"reason":%q`, c.why.Name())
-			if got := strings.Count(log.String(), line); got > 1 || (got == 1) != c.line {
-				t.Errorf("%d lines with %s: %s", got, line, log.String())
+			ends := linesWith(log.String(), connectionEnded)
+			if len(ends) > 1 || (len(ends) == 1) != c.line {
+				t.Errorf("%d lines of the end: %s", len(ends), log.String())
+			}
+			for _, line := range ends {
+				wantContains(t, "log", line, fmt.Sprintf(`"reason":%q`, c.why.Name()), `"conn":1`, closeReasons[c.why].text)
 			}
 		})
 	}
@@ -166,6 +169,16 @@ func TestCloseReasons(t *testing.T) {
 			t.Errorf("no test provokes %q", why.Name())
 		}
 	}
+}
+
+// linesWith are the lines of a log that contain something.
+func linesWith(log, part string) (lines []string) {
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, part) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // closedFor is how many connections have ended for a reason.

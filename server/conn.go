@@ -22,6 +22,7 @@ import (
 type conn struct {
 	t    reactor.Transport
 	w    *worker
+	id   uint64 // see Request.ConnID
 	p    parser.Parser
 	cur  *exchange                  // the request that is arriving or whose answer is owed
 	in   *bytebufferpool.ByteBuffer // input that is not consumed yet
@@ -110,7 +111,7 @@ func (c *conn) consume(b []byte) int {
 		}
 		ev, n, err := c.p.Next(b[at:], &x.req.head)
 		if err != nil {
-			c.refuse(x, err.(*parser.Error))
+			c.refuseBytes(x, err.(*parser.Error), b[at:])
 			if c.cur == nil {
 				c.w.release(x)
 			}
@@ -125,7 +126,7 @@ func (c *conn) consume(b []byte) int {
 			return at
 		case parser.EventHead:
 			if c.w.crowded && c.w.refuses() {
-				c.refuse(x, errCrowded)
+				c.refuseHead(x, errCrowded, b[at-n:at])
 				if c.cur == nil {
 					c.w.release(x)
 				}
@@ -177,9 +178,12 @@ func (c *conn) serve(x *exchange) {
 	broken := false
 	switch h := &x.req.head; {
 	case h.MethodID == parser.MethodConnect:
+		c.logUnserved(x, 501, "CONNECT, and an origin server tunnels nothing")
+		c.blame(ErrRefused)
 		x.res.Error(501) // an origin server tunnels nothing (RFC 9110, 9.3.6)
 		x.res.flags |= closeAfter
 	case h.HTTPS:
+		c.logUnserved(x, 421, notSecured)
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:
 		broken = x.serve(c.w.srv.handler)

@@ -68,6 +68,15 @@ func playCounters(w *sim.World) {
 		if want := "0 0 0 0 0 0 0 true"; got != want {
 			w.Errorf("held, made, unsent, open, turned, doors, origins, ring: %s, want %s", got, want)
 		}
+		ended := uint64(0)
+		for why, n := range s.CloseCounts() {
+			if why != ErrTooManyConns { // those were never let in
+				ended += n
+			}
+		}
+		if let := s.accepted.Load(); ended != let {
+			w.Errorf("%d connections have a reason for their end, and %d were let in", ended, let)
+		}
 		if f.closing {
 			select {
 			case <-f.drained:

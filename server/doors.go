@@ -95,7 +95,7 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 		return w.turnAway(remote, refusal)
 	}
 	w.full = false
-	c := &conn{w: w}
+	c := &conn{w: w, id: w.srv.accepted.Add(1)}
 	c.p.Limits = &w.srv.limits
 	return c
 }
@@ -105,11 +105,11 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
 	w.srv.ended[ErrTooManyConns].Add(1)
 	if refusal != tooMany {
-		w.srv.log.Info().Int("status", 503).Str("reason", refusal).Str("remote", remoteName(remote)).Msg("connection refused")
+		w.logTurnedAway(remoteName(remote), refusal)
 	} else if !w.full {
 		w.full = true
-		w.srv.log.Warn().Int("status", 503).Str("reason", refusal).Int64("max", w.srv.doors.most).
-			Msg("connections are refused")
+		w.srv.log.Warn().Int("status", 503).Str("reason", ErrTooManyConns.Name()).Int64("max", w.srv.doors.most).
+			Msg(connectionRefused + refusal)
 	}
 	if w.turned == maxTurnedAway {
 		return nil

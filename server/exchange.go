@@ -191,12 +191,6 @@ func isAbort(v any) bool {
 	return ok && errors.Is(err, ErrAbortHandler)
 }
 
-func (x *exchange) logPanic(v any, stack []byte) {
-	if !isAbort(v) {
-		x.req.conn.w.srv.logPanic(v, stack)
-	}
-}
-
 // finish ends the exchange on the loop: whoever asked is told, and the context ends.
 func (x *exchange) finish(err error) {
 	if x.detached {

@@ -28,17 +28,17 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // awaited is called when the peer awaits an answer before it sends its body.
 func (c *conn) awaited(x *exchange) {
-	done := x.req.head.HTTPS
+	done, why := x.req.head.HTTPS, notSecured
 	if done {
 		x.res.Error(421) // as in serve
 	} else if c.w.srv.head != nil {
-		done = c.serveHead(x)
+		done, why = c.serveHead(x), "by its head, before its body was sent"
 	}
 	switch {
 	case x.aborted:
 		c.drop(x)
 	case done:
-		c.logRefusal(x.res.status, "refused by its head, before its body was sent")
+		c.logUnserved(x, x.res.status, why)
 		x.res.flags |= closeAfter
 		c.answer(x)
 		c.conclude(x)

@@ -107,7 +107,7 @@ func TestServeHead(t *testing.T) {
 			wantContains(t, "log", log.String(), "panic")
 		}
 	}
-	wantContains(t, "log", log.String(), "refused by its head", "ServeHead must answer at once")
+	wantContains(t, "log", log.String(), "request refused: by its head", "ServeHead must answer at once")
 }
 
 // A context that ServeHead has asked for ends also when the body never comes.

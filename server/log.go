@@ -7,19 +7,19 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 
-	"microhttp/parser"
 	"microhttp/reactor"
 
 	"github.com/rs/zerolog"
 )
 
-// newLogger is the server's logger: the user's, or warnings on standard error.
+// newLogger is the server's logger: the user's, or one of level info on standard error.
 func newLogger(l *zerolog.Logger) zerolog.Logger {
 	if l != nil {
 		return *l
 	}
-	return zerolog.New(os.Stderr).Level(zerolog.WarnLevel).With().Timestamp().Logger()
+	return zerolog.New(os.Stderr).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
 
 // reportError logs what a reactor reports: a panic in a callback, a handler that holds
@@ -35,18 +35,56 @@ func (s *Server) reportError(err error) {
 			Msg("a loop is held up")
 		return
 	}
-	s.log.Error().Err(err).Msg("reactor")
+	kind := err.Error()
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		kind = errno.Error() // each loop has its own text for the same trouble
+	}
+	if s.mayLog(zerolog.ErrorLevel, "", kind, 1) {
+		s.log.Error().Msg(err.Error())
+	}
 }
 
 func (s *Server) logPanic(v any, stack []byte) {
-	s.log.Error().Str("panic", fmt.Sprint(v)).Bytes("stack", stack).Msg("panic")
+	if s.mayLog(zerolog.ErrorLevel, "panics", "", linesPerWindow) {
+		s.log.Error().Str("panic", fmt.Sprint(v)).Bytes("stack", stack).Msg("panic on a loop")
+	}
+}
+
+// logPanic writes the line of a panic of the handler.
+func (x *exchange) logPanic(v any, stack []byte) {
+	if isAbort(v) {
+		return
+	}
+	c := x.req.conn
+	if s := c.w.srv; s.mayLog(zerolog.ErrorLevel, "panics", "", linesPerWindow) {
+		f := x.req.shown()
+		e := appendFault(s.log.Error().Str("panic", fmt.Sprint(v)), &f).Str("pattern", x.req.pattern)
+		c.appendPeer(e).Bytes("stack", stack).Msg("panic in a handler")
+	}
 }
 
 // LogMisuse logs, as a warning, what the handler of w does wrong and nobody else would
 // learn of. It is for packages that lend w in another form, as server/nethttp does.
 func (w *Response) LogMisuse(what string) {
 	w.x.req.lent()
-	w.x.req.conn.w.srv.log.Warn().Str("pattern", w.x.req.pattern).Msg(what)
+	w.logMisuse(what, "")
+}
+
+// logMisuse is LogMisuse of something about a field; "" is none.
+func (w *Response) logMisuse(what, field string) {
+	s, pattern := w.x.req.conn.w.srv, w.x.req.pattern
+	about := pattern
+	if about != "" {
+		about = ", in " + about
+	}
+	if !s.mayLog(zerolog.WarnLevel, what, about, linesPerWindow) {
+		return
+	}
+	e := s.log.Warn().Str("pattern", pattern)
+	if field != "" {
+		e = e.Str("field", field[:min(len(field), maxShown)])
+	}
+	e.Msg(what)
 }
 
 // logDropped tells of content that no peer will see, because an answer of that status has none.
@@ -61,29 +99,26 @@ func (s *Server) logLateUse() {
 	})
 }
 
-// logRefused writes the one line that a refused request leaves.
-func (c *conn) logRefused(err *parser.Error) { c.logRefusal(err.Status, err.Reason) }
-
-func (c *conn) logRefusal(status int, reason string) {
-	c.w.srv.log.Info().Int("status", status).Str("reason", reason).
-		Str("remote", remoteName(c.t.RemoteAddr())).Msg("request refused")
-}
+const connectionEnded = "connection ended: "
 
 // logEnd writes the line of a connection that has ended, if its reason has one.
 func (c *conn) logEnd(reason error) {
 	if c.why == ErrOverloaded && !c.cut {
 		return // it was refused, and that line says it
 	}
-	e := c.w.srv.log.WithLevel(closeReasons[c.why].level)
-	if !e.Enabled() {
+	level, text := closeReasons[c.why].level, closeReasons[c.why].text
+	if level == zerolog.Disabled || !c.w.srv.mayLog(level, connectionEnded, text, linesPerWindow) {
 		return
 	}
-	e = e.Str("reason", c.why.Name())
+	e := c.w.srv.log.WithLevel(level).Str("reason", c.why.Name())
+	if c.cur != nil && c.cur.detached { // it was to be answered
+		f := c.cur.req.shown()
+		e = appendFault(e, &f)
+	}
 	if c.why == ErrNetwork || c.why == ErrUnwatchable {
 		e = e.AnErr("cause", reason)
 	}
-	e.Str("remote", remoteName(c.t.RemoteAddr())).
-		Msg("connection ended: " + closeReasons[c.why].text)
+	c.appendPeer(e).Msg(connectionEnded + text)
 }
 
 // remoteName is how a log names a peer: that of a Unix socket has no address.

@@ -349,7 +349,7 @@ func (c *conn) sendOff(x *exchange) {
 
 // refuseBusy makes the answer of a request for which there is no place.
 func (c *conn) refuseBusy(x *exchange, err error) {
-	c.w.srv.log.Warn().Err(err).Str("pattern", x.req.pattern).Msg("request refused")
+	x.logBusy(err)
 	x.res.Error(503)
 	x.res.SetHeader("Retry-After", "1")
 }

@@ -137,7 +137,7 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 // refuse reports a field that was not set, to the caller and, since callers
 // forget, to the log.
 func (w *Response) refuse(name string) error {
-	w.x.req.conn.w.srv.log.Warn().Str("field", name).Str("pattern", w.x.req.pattern).Msg("invalid response field dropped")
+	w.logMisuse("invalid response field dropped", name)
 	return fmt.Errorf("%w: %q", ErrField, name)
 }
 

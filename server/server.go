@@ -175,9 +175,11 @@ type Server struct {
 	// allocation for each request: switch it on in tests.
 	DetectLateUse bool
 
-	// Logger is told of refused requests and connections (info), of misuse, of stalls and
-	// of its limits (warn), and of panics (error), by any goroutine. nil logs warnings and
-	// worse to standard error. To be silent, use zerolog.Nop.
+	// Logger gets a line for each request that the server refuses and for each connection that
+	// it ends (info), for misuse, stalls and its own limits (warn), and for panics (error), from
+	// any goroutine. At most ten lines of one kind are written in a second; the rest are counted,
+	// and a line tells how many they were. nil logs to standard error, at level info. To be
+	// silent, use zerolog.Nop.
 	Logger *zerolog.Logger
 
 	setup   sync.Once
@@ -193,10 +195,13 @@ type Server struct {
 	conf    settings
 	doors   doors
 	ended   [closeReasonCount]atomic.Uint64 // connections, by CloseReason
-	places  places
-	handler Handler                            // Handler, or notFound
-	head    func(w *Response, r *Request) bool // nil if every body is welcome
-	log     zerolog.Logger
+
+	accepted atomic.Uint64 // connections that were let in
+	lines    lineLimits
+	places   places
+	handler  Handler                            // Handler, or notFound
+	head     func(w *Response, r *Request) bool // nil if every body is welcome
+	log      zerolog.Logger
 }
 
 // lifecycle is where a Server stands; it only ever goes up.
@@ -238,6 +243,7 @@ func (s *Server) Run() error {
 	s.state = closed
 	s.closeHanded()
 	s.mu.Unlock()
+	s.endLines()
 	close(s.over)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
