@@ -219,12 +219,14 @@ func (c *conn) drop(x *exchange) {
 	c.giveUp(x)
 }
 
-// giveUp ends the connection because x will not be answered. If a part of the answer is out,
-// it is broken off, since the peer must not take that for the whole. Otherwise it ends behind
-// the answers to earlier requests: a reset could overtake them.
+// giveUp ends the connection because x will not be answered whole. If a part of the answer is out,
+// it is broken off, since the peer must not take that for the whole. An answer that is shorter than
+// its Content-Length says so itself, and is sent as far as it goes. Without a part of an answer the
+// connection ends behind the answers to earlier requests: a reset could overtake them.
 func (c *conn) giveUp(x *exchange) {
-	c.blame(failedFor(x.res.err))
-	if x.live == nil {
+	why := failedFor(x.res.err)
+	c.blame(why)
+	if x.live == nil || why == ErrContentLength {
 		c.linger()
 	} else {
 		c.abort()

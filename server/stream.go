@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"strconv"
 	"sync"
 
@@ -297,10 +298,10 @@ func (s *Stream) lost(why CloseReason) {
 	s.mu.Unlock()
 }
 
-// Close ends the stream: the answer is complete. A stream with a declared length
-// that was given less breaks the connection off, since nothing else tells the peer;
-// the error is then ErrContentLength. So does one that lacks what got ErrUnsentBound.
-// Closing twice is harmless.
+// Close ends the stream: the answer is complete. If it was given less than its declared
+// length, that is sent, and the connection ends behind it: its peer sees that there is less
+// than Content-Length says. The error is then ErrContentLength. A stream that lacks what got
+// ErrUnsentBound breaks the connection off. Closing twice is harmless.
 func (s *Stream) Close() error {
 	if s.closed {
 		return nil
@@ -321,8 +322,8 @@ func (s *Stream) Close() error {
 		s.x.res.err = err
 	}
 	if s.x.offLoop {
-		if err == nil {
-			err = s.post(nil, true)
+		if err == nil || err == ErrContentLength { // then the head may not be out yet
+			err = cmp.Or(err, s.post(nil, true))
 		}
 		return err // the end of the handler hands back
 	}
