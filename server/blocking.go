@@ -58,9 +58,10 @@ func (x *exchange) stay() {
 	x.claim.Store(unclaimed)
 }
 
-// errGoexit is how a goroutine has ended that neither returned nor panicked: runtime.Goexit, or
-// FailNow of a test.
-var errGoexit = errors.New("server: a handler has ended its goroutine")
+// errGoexit is how a handler has ended that neither returned nor panicked with a value: by
+// runtime.Goexit, by FailNow of a test, or by panic(nil) in a program that allows that (panicnil
+// in GODEBUG).
+var errGoexit = errors.New("server: a handler has ended its goroutine, or panicked with nil")
 
 func (x *exchange) serveOffLoop(h Handler) {
 	defer x.handBack()

@@ -130,11 +130,13 @@ func (x *exchange) serve(h Handler) (broken bool) {
 			return
 		}
 		v := recover()
-		if v != nil && x.blocking != nil {
+		if v == nil {
+			v = errGoexit
+		}
+		if x.blocking != nil {
 			x.stay() // the panic is the answer
 		}
 		switch {
-		case v == nil: // a Goexit
 		case x.pending && x.take() == nil:
 			x.aborted = true
 			x.aborted = !x.mended(v, debug.Stack()) // that is the answer that the Pending owed

@@ -103,6 +103,35 @@ func TestPanicAroundBlocking(t *testing.T) {
 	}
 }
 
+// A panic with nil, where the program allows it, is a panic: its answer is not taken for a whole one.
+func TestPanicWithNil(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	for name, h := range map[string]HandlerFunc{
+		"on the loop":  func(w *Response, _ *Request) { w.WriteString("x"); panic(nil) },
+		"off the loop": BlockingFunc(func(w *Response, _ *Request) { w.WriteString("x"); panic(nil) }).Serve,
+		"around Blocking": func(w *Response, r *Request) {
+			BlockingFunc(func(*Response, *Request) { t.Error("the handler ran") }).Serve(w, r)
+			panic(nil)
+		},
+		"behind Later": func(w *Response, _ *Request) { w.Later(); panic(nil) },
+		"in a Stream":  func(w *Response, _ *Request) { w.Stream().WriteString("x"); panic(nil) },
+		"in Answer": func(w *Response, _ *Request) {
+			answer := w.Later()
+			go answer.Answer(func(w *Response) { w.WriteString("x"); panic(nil) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, log := logged(t, h)
+			p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			b, err := io.ReadAll(p)
+			if errors.Is(err, errDeadline) || name != "in a Stream" && len(b) > 0 || strings.HasSuffix(string(b), "0\r\n\r\n") {
+				t.Errorf("%q, %v; want the end", b, err)
+			}
+			wantContains(t, "log", log.String(), "panicked with nil")
+		})
+	}
+}
+
 // A handler that ends its goroutine, as FailNow does, does not leave its peer waiting.
 func TestGoexitOffTheLoop(t *testing.T) {
 	for name, h := range map[string]HandlerFunc{
