@@ -29,6 +29,7 @@ type writer struct {
 	status   int              // 0: the head has not been written
 	length   int64            // the Content-Length in fields, or -1
 	written  int64            // content that the handler has written
+	err      error            // of the stream, which takes nothing any more
 	buf      []byte           // content that is gathered
 	stream   *server.Stream   // nil: everything is gathered
 	trailers []string         // the names that fields announces
@@ -36,8 +37,9 @@ type writer struct {
 }
 
 var (
-	_ http.Flusher  = (*writer)(nil)
-	_ io.ReaderFrom = (*writer)(nil)
+	_ http.Flusher    = (*writer)(nil)
+	_ io.ReaderFrom   = (*writer)(nil)
+	_ io.StringWriter = (*writer)(nil)
 )
 
 func newWriter(w *server.Response, r *http.Request) *writer {
@@ -86,25 +88,48 @@ func (rw *writer) begin(status int, fields http.Header) {
 }
 
 // Write implements http.ResponseWriter. Errors: http.ErrBodyNotAllowed, http.ErrContentLength, server.ErrAnswered when
-// the handler has returned, and those of a Stream: a server.CloseReason when the connection has ended.
+// the handler has returned, and the server.CloseReason of a connection that has ended. The last is final: every Write
+// after it, and every Flush, returns the same.
 func (rw *writer) Write(p []byte) (int, error) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
+	if err := rw.admit(len(p)); err != nil {
+		return 0, err
+	}
+	return rw.gather(p)
+}
+
+// WriteString implements io.StringWriter. What fits into the buffer is copied once.
+func (rw *writer) WriteString(s string) (int, error) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if err := rw.admit(len(s)); err != nil {
+		return 0, err
+	}
+	if len(s) > gathered-len(rw.buf) {
+		return rw.gather([]byte(s))
+	}
+	rw.buf = append(rw.buf, s...)
+	return len(s), nil
+}
+
+// admit begins the answer, if need be, and reports why n more bytes are not taken.
+func (rw *writer) admit(n int) error {
 	if rw.w == nil {
-		return 0, server.ErrAnswered
+		return server.ErrAnswered
 	}
 	if rw.status == 0 {
 		rw.begin(http.StatusOK, rw.header.Clone())
 	}
-	switch rw.written += int64(len(p)); {
-	case len(p) == 0:
-		return 0, nil
+	switch rw.written += int64(n); {
+	case n == 0:
+		return nil
 	case !allowsBody(rw.status):
-		return 0, http.ErrBodyNotAllowed
+		return http.ErrBodyNotAllowed
 	case rw.length >= 0 && rw.written > rw.length:
-		return 0, http.ErrContentLength
+		return http.ErrContentLength
 	}
-	return rw.gather(p)
+	return rw.err
 }
 
 // gather adds p to what is gathered, and sends what is too much.
@@ -133,14 +158,18 @@ func (rw *writer) sendGathered() error {
 	return err
 }
 
-// send streams p, which may be empty: the head goes out all the same.
+// send streams p, which may be empty: the head goes out all the same. An error is kept. A Write that is gathered cannot fail
+// itself, and the error of a Flush is seldom looked at, so the next Write has to return it.
 func (rw *writer) send(p []byte) error {
+	if rw.err != nil {
+		return rw.err
+	}
 	if rw.stream == nil {
 		rw.commit(p)
 		rw.stream = rw.w.Stream()
 	}
-	_, err := rw.stream.Write(p)
-	return err
+	_, rw.err = rw.stream.Write(p)
+	return rw.err
 }
 
 // Flush implements http.Flusher.
