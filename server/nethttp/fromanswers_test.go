@@ -94,6 +94,34 @@ var answers = map[string]http.HandlerFunc{
 		w.Header().Set("Content-Length", "5000")
 		io.WriteString(w, strings.Repeat("x", 5000))
 	},
+	"/length/nil": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Length"] = nil
+		io.WriteString(w, "x")
+	},
+	"/length/nil/nothing": func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Length"] = nil },
+	"/length/nil/204": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Length"] = nil
+		w.WriteHeader(204)
+	},
+	"/coded/nil": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Transfer-Encoding"] = nil
+		io.WriteString(w, "x")
+	},
+	"/coded/nil/length": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Transfer-Encoding"] = nil
+		w.Header().Set("Content-Length", "1")
+		io.WriteString(w, "x")
+	},
+	"/coded/length": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Transfer-Encoding", "chunked")
+		w.Header().Set("Content-Length", "1")
+		io.WriteString(w, "x")
+	},
+	"/coded/identity/length": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Transfer-Encoding", "identity")
+		w.Header().Set("Content-Length", "1")
+		io.WriteString(w, "x")
+	},
 	"/twice": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); w.WriteHeader(202) },
 	"/flush": func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
 	"/flush/empty": func(w http.ResponseWriter, _ *http.Request) {

@@ -140,15 +140,6 @@ var differences = []struct {
 		},
 	},
 	{
-		"a Content-Length that is none is as none: net/http sends chunks because of it",
-		func(request string, s *sight) {
-			if strings.Contains(request, "/length/invalid ") && s.framing == "chunked" {
-				s.framing, s.length = "", int64(len(s.body))
-				s.fields.Set("Content-Length", fmt.Sprint(s.length))
-			}
-		},
-	},
-	{
 		"HTTP/1.0 knows no interim responses (RFC 9110, 15.2)",
 		func(request string, s *sight) {
 			if strings.Contains(request, "HTTP/1.0") {

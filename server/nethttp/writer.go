@@ -81,7 +81,7 @@ func (rw *writer) begin(status int, fields http.Header) {
 			rw.misuse("invalid Content-Length of " + strconv.Quote(v[0]))
 			return
 		}
-		if _, own := fields["Transfer-Encoding"]; !own {
+		if !isCoded(fields) || fields["Transfer-Encoding"][0] == "identity" {
 			rw.length = n
 		}
 	}
@@ -222,16 +222,16 @@ func (rw *writer) finish() {
 // isWhole reports whether the answer needs no stream: its content is gathered and its length, where it has one, is
 // known.
 func (rw *writer) isWhole() bool {
-	_, coded := rw.fields["Transfer-Encoding"]
+	_, uncounted := rw.fields["Content-Length"] // nil, or what is no length: net/http counts only where there is no entry
 	switch {
 	case !allowsBody(rw.status):
 		return true
 	case rw.length >= 0:
-		return rw.head || rw.length == rw.written // if not, a stream breaks the answer off
+		return rw.head || rw.length == rw.written // if not, the end of the stream ends the connection
 	case rw.head && len(rw.buf) == 0:
 		return false // nobody knows how much GET would give: a stream says nothing about it
 	}
-	return !coded && !hasTrailers(rw.fields)
+	return !uncounted && !isCoded(rw.fields) && !hasTrailers(rw.fields)
 }
 
 // end takes the response away from whoever still holds the writer.

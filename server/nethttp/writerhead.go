@@ -57,8 +57,7 @@ func (rw *writer) commit(p []byte) {
 		_ = w.SetHeader("Content-Length", strconv.FormatInt(rw.length, 10))
 	}
 	_, typed := fields["Content-Type"]
-	_, coded := fields["Transfer-Encoding"]
-	if !typed && !coded && fields.Get("Content-Encoding") == "" && len(p) > 0 {
+	if !typed && !isCoded(fields) && fields.Get("Content-Encoding") == "" && len(p) > 0 {
 		_ = w.SetHeader("Content-Type", http.DetectContentType(p))
 	}
 }
@@ -82,6 +81,12 @@ func interimFields(h http.Header) (fields []server.Field) {
 		}
 	}
 	return fields
+}
+
+// isCoded reports whether the handler has named a Transfer-Encoding. It is not sent, and has net/http's effects all the same.
+func isCoded(fields http.Header) bool {
+	v := fields["Transfer-Encoding"]
+	return len(v) > 0 && v[0] != ""
 }
 
 // hasTrailers reports whether an answer with these fields is to have trailers.
