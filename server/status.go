@@ -10,6 +10,7 @@ var reasons = [...]struct {
 }{
 	{100, "Continue"},
 	{101, "Switching Protocols"},
+	{102, "Processing"},
 	{103, "Early Hints"},
 	{200, "OK"},
 	{201, "Created"},
