@@ -16,7 +16,7 @@ import (
 // Server.MaxBodyBytes, before h is called: 100 (Continue) has been sent by then, trailers are there from the start,
 // and the time that h runs is not the time that the peer takes to send. PathValue and Pattern are those of the router
 // that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
-// included, which http.StripPrefix takes away. OPTIONS * comes to h, as all requests do but CONNECT. Context ends as
+// included, which http.StripPrefix takes away. OPTIONS * is answered with 200, as by http.Server. Context ends as
 // that of the server.Request does: when the answer is done, when the peer is gone or has half-closed, when the server
 // is closed. Its http.LocalAddrContextKey is our address, if there is one and From was called on the loop. Its
 // http.ServerContextKey is an http.Server that serves nothing and has the zero configuration; it is there because
@@ -24,13 +24,15 @@ import (
 // complete otherwise. TLS is nil.
 //
 // The answer begins with the fields that were set on the server.Response before. An answer of at most 2 KiB that is
-// not flushed has a Content-Length, unless it has trailers; a larger one is streamed, and Write then waits for a peer
-// that does not keep up. The status is one that this server can send: WriteHeader panics with 101 and with more than
+// not flushed has a Content-Length, unless it has trailers, or Header()["Content-Length"] is nil; a larger one is
+// streamed, and Write then waits for a peer that does not keep up. An answer that is shorter than its Content-Length is
+// sent as far as it goes, and the connection closed. The error of a Write or Flush is that of every later one. The status is one that this server can send: WriteHeader panics with 101 and with more than
 // 599. 100 is left to the server; 102 to 199 are interim responses, which, as always here, an HTTP/1.0 peer does not
 // get. Trailers go to a peer that sent TE: trailers. Fields that net/http would send though they are invalid are
 // dropped, and so is any Transfer-Encoding; Date is always there.
 //
-// Besides the http.ResponseWriter there are http.Flusher, FlushError for http.ResponseController, and io.ReaderFrom.
+// Besides the http.ResponseWriter there are http.Flusher, FlushError for http.ResponseController, io.StringWriter and
+// io.ReaderFrom.
 // There is no http.Hijacker, no http.Pusher, no deadline and no full duplex: http.ResponseController answers these
 // with http.ErrNotSupported. Once h has returned, what it left behind may go on to use both: the request is its own,
 // and of the writer Write and Flush return server.ErrAnswered and the rest does nothing (but no two goroutines may use
@@ -45,6 +47,9 @@ func From(h http.Handler) server.Handler {
 	}
 	f := &from{handler: h, server: new(http.Server)}
 	return server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		if string(r.PeekTarget()) == "*" && r.Method() == http.MethodOptions {
+			return // 200 with nothing: it is about the server, and not about what h has
+		}
 		local := r.LocalAddr() // here: the loop may be asked, a goroutine may not
 		server.BlockingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) }).Serve(w, r)
 	})
@@ -55,6 +60,10 @@ type from struct {
 	server  *http.Server // for http.ServerContextKey
 }
 
+// errNoReturn is how a handler has ended that neither returned nor panicked with a value: by runtime.Goexit, or by panic(nil)
+// in a program that allows that (panicnil in GODEBUG).
+var errNoReturn = errors.New("nethttp: the handler has ended its goroutine, or panicked with nil")
+
 // serve is called off the loop.
 func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort) {
 	req, err := f.request(r, local)
@@ -63,16 +72,23 @@ func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort
 		return
 	}
 	rw := newWriter(w, req)
+	returned := false
 	defer func() {
 		rw.end() // whoever still holds it cannot reach the response any more
-		if v := recover(); v != nil {
-			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				v = server.ErrAbortHandler
-			}
-			panic(v)
+		if returned {
+			return
 		}
+		v := recover()
+		if v == nil {
+			v = errNoReturn
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			v = server.ErrAbortHandler
+		}
+		panic(v)
 	}()
 	f.handler.ServeHTTP(rw, req)
+	returned = true
 	rw.finish()
 	if req.MultipartForm != nil {
 		_ = req.MultipartForm.RemoveAll() // as net/http does: what is left are files of nobody

@@ -392,17 +392,6 @@ func TestFromWithinBlocking(t *testing.T) {
 	}
 }
 
-// TestFromGetsOptions holds that OPTIONS * is answered by the handler: net/http's server does so itself.
-func TestFromGetsOptions(t *testing.T) {
-	leavesNothing(t)
-	addr := serve(t, nethttp.From(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Method, r.URL.Path, r.RequestURI)
-	})))
-	if s := look(t, addr, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"); s.body != "OPTIONS**" {
-		t.Errorf("got %s", s)
-	}
-}
-
 func TestFromNil(t *testing.T) {
 	leavesNothing(t)
 	mux := http.DefaultServeMux

@@ -56,6 +56,8 @@ var rows = []struct {
 		asks("POST", "/items/7", "/posts"), asks("HEAD", "/items/7"),
 		with("Host: other", []string{"GET /items/7 HTTP/1.1\n\n"}...),
 	), false},
+	{"OPTIONS, of a ServeMux", newMux, optionsRequests, false},
+	{"OPTIONS, of a handler", plain(echo), optionsRequests, false},
 	{"FileServer", newFileServer, slices.Concat(fileRequests(), asks("GET", "/link/x")), false},
 	{"FileServerFS", newFileServerFS, fileRequests(), false},
 	{"Redirect, Error, NotFound", newHelpers, slices.Concat(
@@ -81,6 +83,12 @@ var rows = []struct {
 	{"ReverseProxy, broken off", newProxy, asks("GET", "/cut"), true},
 	{"ReverseProxy, nobody there", newProxyToNobody, asks("GET", "/"), false},
 }
+
+// optionsRequests ask what the server, and what a resource, can do.
+var optionsRequests = slices.Concat(
+	asks("OPTIONS", "*", "/items/7", "/posts", "/none", "http://a", "http://a/", "http://a/posts"), old(asks("OPTIONS", "*")...),
+	[]string{"OPTIONS * HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc"},
+)
 
 func plain(h http.HandlerFunc) func(*testing.T) http.Handler {
 	return func(*testing.T) http.Handler { return h }

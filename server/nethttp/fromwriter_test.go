@@ -5,8 +5,10 @@ package nethttp_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,101 @@ func TestFromIsAStringWriter(t *testing.T) {
 	})) {
 		if got := fetch(t, addr, "/"); got.body != "a"+strings.Repeat("b", 2047)+"c"+strings.Repeat("d", 5000) {
 			t.Errorf("%s: %s", kind, got)
+		}
+	}
+}
+
+// TestFromShortAnswers holds that of an answer that is shorter than its Content-Length the head and what there is arrive, and
+// then the end of the connection.
+func TestFromShortAnswers(t *testing.T) {
+	leavesNothing(t)
+	short := map[string]http.HandlerFunc{
+		"/nothing": func(http.ResponseWriter, *http.Request) {},
+		"/some":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "four") },
+		"/large":   func(w http.ResponseWriter, _ *http.Request) { w.Write(big) },
+		"/flushed": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "four")
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "and more")
+		},
+		"/more": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "four")
+			if n, err := w.Write(make([]byte, 10<<20)); n != 0 || err != http.ErrContentLength {
+				panic(err)
+			}
+		},
+	}
+	seen := map[string]map[string]string{}
+	for kind, addr := range both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10000000")
+		w.Header().Set("X-A", "b")
+		w.WriteHeader(203)
+		short[r.URL.Path](w, r)
+	})) {
+		seen[kind] = map[string]string{}
+		for path := range short {
+			_, in := connect(t, addr, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Errorf("%s: %s: %v", kind, path, err)
+				continue
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Header.Del("Date")
+			seen[kind][path] = fmt.Sprint(res.Status, spell(res.Header), len(body), " ", err)
+			if _, err := in.ReadByte(); err != io.EOF {
+				t.Errorf("%s: %s: behind it: %v", kind, path, err)
+			}
+		}
+	}
+	for path := range short {
+		if got, want := seen["From"][path], seen["net/http"][path]; got != want || !strings.HasSuffix(got, io.ErrUnexpectedEOF.Error()) {
+			t.Errorf("%s\ngot  %s\nwant %s", path, got, want)
+		}
+	}
+}
+
+// TestFromDoesNotReturn holds that a handler that panics with nil, where the program allows that, has not completed its answer;
+// nor has one that ends its goroutine.
+func TestFromDoesNotReturn(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	for name, end := range map[string]func(){"panic(nil)": func() { panic(nil) }, "Goexit": runtime.Goexit} {
+		for _, flushed := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " flushed ", flushed), func(t *testing.T) {
+				leavesNothing(t)
+				h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					io.WriteString(w, "x")
+					if flushed {
+						w.(http.Flusher).Flush()
+					}
+					end()
+				})
+				addrs := map[string]string{"From": serve(t, nethttp.From(h))}
+				if name != "Goexit" { // which net/http leaves its client waiting for
+					addrs["net/http"] = serveHTTP(t, h)
+				}
+				for kind, addr := range addrs {
+					if s := fetch(t, addr, "/"); !s.broken {
+						t.Errorf("%s: %s", kind, s)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestFromReasonPhrases holds that every status for which net/http has a phrase has one here too, interim ones as well.
+func TestFromReasonPhrases(t *testing.T) {
+	leavesNothing(t)
+	for code := range 600 {
+		if http.StatusText(code) != "" && server.StatusText(code) == "" {
+			t.Errorf("%d %s has no phrase", code, http.StatusText(code))
+		}
+	}
+	for kind, addr := range both(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(102) })) {
+		_, in := connect(t, addr, plainGet)
+		if line, err := in.ReadString('\n'); line != "HTTP/1.1 102 Processing\r\n" || err != nil {
+			t.Errorf("%s: %q, %v", kind, line, err)
 		}
 	}
 }
