@@ -32,6 +32,7 @@ func (r *Reactor) tick(latest int64) error {
 	}
 	r.ticking, r.fresh = false, false
 	if r.threads.busy() || !r.fds.always.empty() {
+		r.watch.pause()
 		runtime.Gosched() // or a loop that never sleeps starves the work that it waits for
 	}
 	return nil
@@ -39,10 +40,8 @@ func (r *Reactor) tick(latest int64) error {
 
 // wait finds what is ready, sleeping only when there is nothing else to do.
 func (r *Reactor) wait(until int64) (int, error) {
-	if r.touched.waiting() || r.ended.waiting() || !r.fds.always.empty() || until <= r.mono {
-		return r.poller.Poll(r.events)
-	}
-	if !r.calls.fallAsleep() {
+	if r.touched.waiting() || r.ended.waiting() || !r.fds.always.empty() || until <= r.mono || !r.calls.fallAsleep() {
+		r.watch.pause()
 		return r.poller.Poll(r.events)
 	}
 	var t time.Time

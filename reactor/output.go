@@ -221,7 +221,9 @@ func (t *transport) writev(pieces [][]byte) (rest [][]byte, whole bool) {
 	if asked == 0 {
 		return pieces[len(some):], true
 	}
+	t.r.watch.sends(asked)
 	n, errno := t.r.sys.Writev(int(t.fd), some)
+	t.r.watch.sent(asked)
 	if errno != 0 && !passing(errno) {
 		t.doom(lost(errno))
 		return nil, true
@@ -283,7 +285,9 @@ func (t *transport) shrink() {
 
 // write is one write(2). It dooms the connection when that fails.
 func (t *transport) write(p []byte) int {
+	t.r.watch.sends(len(p))
 	n, errno := t.r.sys.Write(int(t.fd), p)
+	t.r.watch.sent(len(p))
 	if errno != 0 && !passing(errno) {
 		t.doom(lost(errno))
 	}

@@ -44,12 +44,13 @@ type Config struct {
 
 	// ReportError is told of each panic (*PanicError) and of trouble that belongs to no connection, such as having run
 	// out of descriptors. It is called on the loop, except for a panic in CallInThread, which is posted to it, and for a
-	// *StallError. Nil prints through package log.
+	// *StallError and a *ShareError, which come on the goroutine of the stall watch. Nil prints through package log.
 	ReportError func(error)
 
 	// StallLimit is how long a callback may keep the loop before that is reported, once, between one limit and two after
 	// it began, while it goes on (default 100 ms, or none with a System of one's own, whose time is another; negative:
-	// none). Reports of all loops of the process are at least a second apart.
+	// none). Later when the machine is busy: time in which the loop waits for a core does not count. Reports of all loops of
+	// the process are at least a second apart. The same watch finds what Shares returns.
 	StallLimit time.Duration
 
 	// ReportStall is told of a stall, on a goroutine of its own while the loop is stuck: it must not wait for the loop,
@@ -169,7 +170,10 @@ func (r *Reactor) watchStalls() {
 	if report == nil {
 		report = func(s Stall) { r.report(&StallError{s}) }
 	}
-	r.watch.init(max(limit, 0), report)
+	r.watch.init(max(limit, 0), report, func(e *ShareError) {
+		e.Reactor = r
+		r.report(e)
+	})
 }
 
 func orDefault[T int | time.Duration](n, byDefault T) T {

@@ -140,7 +140,9 @@ func (t *transport) sendFiles() bool {
 
 // sendFile is one sendfile(2). It dooms the connection when that fails.
 func (t *transport) sendFile(q *queuedFile, n int) int {
+	t.r.watch.sends(n)
 	sent, errno := t.r.sys.SendFile(int(t.fd), q.f, q.offset, n)
+	t.r.watch.sent(n)
 	switch {
 	case errno == 0 && sent == 0:
 		t.doom(&lostError{errShortFile})

@@ -3,9 +3,14 @@ package reactor
 // The stall watch: it tells of a callback that keeps the loop while it still does, so that the stack shows where.
 //
 // The loop counts its callbacks in one word, the beat, and notes in one of two places what each is for. The watch is a
-// timer, not a goroutine. It is armed when the loop wakes up and finds it not armed, comes by twice in a limit for as long
-// as the loop is awake, and is not armed again when it finds the loop asleep; so a program at rest has no wake-ups. Two
-// looks that find the same beat, a limit apart, have found a stall.
+// timer, not a goroutine. It is armed when the loop wakes up and finds it not armed, comes by at least twice in a limit for
+// as long as the loop is awake, and is not armed again when it finds the loop asleep; so a program at rest has no wake-ups.
+// Looks that find the same beat for the length of a limit have found a stall. The same looks are samples of what the loop
+// spends its time on: see shares.go.
+//
+// A loop that is not running is not held up by its callback: the scheduler may have taken it off its thread, in favour of
+// goroutines that compute. So the watch queues up for the scheduler itself before it blames a callback, and the loop says
+// that it is in no callback before it gives its turn away.
 //
 // What the watch reads it must not read while the loop writes it, and the loop has no time for a lock. So the watch first
 // marks the beat. A loop that moves on writes to the other place, and if it finds the mark it waits until the reader is
@@ -65,14 +70,24 @@ func (e *StallError) Error() string {
 	return fmt.Sprintf("reactor: a loop has been in one callback for %v: %s%s", e.Lasted, e.Serving, work)
 }
 
-// Serving names what the running callback works on from now on, a route or a command, for the Stall that may come of it; the
-// time of a Stall counts from here. The name holds until the callback ends or another is given; to give it again is to go on
-// with the same work. It costs a few nanoseconds, and nothing without a stall watch. It is for the loop.
+// Serving names what the running callback works on from now on, a route or a command, for the Stall that may come of it and
+// for Shares. Call it once for each request or command: each call counts as one in the mean of a LoopShare. The time of a
+// Stall counts from here. The name holds until the callback ends or another is given; to give it again is to go on with the
+// same work. There should be few names, and long-lived: beyond 1024 on a loop, Shares counts them as one. It costs a few
+// nanoseconds, and nothing without a stall watch. It is for the loop.
 func (r *Reactor) Serving(work string) {
-	if w := &r.watch; w.limit > 0 {
-		if s := w.place(); s.work != work {
-			w.next(s.kind, s.who, int(s.fd), s.f, work)
-		}
+	w := &r.watch
+	if w.limit <= 0 {
+		return
+	}
+	s := w.place()
+	switch last := w.works.last; {
+	case s.work != nil && s.work.name == work:
+		s.work.calls++
+	case last != nil && last.name == work:
+		w.next(s.kind, s.who, int(s.fd), s.f, last)
+	case s.work != nil || work != "":
+		w.next(s.kind, s.who, int(s.fd), s.f, w.works.find(work))
 	}
 }
 
@@ -80,21 +95,25 @@ func (r *Reactor) Serving(work string) {
 type servingKind uint8
 
 const (
-	servingNothing servingKind = iota // between the poller and the first callback
+	servingNothing servingKind = iota // between two callbacks: with the poller, or with the scheduler
 	servingDescriptor
 	servingLoss
 	servingCall
 	servingTimer
 	servingTrigger
+
+	// sending is added while the loop is in a large write, which is no work of a handler.
+	sending servingKind = 0x80
 )
 
 // A serving is what a callback is for.
 type serving struct {
-	kind servingKind
-	fd   int32
-	who  Descriptor
-	f    func()
-	work string // as Serving has named it
+	kind  servingKind
+	fd    int32
+	who   Descriptor
+	f     func()
+	work  *work  // as Serving has named it; nil if it has not
+	calls uint64 // how often it had been by then
 }
 
 // The bits of a beat below the count.
@@ -111,19 +130,22 @@ type watch struct {
 	beat   atomic.Uint64
 	count  uint64 // beat's, the loop's own
 	places [2]serving
+	works  works      // the loop's own
 	reader sync.Mutex // held while a place is read
 
 	goroutine atomic.Uint64 // of the loop
 	armed     atomic.Bool   // the timer is, or will be by its function
 	timer     *time.Timer
+	plan      plan // of the next look; it belongs to whoever has armed the timer
 
 	mu     sync.Mutex // guards what follows: the timer's function has it
 	closed bool
-	seen   uint64    // the beat of the last look
-	since  time.Time // when it was new
-	looks  int       // how many have found it since
+	seen   uint64        // the beat of the last look
+	since  time.Time     // when it was new
+	stayed time.Duration // for how long looks have found it, without the time that the watch itself was late
 	told   bool
 	rate   *stallRate
+	shares shares
 }
 
 // place is where it says what the running callback is for.
@@ -132,15 +154,19 @@ func (w *watch) place() *serving { return &w.places[w.count/beatOne%2] }
 // begin notes that a callback begins. f and who are for the report, and are not touched.
 func (w *watch) begin(kind servingKind, who Descriptor, fd int, f func()) {
 	if w.limit > 0 {
-		w.next(kind, who, fd, f, "")
+		w.next(kind, who, fd, f, nil)
 	}
 }
 
 // next comes to the next beat. The place of the one before is left as it is: it may be being read.
-func (w *watch) next(kind servingKind, who Descriptor, fd int, f func(), work string) {
+func (w *watch) next(kind servingKind, who Descriptor, fd int, f func(), work *work) {
 	w.count += beatOne
 	s := w.place()
 	s.kind, s.fd, s.who, s.f, s.work = kind, int32(fd), who, f, work // one by one: a struct is copied through the stack
+	if work != nil {
+		work.calls++
+		s.calls = work.calls
+	}
 	w.swap(0)
 }
 
@@ -155,6 +181,30 @@ func (w *watch) awaitReader() {
 	defer w.reader.Unlock()
 }
 
+// sends notes that the loop writes so many bytes, and sent that it has. What a large write takes is not the work of the
+// handler that is being served: it would take as long elsewhere.
+func (w *watch) sends(bytes int) {
+	if bytes >= directSize {
+		w.turn()
+	}
+}
+
+func (w *watch) sent(bytes int) {
+	if bytes >= directSize {
+		w.turn()
+	}
+}
+
+// turn comes to the next beat of the same work, from sending or to it.
+func (w *watch) turn() {
+	if s := *w.place(); s.work != nil {
+		s.kind ^= sending
+		w.count += beatOne
+		*w.place() = s
+		w.swap(0)
+	}
+}
+
 // enter notes that the calling goroutine is the loop now.
 func (w *watch) enter() {
 	if w.limit > 0 {
@@ -162,6 +212,10 @@ func (w *watch) enter() {
 		w.wake()
 	}
 }
+
+// pause notes that no callback runs, though the loop does not sleep. It comes before the loop asks the poller, or gives
+// its turn away: it may not get it back for long, and the last callback is not to blame for that.
+func (w *watch) pause() { w.begin(servingNothing, nil, -1, nil) }
 
 // sleep notes that no callback runs.
 func (w *watch) sleep() {
@@ -176,21 +230,28 @@ func (w *watch) sleep() {
 // wake notes that the loop is awake, and sees to it that the watch is too.
 func (w *watch) wake() {
 	if w.limit > 0 {
-		w.next(servingNothing, nil, -1, nil, "")
+		w.pause()
 		if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
-			w.timer.Reset(w.limit / 2)
+			w.arm(time.Now())
 		}
 	}
 }
 
 // init makes the watch; limit 0 is none.
-func (w *watch) init(limit time.Duration, report func(Stall)) {
+func (w *watch) init(limit time.Duration, report func(Stall), reportShare func(*ShareError)) {
 	w.limit, w.report, w.rate = limit, report, &stalls
+	w.shares.init(reportShare)
 	w.beat.Store(beatAsleep)
 	if limit > 0 {
 		w.timer = time.AfterFunc(time.Hour, w.look)
 		w.timer.Stop()
 	}
+}
+
+// arm has the watch look again.
+func (w *watch) arm(now time.Time) {
+	w.plan = w.shares.plan(now, w.limit/2)
+	w.timer.Reset(w.plan.after)
 }
 
 // close ends the watch. When it returns, nothing is being reported and nothing will be.
@@ -210,39 +271,77 @@ func (w *watch) look() {
 	if w.closed {
 		return
 	}
+	now := time.Now()
+	waited := now.Sub(w.plan.made)
 	beat := w.beat.Load() &^ beatRead
-	if beat&beatAsleep != 0 {
+	asleep := beat&beatAsleep != 0
+	if asleep {
+		w.shares.asleep(w.plan, waited)
+	} else {
+		w.sample(beat, waited)
+	}
+	w.shares.judge(now)
+	if asleep {
 		w.armed.Store(false)
 		beat = w.beat.Load() &^ beatRead // again, or a loop that woke up meanwhile would be alone
 		if beat&beatAsleep != 0 || !w.armed.CompareAndSwap(false, true) {
 			return
 		}
 	}
-	if beat != w.seen {
-		w.seen, w.since, w.looks, w.told = beat, time.Now(), 0, false
-	} else if w.looks++; w.looks >= 2 && !w.told { // one could be due to a pause of the whole process
-		now := time.Now()
-		if lasted := now.Sub(w.since); lasted >= w.limit && w.rate.allow(now) {
-			w.told = true
-			w.tell(beat, lasted)
-		}
-	}
-	w.timer.Reset(w.limit / 2)
+	w.judge(beat, now, waited)
+	w.arm(now)
 }
 
-// tell reports the callback of beat, if it is still running.
-func (w *watch) tell(beat uint64, lasted time.Duration) {
+// judge finds out whether the loop is held up.
+func (w *watch) judge(beat uint64, now time.Time, waited time.Duration) {
+	if beat != w.seen {
+		w.seen, w.since, w.stayed, w.told = beat, now, 0, false
+		return
+	}
+	w.stayed += min(waited, w.limit/2) // or a pause of the whole process would look like a stall
+	if w.stayed < w.limit || w.told || !w.outlasts(beat) {
+		return
+	}
+	s, ok := w.read(beat)
+	if ok && s.kind != servingNothing && w.rate.allow(now) {
+		w.told = true
+		w.tell(beat, s, now.Sub(w.since))
+	}
+}
+
+// turns is how often the watch queues up for the scheduler before it believes that a callback keeps its thread busy. Once is
+// nearly enough; but a thread takes several goroutines at a time out of the queue, so that a later one may be quicker.
+const turns = 3
+
+// outlasts reports whether the callback of beat goes on although every goroutine that was ready to run has had its turn. If
+// it does not, it may just have ended, or the loop was one of those goroutines.
+func (w *watch) outlasts(beat uint64) bool {
+	for range turns {
+		runtime.Gosched()
+		if w.beat.Load()&^beatRead != beat {
+			return false
+		}
+	}
+	return true
+}
+
+// read returns what the callback of beat is for, if it is still running.
+func (w *watch) read(beat uint64) (s serving, ok bool) {
 	w.reader.Lock()
-	if !w.beat.CompareAndSwap(beat, beat|beatRead) {
-		w.reader.Unlock()
-		return
+	defer w.reader.Unlock()
+	if !w.beat.CompareAndSwap(beat, beat|beatRead) && w.beat.Load() != beat|beatRead {
+		return s, false
 	}
-	s := w.places[beat/beatOne%2]
-	w.reader.Unlock()
-	if s.kind == servingNothing {
-		return
+	return w.places[beat/beatOne%2], true
+}
+
+// tell reports the callback of beat, which s describes.
+func (w *watch) tell(beat uint64, s serving, lasted time.Duration) {
+	s.kind &^= sending
+	stall := Stall{Lasted: lasted, Serving: s.String(), FD: int(s.fd)}
+	if s.work != nil {
+		stall.Work = s.work.name
 	}
-	stall := Stall{Lasted: lasted, Serving: s.String(), Work: s.work, FD: int(s.fd)}
 	if t, ok := s.who.(*transport); ok {
 		stall.Remote = t.remote
 	}

@@ -135,14 +135,14 @@ func TestStallIsToldOnce(t *testing.T) {
 		if s := receive(t, stalls, "the report"); s.Work != want {
 			t.Errorf("work %q, want %q", s.Work, want)
 		}
-		looks := func() int {
+		stayed := func() time.Duration {
 			l.watch.mu.Lock()
 			defer l.watch.mu.Unlock()
 			l.watch.rate.next = time.Time{}
-			return l.watch.looks
+			return l.watch.stayed
 		}
-		told := looks()
-		eventually(t, "more looks", func() bool { return looks() > told+4 })
+		told := stayed()
+		eventually(t, "more looks", func() bool { return stayed() > told+4*l.watch.limit })
 		if len(stalls) > 0 {
 			t.Error("reported twice")
 		}
@@ -164,8 +164,13 @@ func TestServingTheSameAgain(t *testing.T) {
 			if news := w.count != before; news != tc.news {
 				t.Errorf("Serving(%q): a new beat: %v", tc.work, news)
 			}
-			if s := w.place(); s.work != tc.work || s.kind != servingCall {
-				t.Errorf("Serving(%q): the place has %q, kind %d", tc.work, s.work, s.kind)
+			s := w.place()
+			work := ""
+			if s.work != nil {
+				work = s.work.name
+			}
+			if work != tc.work || s.kind != servingCall {
+				t.Errorf("Serving(%q): the place has %q, kind %d", tc.work, work, s.kind)
 			}
 		}
 	})
