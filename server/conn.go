@@ -186,6 +186,7 @@ func (c *conn) serve(x *exchange) {
 		c.logUnserved(x, 421, notSecured)
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:
+		c.w.name()
 		broken = x.serve(c.w.srv.handler)
 	}
 	if x.blocking != nil {

@@ -35,6 +35,10 @@ func (s *Server) reportError(err error) {
 			Msg("a loop is held up")
 		return
 	}
+	if share, ok := errors.AsType[*reactor.ShareError](err); ok {
+		s.logShare(share)
+		return
+	}
 	kind := err.Error()
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		kind = errno.Error() // each loop has its own text for the same trouble

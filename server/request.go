@@ -326,7 +326,7 @@ func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	r.pattern, r.names = pattern, names
 	r.values = append(r.spare[:0], values...)
 	if !r.x.detached { // else this may be another goroutine
-		r.conn.w.loop.Serving(pattern) // so that a stall is told by the name of its route
+		r.conn.w.route(pattern)
 	}
 }
 

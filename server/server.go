@@ -167,6 +167,10 @@ type Server struct {
 	// while it still does, with its route, its peer and its stack; at most one a second.
 	// Requests that came together and go to one route, one after the other, hold it up together.
 	// Default 100 ms; negative switches it off.
+	//
+	// Handlers that take less are warned of, too, if they take 2 ms or more on average and
+	// a tenth of the loop's time or more in all; at most once a minute for each route. See
+	// RouteShares. A negative StallLimit switches this off as well.
 	StallLimit time.Duration
 
 	// DetectLateUse makes the use of a Request or Response after its response is
@@ -183,7 +187,10 @@ type Server struct {
 	Logger *zerolog.Logger
 
 	setup   sync.Once
-	lateUse sync.Once  // is logged
+	lateUse sync.Once // is logged
+
+	shareWarnings shareWarnings
+
 	mu      sync.Mutex // guards what follows
 	workers []*worker
 	group   *reactor.Group

@@ -29,6 +29,7 @@ type worker struct {
 	watching  bool // lookAtReaders is on its way
 	full      bool // that there are too many connections was logged
 	turned    int  // connections that are being turned away
+	routed    bool // a router names the handlers: see shares.go
 
 	queueWatched bool // lookAtQueue is on its way
 
