@@ -24,7 +24,7 @@ const maxLogged = 1 << 10
 //	pattern      the route that a router matched, if any
 //	status       the status of the answer
 //	bytes        how much content was sent
-//	duration     from the whole request to the end of the answer, in milliseconds
+//	duration     from the end of the request's head to the end of the answer, in milliseconds
 //	             (or what zerolog.DurationFieldUnit says)
 //	remote       address and port of the connection's peer; "unix" for that of a Unix socket
 //	request_id   see RequestID; left out when there is none
@@ -38,16 +38,16 @@ const maxLogged = 1 << 10
 //
 // When log is nil, or its level or zerolog's global one is above info at the time of the
 // wrapping, the handler is returned as it is: the log then costs nothing.
-func AccessLog(log *zerolog.Logger) func(server.Handler) server.Handler {
+func AccessLog(log *zerolog.Logger) server.Middleware {
 	if log == nil || max(log.GetLevel(), zerolog.GlobalLevel()) > zerolog.InfoLevel {
 		return func(next server.Handler) server.Handler { return next }
 	}
 	logger := *log
 	line := func(w *server.Response, r *server.Request) { logAnswer(&logger, w, r) }
-	return func(next server.Handler) server.Handler {
-		mustServe(next, "AccessLog")
-		return before(next, func(w *server.Response, _ *server.Request) { w.OnDone(line) })
-	}
+	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+		w.OnDone(line)
+		next.Serve(w, r)
+	})
 }
 
 func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {

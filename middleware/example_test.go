@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-	"time"
 
 	"microhttp/middleware"
 	"microhttp/server"
@@ -102,41 +100,4 @@ func get(addr, id string) string {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	return fmt.Sprint(res.StatusCode, " ", string(body))
-}
-
-// Whoever has no token is refused, and before the body is sent if the client asks first.
-func ExampleGuard() {
-	members := middleware.Guard(func(w *server.Response, r *server.Request) (done bool) {
-		if r.Header("Authorization") == "Bearer member" {
-			return false
-		}
-		w.Error(401)
-		w.SetHeader("WWW-Authenticate", "Bearer")
-		return true
-	})
-	addr, stop := start(members(server.HandlerFunc(
-		func(w *server.Response, r *server.Request) { fmt.Fprintf(w, "%d bytes", len(r.PeekBody())) },
-	)))
-	defer stop()
-	for _, token := range []string{"guest", "member"} {
-		req, err := http.NewRequest("POST", "http://"+addr, strings.NewReader("hello"))
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		req.Header.Set("Expect", "100-continue")
-		res, err := (&http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}).RoundTrip(req)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		fmt.Println(res.StatusCode, string(body))
-	}
-	// Output:
-	// 401 Unauthorized
-	//
-	// 200 5 bytes
 }

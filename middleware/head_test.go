@@ -10,36 +10,28 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// routes is a HeadHandler as a Router is one.
-type routes struct{}
-
-func (routes) ServeHead(w *server.Response, r *server.Request) (done bool) {
+// routes refuses by the head, as a Router does.
+var routes = server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 	if r.Path() == "/nowhere" {
 		w.Error(404)
-		return true
+		return
 	}
-	return false
-}
-
-func (rt routes) Serve(w *server.Response, r *server.Request) {
-	if !rt.ServeHead(w, r) {
-		w.Write(r.PeekBody())
-	}
-}
+	next.Serve(w, r)
+})(handler(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) }))
 
 // A body that will be refused, by a check or by who stands within it, is refused before it is
 // sent, whatever else is around; each refusal has its id and its one line in the log.
 func TestRefusalsPassThroughByTheHead(t *testing.T) {
 	logged, log := newLog()
-	guard := middleware.Guard(func(w *server.Response, r *server.Request) bool {
+	guard := server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		if r.Header("Authorization") == "Bearer member" {
-			return false
+			next.Serve(w, r)
+			return
 		}
 		w.Error(401)
 		w.SetHeader("WWW-Authenticate", "Bearer")
-		return true
 	})
-	h := middleware.Recover(log)(middleware.RequestID(middleware.AccessLog(log)(guard(routes{}))))
+	h := middleware.Recover(log)(middleware.RequestID(middleware.AccessLog(log)(guard(routes))))
 	for _, c := range []struct {
 		path, token string
 		status      int
@@ -78,18 +70,15 @@ func TestRefusalsPassThroughByTheHead(t *testing.T) {
 
 // What is nil is found where it is written, not with each request.
 func TestNilPanics(t *testing.T) {
-	check := func(*server.Response, *server.Request) bool { return false }
-	for want, mistake := range map[string]func(){
-		"nil handler for AccessLog": func() { middleware.AccessLog(new(zerolog.Logger))(nil) },
-		"nil handler for Guard":     func() { middleware.Guard(check)(server.HandlerFunc(nil)) },
-		"nil handler for Recover":   func() { middleware.Recover(nil)(nil) },
-		"nil handler for RequestID": func() { middleware.RequestID(nil) },
-		"nil check for Guard":       func() { middleware.Guard(nil) },
+	for who, mistake := range map[string]func(){
+		"AccessLog": func() { middleware.AccessLog(new(zerolog.Logger))(nil) },
+		"Recover":   func() { middleware.Recover(nil)(nil) },
+		"RequestID": func() { middleware.RequestID(nil) },
 	} {
 		func() {
 			defer func() {
-				if got := recover(); got != "middleware: "+want {
-					t.Errorf("panicked with %v, want %q", got, want)
+				if got := recover(); got != "server: nil handler for Wrap" {
+					t.Errorf("%s panicked with %v", who, got)
 				}
 			}()
 			mistake()

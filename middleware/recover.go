@@ -21,7 +21,7 @@ import (
 // it came, the pattern and the request id. A nil log logs nothing.
 //
 // A panic with [server.ErrAbortHandler] is no accident: nothing is logged or answered.
-func Recover(log *zerolog.Logger) func(server.Handler) server.Handler {
+func Recover(log *zerolog.Logger) server.Middleware {
 	logger := zerolog.Nop()
 	if log != nil {
 		logger = *log
@@ -35,10 +35,10 @@ func Recover(log *zerolog.Logger) func(server.Handler) server.Handler {
 		}
 		w.Error(500)
 	}
-	return func(next server.Handler) server.Handler {
-		mustServe(next, "Recover")
-		return before(next, func(w *server.Response, _ *server.Request) { w.OnPanic(answer) })
-	}
+	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+		w.OnPanic(answer)
+		next.Serve(w, r)
+	})
 }
 
 func logPanic(log *zerolog.Logger, w *server.Response, r *server.Request, v any, stack []byte) {

@@ -27,16 +27,16 @@ const maxRequestID = 64
 //
 // Handlers read it with [GetRequestID]. Making one costs no allocation.
 func RequestID(next server.Handler) server.Handler {
-	mustServe(next, "RequestID")
 	ids := newIDs()
-	return before(next, func(w *server.Response, r *server.Request) {
+	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		if id := r.PeekHeader(RequestIDHeader); sane(id) {
 			_ = w.SetHeader(RequestIDHeader, string(id)) // what is sane is a field value
 		} else {
 			fresh := ids.next()
 			_ = w.SetHeader(RequestIDHeader, string(fresh[:]))
 		}
-	})
+		next.Serve(w, r)
+	})(next)
 }
 
 // GetRequestID returns the id that RequestID gave the answer, or "". It may be called by

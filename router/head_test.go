@@ -11,24 +11,21 @@ import (
 	"microhttp/server"
 )
 
-// guarded takes bodies from who knows the word.
-type guarded struct{ server.Handler }
-
-func (guarded) ServeHead(w *server.Response, r *server.Request) bool {
-	if r.PathValue("word") == "please" {
-		return false
+// guarded takes bodies from those who know the word.
+var guarded = server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+	if r.PathValue("word") != "please" {
+		w.Error(403)
+		return
 	}
-	w.Error(403)
-	return true
-}
+	next.Serve(w, r)
+})
 
-// What the router refuses is refused before the body is sent, as Serve would refuse it; what a
-// route takes is left to its handler.
-func TestServeHead(t *testing.T) {
+// What the router refuses is refused before the body is sent; what a route takes is left to its handler.
+func TestRoutedByTheHead(t *testing.T) {
 	rt := router.New()
 	ok := server.HandlerFunc(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) })
 	rt.Handle("POST /take", ok)
-	rt.Handle("POST /guarded/{word}", guarded{ok})
+	rt.Handle("POST /guarded/{word}", guarded(ok))
 	rt.Group("/own").NotFound(ok)
 	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: rt}
 	addr, err := s.Listen()

@@ -31,14 +31,10 @@ type refusal struct {
 	pattern  string // that takes the request which a redirect leads to, if one does
 }
 
-// refuse answers the request that match gave the outcome why, which was not matched. Of a head alone it makes only the
-// answers that are the router's own, and reports whether it did: a handler may want to take its time.
-func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *match, headOnly bool) (done bool) {
+// refuse answers the request that match gave the outcome why, which was not matched.
+func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *match) {
 	a := t.tree.refusal(why, m, r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), r.RawQuery)
 	instead := t.instead(a.status, r)
-	if instead != nil && headOnly {
-		return false
-	}
 	if a.allow != "" {
 		_ = w.SetHeader("Allow", a.allow) // of tokens only, so it cannot fail
 	}
@@ -54,7 +50,6 @@ func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *ma
 	default:
 		w.Error(a.status)
 	}
-	return true
 }
 
 // instead returns the route of NotFound or MethodNotAllowed that answers in place of the router, or nil. Its pattern ends

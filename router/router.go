@@ -14,7 +14,10 @@ type span = server.Span
 // of Serve ends registration for good: from then on any number of loops read the routes, and no lock is between them.
 type Router struct{ Scope }
 
-var _ server.HeadHandler = (*Router)(nil)
+var (
+	_ server.HeadTaker     = (*Router)(nil)
+	_ server.HandlerLister = (*Router)(nil)
+)
 
 // New returns a Router without routes.
 func New() *Router { return new(Router) }
@@ -38,7 +41,7 @@ func (rt *Router) Serve(w *server.Response, r *server.Request) {
 		host = hostOf(method, r.PeekHost())
 	}
 	if why := t.tree.match(method, host, r.PeekEscapedPath(), &m); why != matched {
-		t.refuse(w, r, why, &m, false)
+		t.refuse(w, r, why, &m)
 		return
 	}
 	to := m.route
@@ -46,21 +49,30 @@ func (rt *Router) Serve(w *server.Response, r *server.Request) {
 	to.handler.Serve(w, r)
 }
 
-// ServeHead answers, as Serve would, a request that no route takes, so that its body need not be sent, unless a handler
-// of NotFound or MethodNotAllowed is to answer. Where a route takes it, its handler decides, if that is a
-// [server.HeadHandler]; otherwise the body is welcome.
-func (rt *Router) ServeHead(w *server.Response, r *server.Request) (done bool) {
-	t := rt.open()
-	var m match
-	if why := t.tree.match(r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), &m); why != matched {
-		return t.refuse(w, r, why, &m, true)
+// TakesHead implements [server.HeadTaker]: a request is routed by its head, before its body arrives. A handler that was
+// registered as it is gets a buffer around it, inside the middleware of its scope, and so is called when the body is
+// whole.
+func (rt *Router) TakesHead() {}
+
+// Handlers implements [server.HandlerLister].
+func (rt *Router) Handlers() func(yield func(server.Handler) bool) {
+	return func(yield func(server.Handler) bool) {
+		var all []server.Handler
+		t := rt.shared()
+		t.read(func() {
+			for _, r := range t.routes {
+				all = append(all, r.handler)
+			}
+			for _, f := range t.fallbacks {
+				all = append(all, f.route.handler)
+			}
+		})
+		for _, h := range all {
+			if !yield(h) {
+				return
+			}
+		}
 	}
-	h, ok := m.route.handler.(server.HeadHandler)
-	if !ok {
-		return false
-	}
-	r.SetMatch(m.route.text, m.route.names, m.spans[:len(m.route.names)])
-	return h.ServeHead(w, r)
 }
 
 // open returns the table, to which nothing is added from here on.

@@ -16,7 +16,7 @@ import (
 )
 
 // Middleware is a function that puts something around a handler.
-type Middleware = func(server.Handler) server.Handler
+type Middleware = server.Middleware
 
 // Scope is where routes are registered: a Router, or a part of it with a prefix and middleware of its own, which Group
 // makes. Its methods may be called from any goroutine until the Router serves; then they panic.
@@ -188,13 +188,14 @@ func (s *Scope) wrap(h server.Handler, mw []Middleware) server.Handler {
 	t.mu.Lock()
 	all := slices.Concat(s.middleware, mw)
 	t.mu.Unlock()
+	h = server.AtHead(h) // a buffer directly around it, unless it takes the head
 	for _, m := range slices.Backward(all) {
 		h = m(h)
 		if f, ok := h.(server.HandlerFunc); h == nil || ok && f == nil {
 			panic("router: middleware returned a nil handler")
 		}
 	}
-	return h
+	return server.AtHead(h)
 }
 
 // shared returns the table, which a Router makes when it is first used: its zero value is ready.

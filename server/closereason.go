@@ -223,7 +223,7 @@ func (c *conn) silence() CloseReason {
 	switch {
 	case c.w.closing:
 		return CloseDone
-	case c.state == draining:
+	case c.phase == phaseDrain || c.phase == phaseDiscard:
 		return ErrLinger
 	}
 	return ErrIdleTimeout

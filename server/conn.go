@@ -1,24 +1,17 @@
 package server
 
 import (
-	"time"
-
 	"microhttp/parser"
 	"microhttp/reactor"
 
 	"github.com/valyala/bytebufferpool"
 )
 
-// conn is the protocol of one connection. Bytes go to the parser; what it reports
-// moves the connection on:
+// conn is the protocol of one connection. Bytes go to the parser, whole heads to the handlers, bodies to wherever a
+// handler asked for them, answers to the transport. Where it stands is a pair of states; steps.go derives from it what
+// comes next.
 //
-//	reading ── a whole request ──▶ the handler ── answered ──▶ reading
-//	   │                               └── answer owed ──▶ answering ──▶ reading
-//	   ├── refused, or the last answer given ──▶ draining ──▶ gone
-//	   └── nothing more to say ──▶ leaving ──▶ gone
-//
-// It is idle when it is reading and holds neither a request nor bytes; it then owns
-// no buffer at all.
+// It is idle when it has neither a request nor bytes. It then owns no buffer at all.
 type conn struct {
 	t    reactor.Transport
 	w    *worker
@@ -35,38 +28,22 @@ type conn struct {
 	unsent int   // the output that waited at the last look that mattered: see slowreaders.go
 	seen   int64 // when that was
 
-	state   state
-	phase   phase
-	why     CloseReason // why it ends, or has ended
-	begun   bool        // cur has its whole head: its body is arriving
-	choked  bool        // the peer does not read: nothing is parsed until its output has drained
-	waiting bool        // much was answered in one go: nothing is parsed until the flush shows whether the peer reads
-	paused  bool        // reading is paused
-	eof     bool        // the peer has half-closed
-	bye     bool        // the answer just given was the last one
-	asked   bool        // … and the peer had asked for that, and the answer is small
-	cut     bool        // it is being reset
-	drained uint32      // bytes thrown away while draining
+	intake     intake
+	output     output
+	phase      phase
+	outputFull bool        // the peer does not read: no request is parsed until the output has drained
+	yields     bool        // much was answered in one go: the next request waits for the flush of this tick
+	paused     bool        // reading is paused
+	eof        bool        // the peer has half-closed
+	lingers    bool        // the end waits for the peer's, since the peer may still send
+	cut        bool        // it is being reset
+	why        CloseReason // why it ends, or has ended
+	drained    uint32      // bytes thrown away since the last answer
 }
 
-type state uint8
-
-const (
-	reading state = iota
-	answering
-	draining
-	leaving
-	gone
-)
-
-// maxGathered is the output of one batch of requests beyond which the rest of the batch
-// waits for the flush to show whether the peer reads at all.
+// maxGathered is the output of one batch of requests beyond which the rest of the batch waits for the next tick, so
+// that a flush shows first whether the peer reads at all.
 const maxGathered = 256 << 10
-
-// markPatience is how long the output is let be that is above MaxUnsentBytes even after the
-// flush, when the transport has not said that it is too much: its own mark is a higher one,
-// as may be with Factory.
-const markPatience = 5 * time.Millisecond
 
 // ConnectionMade implements reactor.Protocol.
 func (c *conn) ConnectionMade(t reactor.Transport) {
@@ -78,104 +55,132 @@ func (c *conn) ConnectionMade(t reactor.Transport) {
 
 // DataReceived implements reactor.Protocol.
 func (c *conn) DataReceived(p []byte) {
-	switch {
-	case c.state == draining:
+	switch c.step() {
+	case stepEnd:
 		if c.drained += uint32(len(p)); c.drained > c.w.srv.conf.linger {
 			c.leaveFor(ErrLinger)
 		}
 		return
-	case c.state >= leaving:
+	case stepGone:
 		return
-	case c.state == answering || c.stalled():
-		c.keepInput(p)
-		return
-	case c.in == nil:
+	}
+	if c.step() == stepBody && c.cur != nil {
+		c.cur.body.came = true
+	}
+	if c.in == nil {
 		c.keepRest(p, c.consume(p))
-	default:
+	} else {
 		c.in.B = append(c.in.B, p...)
 		c.consumeKept()
 	}
 	c.settle()
-	if c.phase == phaseHead || c.phase == phaseBody {
+	if c.phase.arriving() {
 		c.credit(len(p))
 	}
+}
+
+// parses reports whether the parser may go on.
+func (c *conn) parses() bool {
+	switch c.step() {
+	case stepParse:
+		return !c.outputFull && !c.yields
+	case stepBody:
+		b := &c.exchange().body
+		return b.flows() && (b.to != bodyToBuffer || !c.outputFull) // a peer that does not read is not read from
+	case stepDiscard:
+		return true
+	}
+	return false
+}
+
+// exchange is the exchange of the request that is arriving: the connection's, or the loop's spare one as long as all
+// happens within one callback.
+func (c *conn) exchange() *exchange {
+	if c.cur != nil {
+		return c.cur
+	}
+	return c.w.get()
 }
 
 // consume parses and serves what b holds and returns how much of it is done with.
 func (c *conn) consume(b []byte) int {
 	at := 0
-	for c.state == reading && !c.stalled() {
-		x := c.cur
-		if x == nil {
-			x = c.w.get()
+	for c.parses() {
+		x := c.exchange()
+		discards := c.step() == stepDiscard
+		h := &c.w.discarded
+		if !discards {
+			h = x.parsedHead()
 		}
-		ev, n, err := c.p.Next(b[at:], &x.req.head)
+		ev, n, err := c.p.Next(b[at:], h)
 		if err != nil {
-			c.refuseBytes(x, err.(*parser.Error), b[at:])
-			if c.cur == nil {
-				c.w.release(x)
-			}
+			c.failAt(err.(*parser.Error), b[at:])
 			return len(b)
 		}
 		at += n
+		if c.step() == stepBody && c.tooLarge(x) {
+			return len(b)
+		}
 		switch ev {
 		case parser.NeedMore:
-			if at < len(b) || c.begun {
-				c.hold(x)
+			switch {
+			case discards:
+			case c.intake == intakeBody:
+				x.req.ownBody()
+			case at < len(b):
+				c.intake = intakeHead
+				c.own(x)
 			}
 			return at
 		case parser.EventHead:
 			if c.w.crowded && c.w.refuses() {
-				c.refuseHead(x, errCrowded, b[at-n:at])
-				if c.cur == nil {
-					c.w.release(x)
-				}
+				x.req.raw = b[at-n : at]
+				c.fail(errCrowded)
 				return len(b)
 			}
-			c.beginRequest(x, b[at-n:at], len(b)-at)
+			c.headComplete(x, b[at-n:at], len(b)-at)
 		case parser.EventBody:
-			x.req.addBody(x.req.head.Body.In(b[at-n : at]))
-		case parser.EventEnd:
-			if len(x.req.head.Trailers) > 0 {
-				x.req.trailer = append([]byte(nil), b[at-n:at]...)
+			if !discards {
+				c.bodyPiece(x, h.Body.In(b[at-n:at]))
 			}
-			c.begun = false
-			c.serve(x)
+		case parser.EventEnd:
+			c.intake = intakeIdle
+			if !discards {
+				c.bodyEnd(x, h, b[at-n:at])
+			}
+		}
+		if at < len(b) && c.step() == stepParse && c.t.Buffered() >= maxGathered {
+			c.yields = true
+			c.w.loop.CallFromThread(c.goOn)
 		}
 	}
 	return at
 }
 
-// beginRequest takes a head that has become complete; more is how many bytes came
-// behind it.
-func (c *conn) beginRequest(x *exchange, head []byte, more int) {
-	c.begun = true
+// headComplete calls the handlers for a head that is complete, of which more bytes were read.
+func (c *conn) headComplete(x *exchange, head []byte, more int) {
 	x.req.begin(c)
 	x.req.raw = head
-	if x.req.head.Expect100 && more == 0 {
-		c.awaited(x)
+	h := &x.req.head
+	if !h.HasBody() {
+		_, _, _ = c.p.Next(nil, h) // the parser knows the end, too
+		c.intake = intakeComplete
+		c.serve(x)
+		return
 	}
+	c.intake = intakeBody
+	x.body.awaited, x.body.came = h.Expect100, more > 0
+	if h.Chunked || h.ContentLength > int64(more) {
+		c.own(x)
+		x.keepHead() // what the handler peeks at stays valid while the body arrives
+	}
+	c.serve(x)
 }
 
-// hold keeps a request for which more must arrive: it becomes the connection's, with
-// copies of what the read buffer lent.
-func (c *conn) hold(x *exchange) {
-	if c.cur == nil {
-		c.cur = x
-		c.w.keep(x)
-	}
-	if c.begun && len(x.headBuf) == 0 {
-		x.headBuf = append(x.headBuf, x.req.raw...)
-		x.req.raw = x.headBuf
-	}
-	x.req.ownBody()
-}
-
-// serve calls the handler for a request that is whole, and answers if that is what
-// the handler wanted.
+// serve calls the handlers that take the head.
 func (c *conn) serve(x *exchange) {
+	c.output = outputOwed
 	c.phase = phaseServed
-	broken := false
 	switch h := &x.req.head; {
 	case h.MethodID == parser.MethodConnect:
 		c.logUnserved(x, 501, "CONNECT, and an origin server tunnels nothing")
@@ -187,59 +192,68 @@ func (c *conn) serve(x *exchange) {
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:
 		c.w.name()
-		broken = x.serve(c.w.srv.handler)
+		x.serve(c.w.srv.handler)
 	}
-	if x.blocking != nil {
-		c.sendOff(x)
+	c.advance(x)
+}
+
+// advance moves an exchange on after a handler has run on the loop: it runs the leaf that was chosen, waits for what is
+// outstanding, or gives the answer.
+func (c *conn) advance(x *exchange) {
+	for c.output < outputLast {
+		l := x.leaf
+		switch {
+		case x.mode == modeInline && x.fate.Load() == fateAborted:
+			c.drop(x)
+			return
+		case l.h != nil && l.whole && c.intake == intakeBody:
+			if c.ask(x, bodyToBuffer, l.max) {
+				return
+			}
+		case l.h != nil && l.offLoop:
+			if c.sendOff(x) {
+				return
+			}
+		case l.h != nil:
+			x.leaf = leaf{}
+			x.req.whole = x.req.whole || l.whole
+			if c.cur == x { // another request may have been served since the head
+				x.name()
+			}
+			x.serve(l.h)
+		case x.body.to == bodyToCallback && !x.body.begun:
+			c.beginCallback(x)
+		case x.waits():
+			c.own(x)
+			if c.eof && x.detached { // it came with an earlier request, or while the body was kept
+				x.req.end()
+			}
+			return
+		default:
+			c.answer(x)
+			c.conclude(x)
+			return
+		}
 	}
-	switch {
-	case x.detached:
+	if x.detached {
 		c.own(x)
-		c.state = answering
-		if c.eof { // it came with an earlier request
-			x.req.end()
-		}
-		if broken {
-			c.abortFor(failedFor(x.res.err)) // ConnectionLost finds out who has x
-		}
-	case x.aborted:
-		c.drop(x)
-	default:
-		c.answer(x)
-		c.conclude(x)
-		c.letGo(x)
 	}
 }
 
-// drop breaks the connection off because of x, which is not used again: who knows who
-// still refers to it.
+// drop ends an exchange that gets no answer, since its handler has panicked.
 func (c *conn) drop(x *exchange) {
-	c.own(x)
+	c.own(x) // and so not used again: other code may still refer to it
 	c.cur = nil
+	c.blame(failedFor(x.res.err))
+	streaming := c.output == outputStreaming
+	x.endBody(ErrPanic)
 	x.finish(ErrPanic)
-	c.giveUp(x)
-}
-
-// giveUp ends the connection because x will not be answered whole. If a part of the answer is out,
-// it is broken off, since the peer must not take that for the whole. An answer that is shorter than
-// its Content-Length says so itself, and is sent as far as it goes. Without a part of an answer the
-// connection ends behind the answers to earlier requests: a reset could overtake them.
-func (c *conn) giveUp(x *exchange) {
-	why := failedFor(x.res.err)
-	c.blame(why)
-	if x.live == nil || why == ErrContentLength {
-		c.linger()
-	} else {
-		c.abort()
+	if streaming {
+		c.abort() // the peer must not take the part for the whole
+		return
 	}
-}
-
-// letGo gives x back to the loop.
-func (c *conn) letGo(x *exchange) {
-	if c.cur == x {
-		c.cur = nil
-	}
-	c.w.release(x)
+	c.output = outputLast // a reset could overtake the answers to earlier requests
+	c.lingers = true
 }
 
 // own makes x the connection's, and no longer the loop's to use again.
@@ -250,78 +264,88 @@ func (c *conn) own(x *exchange) {
 	}
 }
 
-// conclude ends an exchange whose answer was given, and the connection's turn with
-// it.
+// conclude ends an exchange whose answer was given, and lets the next request begin.
 func (c *conn) conclude(x *exchange) {
+	x.endBody(ErrAnswered)
 	x.finish(nil)
-	if c.bye && c.state <= answering {
-		c.state = leaving
+	if c.cur == x {
+		c.cur = nil
 	}
+	switch {
+	case c.output >= outputLast:
+	case x.short: // the answer says so itself, and is sent as far as it goes
+		c.blame(ErrContentLength)
+		c.output = outputLast
+	case x.last || c.intake == intakeRefused:
+		c.output = outputLast
+	default:
+		c.output = outputIdle
+		if c.intake == intakeComplete {
+			c.intake = intakeIdle
+		}
+	}
+	c.w.release(x)
 }
 
-// complete takes back a detached exchange: its answer is made.
+// complete takes an exchange back whose answer was made elsewhere, or whose stream was closed.
 func (c *conn) complete(x *exchange) {
-	if c.state == gone {
-		x.finish(c.why)
+	switch {
+	case c.cur != x: // the server has answered in its place, or the connection is lost
+		x.finish(x.reason)
 		return
-	}
-	c.cur = nil
-	if x.aborted {
-		x.finish(ErrPanic)
-		c.giveUp(x)
+	case c.output == outputEnded:
+		c.cur = nil
+		x.finish(c.over())
 		return
+	case x.fate.Load() == fateAborted:
+		c.drop(x)
+	default:
+		if c.output == outputOwed {
+			c.answer(x)
+		}
+		c.conclude(x)
 	}
-	if x.res.stream == nil {
-		c.answer(x)
-	}
-	if c.state == answering {
-		c.state = reading
-	}
-	c.conclude(x)
 	c.resume()
 }
 
-// resume goes on with what was kept while the connection was not reading.
+// goOn goes on with a batch whose answers were too many for one tick.
+func (c *conn) goOn() {
+	c.yields = false
+	c.resume()
+}
+
+// resume goes on with what was kept while the connection was not parsing.
 func (c *conn) resume() {
-	if c.state == reading && !c.stalled() && c.in != nil {
+	if c.in != nil && c.parses() {
 		c.consumeKept()
 	}
 	c.settle()
 }
 
-// settle looks at where the connection stands after each thing that happened to it:
-// it ends what is over, and sets the timeout and the reading that fit.
+// settle looks at where the connection stands after each thing that happened to it. It ends what is over, and sets the
+// time-out and the reading that fit.
 func (c *conn) settle() {
 	c.w.checkHeld()
-	switch c.state {
-	case leaving:
-		if c.bye {
-			c.sayGoodbye()
+	st := c.step()
+	switch st {
+	case stepGone:
+		return
+	case stepEnd:
+		if c.phase != phaseDrain {
+			c.end()
 		}
 		return
-	case draining, gone:
-		return
+	case stepParse, stepDiscard, stepBody:
+		if c.eof && c.parses() {
+			c.endOfInput()
+			return
+		}
 	}
-	busy := c.state == answering || c.stalled()
-	switch {
-	case c.state == answering && (c.cur.pending || c.cur.live != nil && !c.cur.offLoop):
-		c.enter(phasePending)
-	case busy:
-		c.enter(phaseOwed)
-	case c.eof:
-		c.endOfInput()
-		return
-	case c.begun:
-		c.enter(phaseBody)
-	case c.in != nil || c.cur != nil:
-		c.enter(phaseHead)
-	default:
-		c.enter(phaseIdle)
-	}
+	c.enter(c.phaseOf(st))
 	if c.in != nil || c.cur != nil || c.held > 0 {
 		c.recount()
 	}
-	if pause := busy && c.in != nil && len(c.in.B) >= c.w.srv.conf.pipelined; pause != c.paused {
+	if pause := c.in != nil && len(c.in.B) >= c.w.srv.conf.pipelined && !c.parses(); pause != c.paused {
 		c.paused = pause
 		if pause {
 			c.t.PauseReading()
@@ -335,24 +359,15 @@ func (c *conn) settle() {
 // out larger ones than a few bytes of a head should hold.
 var inputs bytebufferpool.Pool
 
-// keepInput keeps bytes that came while nothing may be parsed.
-func (c *conn) keepInput(p []byte) {
-	if c.in == nil {
-		c.in = inputs.Get()
-	}
-	c.in.B = append(c.in.B, p...)
-	c.settle()
-}
-
 // keepRest keeps what consume left of a read.
 func (c *conn) keepRest(b []byte, n int) {
-	if n < len(b) && c.state <= answering {
+	switch {
+	case n == len(b):
+	case c.output < outputLast:
 		c.in = inputs.Get()
 		c.in.B = append(c.in.B, b[n:]...)
-		return
-	}
-	if n < len(b) {
-		c.asked = false // it sends more than it said
+	default:
+		c.lingers = true // the peer sends more than it said
 	}
 }
 
@@ -360,16 +375,15 @@ func (c *conn) keepRest(b []byte, n int) {
 func (c *conn) consumeKept() {
 	b := c.in.B
 	n := c.consume(b)
-	if n < len(b) && c.state <= answering {
-		if n > 0 {
-			c.in.B = b[:copy(b, b[n:])]
-		}
-		return
+	switch {
+	case n == len(b):
+		c.dropInput()
+	case c.output >= outputLast:
+		c.lingers = true
+		c.dropInput()
+	case n > 0:
+		c.in.B = b[:copy(b, b[n:])]
 	}
-	if n < len(b) {
-		c.asked = false
-	}
-	c.dropInput()
 }
 
 func (c *conn) dropInput() {
@@ -379,50 +393,32 @@ func (c *conn) dropInput() {
 	}
 }
 
-// PauseProducing implements reactor.Producer: the peer does not read as fast as we
-// answer.
+// PauseProducing implements reactor.Producer: the peer does not read as fast as we answer.
 func (c *conn) PauseProducing() {
-	c.choked = true
+	c.outputFull = true
 	c.w.watchReaders()
-	if x := c.cur; x != nil && x.live != nil {
-		x.live.choke(true)
+	if s := c.streaming(); s != nil {
+		s.sink.pause()
 	}
 	c.settle()
 }
 
 // ResumeProducing implements reactor.Producer.
 func (c *conn) ResumeProducing() {
-	if !c.choked || c.state == gone {
+	if !c.outputFull || c.output == outputEnded {
 		return
 	}
-	c.choked = false
-	if x := c.cur; x != nil && x.live != nil {
-		x.live.choke(false)
+	c.outputFull = false
+	if s := c.streaming(); s != nil {
+		s.sink.resume()
 	}
 	c.resume()
 }
 
-// stalled reports that there is too much unsent output to make more.
-func (c *conn) stalled() bool { return c.choked || c.waiting }
-
-// gathered is called after each answer of a batch: a batch whose answers are large
-// waits for the end of the tick before it goes on.
-func (c *conn) gathered() {
-	if !c.stalled() && c.t.Buffered() >= maxGathered {
-		c.waiting = true
-		c.w.loop.CallFromThread(c.recheck)
+// streaming is the stream that is open on the connection, or nil.
+func (c *conn) streaming() *Stream {
+	if c.output == outputStreaming && c.cur != nil {
+		return c.cur.live
 	}
-}
-
-// recheck ends the wait that gathered began, once a flush has shown whether the peer
-// reads. If it does not, ResumeProducing will end the wait that PauseProducing began.
-func (c *conn) recheck() {
-	switch {
-	case c.state == gone:
-	case !c.choked && c.t.Buffered() > c.w.srv.conf.unsent:
-		c.w.loop.CallLater(markPatience, c.recheck)
-	default:
-		c.waiting = false
-		c.resume()
-	}
+	return nil
 }

@@ -225,7 +225,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{400, "GET / HTTP/1.1\r\n\r\n"},
 		{400, "\x16\x03\x01\x02"},
-		{413, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n"},
+		{413, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"},
 		{413, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n"},
 		{414, "GET /" + strings.Repeat("a", 101)},
 		{417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"},

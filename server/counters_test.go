@@ -26,19 +26,19 @@ func playCounters(w *sim.World) {
 	loop := w.Reactor("server", reactor.Config{ThreadPoolSize: 2, ThreadQueue: 2})
 	rnd := w.Rand()
 	nop := zerolog.Nop()
+	refuseSome := Wrap(func(rw *Response, r *Request, next Handler) {
+		if rnd.IntN(6) == 0 {
+			rw.Error(417)
+			return
+		}
+		next.Serve(rw, r)
+	})
 	s := &Server{
-		Handler: HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }), Logger: &nop, Loops: 1,
+		Handler: refuseSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) })), Logger: &nop, Loops: 1,
 		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
 		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
 		MaxUnsentBytes: 1 << (8 + rnd.IntN(8)), MaxPipelinedBytes: 1 << (8 + rnd.IntN(8)),
 		LingerTimeout: time.Duration(rnd.IntN(3)-1) * time.Second, MaxLingerBytes: rnd.IntN(3000) - 1,
-		ServeHead: func(rw *Response, r *Request) bool {
-			if rnd.IntN(3) == 0 {
-				rw.Error(417)
-				return true
-			}
-			return false
-		},
 	}
 	f := s.Factory(loop).(*worker)
 	port, err := loop.ListenTCP("127.0.0.1:80", f, &reactor.TCPOptions{TransportOptions: reactor.TransportOptions{

@@ -1,9 +1,13 @@
 package server
 
-import "microhttp/parser"
+import (
+	"strconv"
 
-// Every way in which a connection ends. Only the transport's ConnectionLost ends it
-// in fact; what stands before it here decides how the peer gets to know.
+	"microhttp/parser"
+)
+
+// Every way in which a connection ends. Only the transport's ConnectionLost ends it in fact. What stands before that
+// here decides how the peer gets to know.
 
 // Refusals that the parser cannot know of.
 var (
@@ -14,36 +18,81 @@ var (
 	errCrowded    = &parser.Error{Status: 503, Reason: "the server holds too much for requests that are not answered yet"}
 )
 
-// sayGoodbye ends the connection behind its last answer. Its peer's own end is not waited
-// for when the peer has asked for ours and sent nothing further, and the answer is small:
-// should it break its word now, the answer has reached it before the reset that follows.
-// The wait is a shutdown, a read and a turn of the loop, a third of what such a connection
-// costs.
-func (c *conn) sayGoodbye() {
-	c.bye = false
-	if c.asked && c.in == nil {
-		c.leave()
-		return
+// fail answers what the parser, a time-out or a bound refused. What the peer sends after it has no meaning. A head that
+// is not whole has no handler yet and is answered here. A body that is not whole has one, which gets to know first.
+func (c *conn) fail(err *parser.Error) { c.failAt(err, nil) }
+
+// failAt is fail for what the parser has refused when it was given b.
+func (c *conn) failAt(err *parser.Error, b []byte) {
+	st := c.step()
+	c.intake = intakeRefused
+	c.blame(refusedFor(err))
+	switch st {
+	case stepParse:
+		c.refuse(err, b)
+	case stepBody:
+		x := c.exchange()
+		c.failBody(x, err, b)
+		c.advance(x)
+	case stepDiscard:
+		c.output, c.lingers = outputLast, true
 	}
-	c.linger()
 }
 
-// linger half-closes behind what is queued and goes on reading, so that the kernel
-// does not answer what the peer still sends with a reset that would overtake our
-// answer (RFC 9112, 9.6). A peer that has asked for the end is no exception: its word is
-// no promise that it sends nothing more.
-func (c *conn) linger() {
+// refuse answers a request that no handler has seen.
+func (c *conn) refuse(err *parser.Error, given []byte) {
+	x := c.exchange()
+	c.logRefused(x, err, given)
+	body := refusalText(err)
+	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)
+	if err.Status == 503 {
+		b = appendField(b, "Retry-After", "1")
+	}
+	b = appendField(b, "Content-Type", textPlain)
+	b = appendField(b, "Connection", "close")
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	if x.req.head.MethodID != parser.MethodHead {
+		b = append(b, body...)
+	}
+	c.t.Write(b)
+	c.cur = nil
+	c.w.release(x)
+	c.output, c.lingers = outputLast, true
+}
+
+const textPlain = "text/plain; charset=utf-8"
+
+// refusalText is the body of the answer to a request that was refused.
+func refusalText(err *parser.Error) string {
+	return strconv.Itoa(err.Status) + " " + StatusText(err.Status) + ": " + err.Reason + "\n"
+}
+
+// refusal makes w the answer that a refusal gives. The fields that describe no content stay.
+func (w *Response) refusal(err *parser.Error) {
+	w.Error(err.Status)
+	w.body = append(w.body[:0], refusalText(err)...)
+	if err.Status == 503 {
+		w.SetHeader("Retry-After", "1")
+	}
+}
+
+// end ends the connection after its last answer. The peer's own end is not waited for when the peer has asked for ours
+// and sent nothing further, and the answer is small: should the peer send more now, the answer has reached it before
+// the reset that follows. The wait is a shutdown, a read and a turn of the loop, a third of what such a connection
+// costs.
+//
+// Otherwise end half-closes after what is queued and goes on reading, so that the kernel does not answer what the peer
+// still sends with a reset that would overtake our answer (RFC 9112, 9.6).
+func (c *conn) end() {
+	c.lingers = c.lingers || c.in != nil
 	c.dropInput()
-	c.dropRequest()
-	if c.eof {
+	if conf := &c.w.srv.conf; !c.lingers || c.eof || conf.linger == 0 || conf.timeouts[phaseDrain] == 0 {
 		c.leave()
 		return
 	}
-	if c.w.srv.conf.linger == 0 || c.w.srv.conf.timeouts[phaseDrain] == 0 {
-		c.leave()
-		return
-	}
-	c.state = draining
+	c.drained = 0
 	c.recount()
 	if c.paused {
 		c.paused = false
@@ -53,9 +102,9 @@ func (c *conn) linger() {
 	c.t.CloseWrite()
 }
 
-// leave closes the connection behind what is queued.
+// leave closes the connection after what is queued.
 func (c *conn) leave() {
-	c.state = leaving
+	c.output = outputEnded
 	c.dropInput()
 	c.dropRequest()
 	c.recount() // and have an answer watched that is not yet read
@@ -64,50 +113,53 @@ func (c *conn) leave() {
 
 // abort resets the connection.
 func (c *conn) abort() {
-	c.state, c.bye, c.cut = leaving, false, true
+	c.output, c.cut = outputEnded, true
 	c.dropInput()
 	c.recount()
 	c.t.AbortConnection()
 }
 
-// dropRequest lets go of a request that was still arriving.
+// dropRequest lets go of a request whose head was still arriving.
 func (c *conn) dropRequest() {
-	if x := c.cur; x != nil && !x.detached {
+	if x := c.cur; x != nil && c.intake <= intakeHead {
 		c.cur = nil
 		c.w.release(x)
 	}
 }
 
-// ReadConnectionLost implements reactor.HalfCloser. A request that is whole still
-// gets its answer.
+// ReadConnectionLost implements reactor.HalfCloser. A request that is whole still gets its answer.
 func (c *conn) ReadConnectionLost() {
 	c.eof = true
 	switch {
-	case c.state == draining:
+	case c.step() == stepEnd:
 		c.leave()
-	case c.state == answering:
+		return
+	case c.cur != nil && c.cur.detached:
 		c.cur.req.end()
 		c.cur.peerEnded()
-	case c.state == reading && !c.stalled():
-		c.endOfInput()
 	}
+	c.settle()
 }
 
-// endOfInput ends a connection whose peer has sent all that it will.
+// endOfInput deals with a peer that has sent all that it will.
 func (c *conn) endOfInput() {
-	if c.in != nil || c.cur != nil {
-		c.refuse(c.cur, errCutShort)
+	st := c.step()
+	if st == stepParse && (c.in != nil || c.cur != nil) || st == stepBody {
+		c.fail(errCutShort)
+		c.settle()
 		return
 	}
+	c.intake = intakeClosed
 	c.leave()
 }
 
 // ConnectionLost implements reactor.Protocol.
 func (c *conn) ConnectionLost(reason error) {
-	c.state = gone
+	intake := c.intake
 	c.judge(reason)
 	c.logEnd(reason)
 	c.w.srv.ended[c.why].Add(1)
+	c.output, c.intake = outputEnded, intakeClosed
 	c.w.remove(c)
 	c.dropInput()
 	x := c.cur
@@ -116,19 +168,24 @@ func (c *conn) ConnectionLost(reason error) {
 	if x == nil {
 		return
 	}
-	x.peerEnded()
-	switch {
-	case !x.detached:
+	if intake <= intakeHead {
 		c.w.release(x) // it was still arriving
-	case x.job != nil && x.job.withdraw():
-		x.finish(c.why)
-	case x.live != nil && !x.offLoop, x.takeForGone(c.why):
-		x.finish(c.why)
-	default: // Somebody is filling it. It comes back through complete.
+		return
+	}
+	x.peerEnded()
+	queued := x.job != nil && x.job.withdraw()
+	switch {
+	case !x.leave(c.why) && x.live == nil, x.mode == modeBlocking && !queued:
+		// Other code is filling it. It comes back through complete.
 		x.req.end()
+		x.endBody(c.why)
 		c.w.recountMade(&x.counted, x.held)
+	default:
+		x.endBody(c.why)
+		x.finish(c.why)
+		c.w.release(x)
 	}
 	if x.live != nil {
-		x.live.lost(c.why)
+		x.live.sink.lost(c.why)
 	}
 }

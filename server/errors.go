@@ -1,6 +1,10 @@
 package server
 
-import "errors"
+import (
+	"errors"
+
+	"microhttp/parser"
+)
 
 // The errors of this package, besides those of CloseReason. Each is returned as it is or wrapped:
 // errors.Is tells them apart.
@@ -10,6 +14,10 @@ var (
 	ErrAddr = errors.New("server: no address to listen on")
 	// ErrAnswered says that somebody else has answered the request already.
 	ErrAnswered = errors.New("server: the request is answered already")
+	// ErrTimeout says that the server has answered in the handler's place: see Response.AnswerWithin.
+	ErrTimeout = errors.New("server: the time for the answer is over")
+	// ErrBodyClosed says that the reader of a body was closed before.
+	ErrBodyClosed = errors.New("server: the body was closed")
 	// ErrField says that a header field's name is not a token, that its value
 	// holds what no field value may hold, or that the field is the server's own
 	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
@@ -29,4 +37,18 @@ var (
 	// waited for one of them to end for too long, or that too many wait already. It was
 	// answered with 503.
 	ErrBusy = errors.New("server: no place for a Blocking handler")
+)
+
+// Why a body is not whole. OnBody and BodyReader give these, other values of *parser.Error for what is malformed, and a
+// CloseReason when the connection is lost. The Status of each is that of the answer.
+var (
+	// ErrBodyTooLarge means that the body is longer than MaxBody, MaxBodyBytes or the argument of ReadBody.
+	ErrBodyTooLarge = &parser.Error{Status: 413, Reason: "body too large"}
+	// ErrBodyTimeout means that the body was not whole within Server.BodyTimeout, or that a body that was paused on the
+	// loop was not resumed within Server.PendingTimeout.
+	ErrBodyTimeout = errTimeout
+	// ErrBodySlow means that the body came more slowly than Server.MinDataRate.
+	ErrBodySlow = errTooSlow
+	// ErrBodyCut means that the peer half-closed in the middle of the body.
+	ErrBodyCut = errCutShort
 )

@@ -69,27 +69,21 @@ func ExampleStream_AddTrailer() {
 	// Output: "one\ntwo\n" 2
 }
 
-// members takes uploads from members alone.
-type members struct{}
-
-func (members) ServeHead(w *server.Response, r *server.Request) (done bool) {
-	if r.Header("Authorization") == "Bearer member" {
-		return false
+// members lets members in alone. It runs before the body is sent.
+var members = server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+	if r.Header("Authorization") != "Bearer member" {
+		w.Error(401)
+		w.SetHeader("WWW-Authenticate", "Bearer")
+		return
 	}
-	w.Error(401)
-	w.SetHeader("WWW-Authenticate", "Bearer")
-	return true
-}
-
-func (m members) Serve(w *server.Response, r *server.Request) {
-	if !m.ServeHead(w, r) { // who does not await 100 has not been asked yet
-		fmt.Fprintf(w, "%d bytes", len(r.PeekBody()))
-	}
-}
+	next.Serve(w, r)
+})
 
 // A body that would be refused is refused before it is sent.
-func ExampleHeadHandler() {
-	url, end := serve(members{})
+func ExampleWrap() {
+	url, end := serve(members(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		fmt.Fprintf(w, "%d bytes", len(r.PeekBody()))
+	})))
 	defer end()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}}
 	for _, token := range []string{"guest", "member"} {

@@ -6,43 +6,63 @@ import (
 	"sync/atomic"
 )
 
-// An exchange is one request with its response, and the answer to the question who
-// may touch them. Each loop keeps a few spare ones. A handler that answers before
-// it returns uses one of those, and it is used again; one whose answer is still
-// owed when the handler returns is detached: it owns copies of all that it shows,
-// and it is never used again.
+// An exchange is one request with its response. It has one mode, which says where its answer is made, and one fate,
+// which says whether anybody may still give one.
 //
-// A detached exchange is owned by whoever holds the claim: one compare-and-swap
-// from open to claimed decides it, and the losers get an error that says who won.
-// The loop claims it when the peer is lost; when somebody else already has it, the
-// loop only leaves word (gone) and waits for the owner to hand it back.
+// Each loop keeps a few spare exchanges. A handler that answers before it returns uses one of those, and it is used
+// again. An exchange that outlives the handler's call is detached: it owns copies of all that it shows, and is never
+// used again.
 type exchange struct {
-	req Request
-	res Response
+	req  Request
+	res  Response
+	body requestBody
 
-	detached bool          // the answer is owed: the handler took a Pending or a Stream, or blocks elsewhere
-	pending  bool          // … by a Pending
-	offLoop  bool          // a Blocking handler runs
-	headOnly bool          // ServeHead runs
-	mending  bool          // OnPanic does
-	blocking Handler       // the Blocking handler that is to run when those on the loop have returned
-	job      *job          // … and then its call: see places.go
-	aborted  bool          // the handler panicked: no answer, and the end of the connection
-	finished bool          // finish was called, for one that is detached
-	claim    atomic.Uint32 // see above: unclaimed or claimed
-	gone     atomic.Uint32 // the CloseReason of a connection that was lost while somebody else held the claim
-	headBuf  []byte        // the head, while its body is still arriving
-	held     int           // what it was counted to hold when it was detached
-	counted  int           // and what of that is counted here, since the peer was lost: see memory.go
-	live     *Stream       // the stream, once its head is written; loop only
-	next     *exchange     // in the loop's list of spare ones
+	mode   mode
+	fate   atomic.Uint32 // a fate; see take
+	reason error         // why the fate is fateGone; set before that
+
+	job      *job  // the call of a Blocking handler: see places.go
+	leaf     leaf  // the handler that runs when those on the stack have returned
+	maxBody  int64 // of the innermost MaxBody, if bounded
+	bounded  bool
+	detached bool // it outlives the handler's call, and is not used again
+	running  bool // a handler runs on the loop
+	mending  bool // OnPanic runs
+	last     bool // the head of the answer says that the connection ends
+	given    bool // the answer was given
+	short    bool // it is shorter than its Content-Length
+	finished bool // finish was called, for one that is detached
+
+	expired bool // the loop has answered in place of a Blocking handler
+
+	expiry  *expiry   // of AnswerWithin
+	headBuf []byte    // the head, while its body is still arriving
+	held    int       // what it was counted to hold when it was detached
+	counted int       // and what of that is counted here, since the peer was lost: see memory.go
+	live    *Stream   // the stream, once its head is written; loop only
+	next    *exchange // in the loop's list of spare ones
 
 	onPeerEnd func() // of the stream; loop only
 }
 
+// mode is where an answer is made.
+type mode uint8
+
 const (
-	unclaimed = iota
-	claimed
+	modeInline   mode = iota // by handlers and callbacks on the loop
+	modePending              // by whoever calls Pending.Answer
+	modeBlocking             // by a Blocking handler, on a goroutine of its own
+)
+
+// fate is whether an exchange can still be answered. It changes once from fateOpen, by one compare-and-swap. Who makes
+// that owns the Response.
+type fate = uint32
+
+const (
+	fateOpen    fate = iota // no answer was begun
+	fateTaken               // an answer is being made, or is given
+	fateAborted             // the handler has panicked: there is no answer
+	fateGone                // there is nobody to answer any more: see exchange.reason
 )
 
 func newExchange() *exchange {
@@ -57,43 +77,63 @@ func (x *exchange) recycle() {
 	x.req.reset()
 	x.res.recycle()
 	x.headBuf = x.headBuf[:0]
-	x.detached, x.pending, x.offLoop, x.aborted = false, false, false, false
+	x.body, x.leaf = requestBody{}, leaf{}
+	x.bounded, x.last, x.given = false, false, false
+	if x.fate.Load() != fateOpen { // a store costs much more than a load
+		x.fate.Store(fateOpen)
+	}
+}
+
+// keepHead moves the head out of the read buffer.
+func (x *exchange) keepHead() {
+	x.headBuf = append(x.headBuf[:0], x.req.raw...)
+	x.req.raw = x.headBuf
+	x.req.received = x.req.conn.w.loop.Now()
 }
 
 // detach cuts x off the connection's buffers. Loop only, within the handler.
 func (x *exchange) detach() {
-	if !x.detached {
-		if x.headOnly {
-			panic("server: ServeHead must answer at once, or leave the answer to Serve")
-		}
-		x.detached = true
-		x.req.detach()
+	if x.detached { // at the head, and the body has come since
+		x.req.keepBody()
 		x.res.keepLent()
-		x.held = len(x.req.raw) + len(x.req.body)
-		x.res.recount()
+		return
 	}
+	x.detached = true
+	x.req.detach()
+	x.res.keepLent()
+	x.held = len(x.req.raw) + len(x.req.body)
+	x.res.recount()
 }
 
-// take makes the caller the owner of a detached exchange, or says who was faster.
+// take makes the caller the owner of the answer, or says why it cannot.
 func (x *exchange) take() error {
-	if x.claim.CompareAndSwap(unclaimed, claimed) {
+	if x.fate.CompareAndSwap(fateOpen, fateTaken) {
 		return nil
 	}
-	if why := CloseReason(x.gone.Load()); why != CloseDone {
-		return why
+	return x.lostTo()
+}
+
+// lostTo is the error of a caller whose answer comes too late.
+func (x *exchange) lostTo() error {
+	if x.fate.Load() == fateGone {
+		return x.reason
 	}
 	return ErrAnswered
 }
 
-// takeForGone is take for the loop when the peer is lost. The word is left first, so
-// that who loses to it knows why.
-func (x *exchange) takeForGone(why CloseReason) bool {
-	x.gone.Store(uint32(why))
-	return x.take() == nil
+// waits reports whether the answer is still being made when the handlers on the loop have returned.
+func (x *exchange) waits() bool {
+	return x.mode != modeInline || x.res.stream != nil || x.body.to == bodyToCallback
 }
 
-// handBack gives a detached exchange that is filled back to its loop, which
-// answers. From any goroutine; the caller must not touch x any more.
+// leave ends the exchange for reason, on the loop, unless an answer is being made. Then it returns false.
+func (x *exchange) leave(reason error) bool {
+	x.reason = reason
+	return x.fate.CompareAndSwap(fateOpen, fateGone)
+}
+
+// handBack gives a detached exchange back to its loop, which answers. It may be called from any goroutine; the caller
+// must not touch x any more.
 func (x *exchange) handBack() error {
 	c := x.req.conn
 	if !c.w.loop.CallFromThread(func() { c.complete(x) }) {
@@ -102,55 +142,59 @@ func (x *exchange) handBack() error {
 	return nil
 }
 
-// run calls f, which is the handler or a part of it, for the owner of x, and catches
-// its panic where it happens.
+// serve calls a handler on the loop.
+func (x *exchange) serve(h Handler) {
+	returned := false
+	x.running = true
+	defer x.caught(&returned)
+	h.Serve(&x.res, &x.req)
+	returned = true
+}
+
+// run calls f, which fills w for the owner of the answer, off the loop or on it.
 func (x *exchange) run(f func(w *Response, r *Request)) {
 	returned := false
 	defer func() {
-		if returned {
-			return
+		if !returned {
+			v := recover()
+			if v == nil {
+				v = errGoexit
+			}
+			x.fail(v, debug.Stack())
 		}
-		v := recover()
-		if v == nil {
-			v = errGoexit
-		}
-		x.aborted = true // also if OnPanic ends the goroutine
-		x.aborted = !x.mended(v, debug.Stack())
 	}()
 	f(&x.res, &x.req)
 	returned = true
 }
 
-// serve is run for the handler on the loop, which may panic when x is already
-// somebody else's. It reports whether an answer was broken off that had begun.
-func (x *exchange) serve(h Handler) (broken bool) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		if v == nil {
-			v = errGoexit
-		}
-		if x.blocking != nil {
-			x.stay() // the panic is the answer
-		}
-		switch {
-		case x.pending && x.take() == nil:
-			x.aborted = true
-			x.aborted = !x.mended(v, debug.Stack()) // that is the answer that the Pending owed
-			x.handBack()
-		case x.pending:
-			x.logPanic(v, debug.Stack()) // and the answer stands
-		default:
-			x.aborted = !x.mended(v, debug.Stack())
-			broken = x.aborted
-		}
-	}()
-	h.Serve(&x.res, &x.req)
-	returned = true
-	return false
+// caught is deferred around whatever of a handler runs on the loop, and deals with its panic.
+func (x *exchange) caught(returned *bool) {
+	x.running = false
+	if *returned {
+		return
+	}
+	v := recover()
+	if v == nil {
+		v = errGoexit
+	}
+	x.leaf = leaf{}
+	switch {
+	case x.given, x.mode == modePending && x.take() != nil:
+		x.logPanic(v, debug.Stack()) // and the answer stands
+	case x.mode == modePending:
+		x.fail(v, debug.Stack()) // that is the answer that the Pending owed
+		x.handBack()
+	default:
+		x.fail(v, debug.Stack())
+	}
+}
+
+// fail deals with a panic of the handler: OnPanic makes the answer, or there is none.
+func (x *exchange) fail(v any, stack []byte) {
+	x.fate.Store(fateAborted) // also if OnPanic ends the goroutine
+	if x.mended(v, stack) {
+		x.fate.Store(fateTaken)
+	}
 }
 
 // mended gives OnPanic the chance to fill the response anew. Where it does not, the
@@ -193,7 +237,7 @@ func isAbort(v any) bool {
 	return ok && errors.Is(err, ErrAbortHandler)
 }
 
-// finish ends the exchange on the loop: whoever asked is told, and the context ends.
+// finish ends the exchange on the loop: the functions of OnDone are called, and the context ends.
 func (x *exchange) finish(err error) {
 	if x.detached {
 		if x.finished {
@@ -202,6 +246,12 @@ func (x *exchange) finish(err error) {
 		x.finished = true
 		x.onPeerEnd = nil
 		x.uncount()
+		if e := x.expiry; e != nil {
+			e.timer.Cancel()
+			if x.expired { // the stand-in has called those that were there
+				x.res.onDone = x.res.onDone[e.done:]
+			}
+		}
 	}
 	if x.res.err == nil {
 		x.res.err = err
@@ -215,7 +265,7 @@ func (x *exchange) finish(err error) {
 	if x.detached || x.req.ctx != nil {
 		x.req.end()
 	}
-	if !x.detached { // else it is not used again, and whoever has it may be asking it something
+	if !x.detached { // else it is not used again, and other code may be asking it something
 		x.req.done = true
 	}
 	if x.req.conn.w.srv.conf.detectLate {
@@ -223,7 +273,7 @@ func (x *exchange) finish(err error) {
 	}
 }
 
-// tell calls a function of OnDone. Its panic costs nobody: the answer has been given.
+// tell calls a function of OnDone. Its panic costs nothing but a line in the log: the answer has been given.
 func (x *exchange) tell(f func(w *Response, r *Request)) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -231,4 +281,22 @@ func (x *exchange) tell(f func(w *Response, r *Request)) {
 		}
 	}()
 	f(&x.res, &x.req)
+}
+
+// checkFailed breaks the answer off if a function that the handler has left on the loop has panicked.
+func (x *exchange) checkFailed() {
+	if c := x.req.conn; c.cur == x && x.fate.Load() == fateAborted && c.output < outputLast {
+		c.advance(x)
+		c.settle()
+	}
+}
+
+// callBack calls a function that the handler has left, on the loop. Its panic is that of the handler.
+func (x *exchange) callBack(f func()) {
+	returned := false
+	x.name()
+	x.running = true
+	defer x.caught(&returned)
+	f()
+	returned = true
 }

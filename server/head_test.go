@@ -9,28 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
-// choosy is a HeadHandler: it takes bodies for /take alone.
-type choosy struct{ HandlerFunc }
-
-func (choosy) ServeHead(w *Response, r *Request) bool {
-	w.SetHeader("X-Seen", string(r.PeekBody())+r.Header("Content-Length"))
+// choosy refuses by the head all that is not for /take.
+var choosy = Wrap(func(w *Response, r *Request, next Handler) {
+	w.SetHeader("X-Seen", r.Header("Content-Length"))
 	switch r.Path() {
 	case "/take":
-		w.SetStatus(500) // undone, since it is not an answer
-		w.OnDone(func(*Response, *Request) { panic("OnDone of what is no answer") })
-		return false
+		next.Serve(w, r)
 	case "/panic":
-		panic("in ServeHead")
-	case "/later":
-		w.Later()
-	case "/stream":
-		w.Stream()
-	case "/blocking":
-		Blocking(HandlerFunc(hello)).Serve(w, r)
+		panic("at the head")
 	case "/mended":
 		w.OnPanic(func(w *Response, r *Request, v any, stack []byte) { w.Error(500) })
 		panic("mended")
@@ -38,83 +26,93 @@ func (choosy) ServeHead(w *Response, r *Request) bool {
 		w.Error(401)
 		w.SetHeader("WWW-Authenticate", "Basic")
 	}
-	return true
-}
+})
 
 // A body that is refused by its head is refused before 100 is sent, and what the peer sends
 // all the same is not taken for a request.
-func TestServeHead(t *testing.T) {
-	var log syncBuffer
-	logger := zerolog.New(&log)
-	for name, option := range map[string]func(*Server){
-		"the Handler is one": func(s *Server) { s.Handler = choosy{echo} },
-		"the Server has one": func(s *Server) { s.ServeHead = choosy{}.ServeHead },
-	} {
-		_, addr := start(t, echo, option, func(s *Server) { s.Logger = &logger })
-		for path, status := range map[string]int{"/take": 200, "/refuse": 401, "/mended": 500} {
-			for _, framing := range []string{"Content-Length: 27", "Transfer-Encoding: chunked", "Content-Length: 27\r\nConnection: close"} {
-				p := dial(t, addr)
-				p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n%s\r\n\r\n", path, framing)
-				line, err := p.r.Peek(12)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if first := "HTTP/1.1 " + map[bool]string{true: "100", false: fmt.Sprint(status)}[path == "/take"]; string(line) != first {
-					t.Errorf("%s, %s: begins with %q, want %q", name, path, line, first)
-				}
-				if path == "/take" {
-					p.r.ReadString('\n')
-					p.r.ReadString('\n')
-				}
-				if strings.HasPrefix(framing, "Content") {
-					p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-				} else {
-					p.send("1b\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n")
-				}
-				res, body := p.answer("POST")
-				if res.StatusCode != status {
-					t.Errorf("%s, %s: status %d, want %d", name, path, res.StatusCode, status)
-				}
-				if path == "/take" {
-					wantContains(t, "the body", body, `"GET / HTTP/1.1\r\nHost: a\r\n\r\n"`)
-					if res.Header.Get("X-Seen") != "" {
-						t.Error("what ServeHead did before it returned false is in the answer")
-					}
-					continue
-				}
-				if !res.Close {
-					t.Errorf("%s, %s: the connection is kept, though the body may come or not", name, path)
-				}
-				p.CloseWrite()
-				want(t, "behind it", p.rest(), "")
-			}
-			// Without Expect, or with the body there, ServeHead is not asked.
+func TestRefusedByTheHead(t *testing.T) {
+	_, addr := start(t, nil, func(s *Server) { s.Handler = choosy(HandlerFunc(echo)) })
+	for path, status := range map[string]int{"/take": 200, "/refuse": 401, "/mended": 500} {
+		for _, framing := range []string{"Content-Length: 27", "Transfer-Encoding: chunked", "Content-Length: 27\r\nConnection: close"} {
 			p := dial(t, addr)
-			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", path)
-			if res, _ := p.answer("POST"); res.StatusCode != 200 {
-				t.Errorf("%s, %s with its body: %d", name, path, res.StatusCode)
+			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n%s\r\n\r\n", path, framing)
+			line, err := p.r.Peek(12)
+			if err != nil {
+				t.Fatal(err)
 			}
-			p.send("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", path)
-			p.send("hi")
-			if res, _ := p.answer("POST"); res.StatusCode != 200 {
-				t.Errorf("%s, %s without Expect: %d", name, path, res.StatusCode)
+			if first := "HTTP/1.1 " + map[bool]string{true: "100", false: fmt.Sprint(status)}[path == "/take"]; string(line) != first {
+				t.Errorf("%s: begins with %q, want %q", path, line, first)
 			}
-		}
-		for _, path := range []string{"/panic", "/later", "/stream", "/blocking"} {
-			p := dial(t, addr)
-			p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path)
-			want(t, path, p.rest(), "")
-			wantContains(t, "log", log.String(), "panic")
+			if path == "/take" {
+				p.r.ReadString('\n')
+				p.r.ReadString('\n')
+			}
+			if strings.HasPrefix(framing, "Content") {
+				p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			} else {
+				p.send("1b\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n")
+			}
+			res, body := p.answer("POST")
+			if res.StatusCode != status {
+				t.Errorf("%s: status %d, want %d", path, res.StatusCode, status)
+			}
+			if path == "/take" {
+				wantContains(t, "the body", body, `"GET / HTTP/1.1\r\nHost: a\r\n\r\n"`)
+				continue
+			}
+			if !res.Close {
+				t.Errorf("%s: the connection is kept, though the body may come or not", path)
+			}
+			p.CloseWrite()
+			want(t, "behind it", p.rest(), "")
 		}
 	}
-	wantContains(t, "log", log.String(), "request refused: by its head", "ServeHead must answer at once")
+	p := dial(t, addr)
+	p.send("POST /panic HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+	want(t, "/panic", p.rest(), "")
 }
 
-// A context that ServeHead has asked for ends also when the body never comes.
-func TestContextOfServeHead(t *testing.T) {
+// What is left of a body whose answer was given by the head is drained, if its length is known and at most 256 KiB.
+// Otherwise the answer says that the connection ends. It does not depend on what has come with the head.
+func TestRestOfABody(t *testing.T) {
+	const get = "GET /refuse HTTP/1.1\r\nHost: a\r\n\r\n"
+	for _, c := range []struct {
+		name, fields, body string
+		keeps              bool
+	}{
+		{"short", "Content-Length: 5\r\n", "hello", true},
+		{"at the bound", fmt.Sprintf("Content-Length: %d\r\n", maxDrained), strings.Repeat("x", maxDrained), true},
+		{"above the bound", fmt.Sprintf("Content-Length: %d\r\n", maxDrained+1), strings.Repeat("x", maxDrained+1), false},
+		{"chunked", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", false},
+		{"awaited", "Expect: 100-continue\r\nContent-Length: 5\r\n", "hello", false},
+	} {
+		head := "POST /refuse HTTP/1.1\r\nHost: a\r\n" + c.fields + "\r\n"
+		for how, cuts := range map[string][]string{
+			"whole":                {head + c.body + get},
+			"split after the head": {head, c.body + get},
+			"in three":             {head + c.body[:2], c.body[2:], get},
+		} {
+			p, m := inMemory(t, nil, func(s *Server) { s.Handler = choosy(HandlerFunc(echo)) })
+			for _, piece := range cuts {
+				p.DataReceived([]byte(piece))
+			}
+			answers := strings.Count(m.out.String(), "HTTP/1.1 401 ")
+			closes := strings.Contains(m.out.String(), "Connection: close\r\n")
+			if c.keeps && (answers != 2 || closes || m.ended != "") || !c.keeps && (answers != 1 || !closes || m.ended != "half-close ") {
+				t.Errorf("%s, %s: %d answers, closes %v, %q", c.name, how, answers, closes, m.ended)
+			}
+		}
+	}
+}
+
+// A context that a handler at the head has asked for ends also when the body never comes.
+func TestContextAtTheHead(t *testing.T) {
 	contexts := make(chan context.Context, 1)
-	_, addr := start(t, echo, func(s *Server) {
-		s.ServeHead = func(w *Response, r *Request) bool { contexts <- r.Context(); return false }
+	_, addr := start(t, nil, func(s *Server) {
+		s.Handler = Wrap(func(w *Response, r *Request, next Handler) {
+			contexts <- r.Context()
+			next.Serve(w, r)
+		})(HandlerFunc(echo))
 	})
 	for what, end := range map[string]func(*peer){
 		"gone":    func(p *peer) { p.Close() },
@@ -136,38 +134,10 @@ func TestContextOfServeHead(t *testing.T) {
 	}
 }
 
-// A Stream that ServeHead may not take leaves the response as it was: OnPanic can fill it, and so can Serve.
-func TestStreamInServeHead(t *testing.T) {
-	_, addr := start(t, echo, func(s *Server) {
-		s.ServeHead = func(w *Response, r *Request) bool {
-			if r.Path() == "/mended" {
-				w.OnPanic(func(w *Response, _ *Request, _ any, _ []byte) { w.Error(500) })
-			} else {
-				defer func() { recover() }()
-			}
-			w.Stream()
-			return true
-		}
-	})
-	for path, status := range map[string]int{"/mended": 500, "/recovered": 100} {
-		p := dial(t, addr)
-		p.send("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", path)
-		if res, _ := p.answer("POST"); res.StatusCode != status {
-			t.Errorf("%s: status %d, want %d", path, res.StatusCode, status)
-		}
-		if status == 100 {
-			p.send("hi")
-			if res, _ := p.answer("POST"); res.StatusCode != 200 {
-				t.Errorf("%s: status %d", path, res.StatusCode)
-			}
-		}
-	}
-}
-
-func TestServeHeadSeesTheHeadWhateverItsPieces(t *testing.T) {
+func TestTheHeadIsSeenWhateverItsPieces(t *testing.T) {
 	const head = "POST /refuse HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n"
 	for cut := range head {
-		p, m := inMemory(t, nil, func(s *Server) { s.Handler = choosy{echo} })
+		p, m := inMemory(t, nil, func(s *Server) { s.Handler = choosy(HandlerFunc(echo)) })
 		p.DataReceived([]byte(head[:cut]))
 		p.DataReceived([]byte(head[cut:]))
 		p.DataReceived([]byte("GET / HTTP/1.1\r\n\r\n"))

@@ -43,7 +43,7 @@ func (x *exchange) interim(status int, fields []Field) error {
 		if !parser.ValidFieldName(f.Name) || !parser.ValidFieldValue(f.Value) || ofFraming(f.Name) {
 			return x.res.refuse(f.Name)
 		}
-		b = append(append(append(append(b, f.Name...), ": "...), f.Value...), "\r\n"...)
+		b = appendField(b, f.Name, f.Value)
 	}
 	b = append(b, "\r\n"...)
 	switch {
@@ -61,7 +61,7 @@ func (x *exchange) interim(status int, fields []Field) error {
 
 // writeInterim sends an interim response to a peer that keeps up.
 func (c *conn) writeInterim(b []byte) {
-	if !c.stalled() && c.t.Buffered() <= c.w.srv.conf.unsent {
+	if !c.outputFull && c.t.Buffered() <= c.w.srv.conf.unsent {
 		c.t.Write(b)
 	}
 }
@@ -75,7 +75,7 @@ func ofFraming(name string) bool {
 // sendInterim sends an interim response of an exchange that is detached, unless its answer
 // has begun meanwhile.
 func (c *conn) sendInterim(x *exchange, b []byte) {
-	if c.cur == x && c.state == answering && x.live == nil {
+	if c.cur == x && c.output == outputOwed {
 		c.writeInterim(b)
 	}
 }

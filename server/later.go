@@ -4,33 +4,20 @@ package server
 type Pending struct{ x *exchange }
 
 // Later tells the server that the answer is not made yet when the handler returns.
-// Call it on the loop, within the handler. From then on w and r belong to whoever
-// answers: the handler must not touch w any more. Whoever has not answered within
-// Server.PendingTimeout is taken for somebody who never will: the server answers with 503.
-// If the handler panics after that, and nobody has answered, the panic is the answer: see OnPanic.
+// Call it on the loop, within the handler. From then on w and r belong to the code that
+// answers: the handler must not touch w any more. When Server.PendingTimeout has passed since the body came,
+// the server answers with 503 itself. If the handler panics before there is an answer, the panic is the answer: see
+// OnPanic.
 //
-// Later panics in a Blocking handler, in ServeHead, once a Stream was taken, in OnPanic, and in
-// the function given to Answer.
+// Later panics where a table of what goes with what forbids it: in a Blocking handler, after Stream, after another
+// handler was chosen, in OnPanic, and in the function given to Answer.
 func (w *Response) Later() *Pending {
-	w.x.req.open()
-	switch {
-	case w.x.mending:
-		panic("server: Later in OnPanic, which must answer at once")
-	case w.x.blocking != nil:
-		panic("server: Later behind a Blocking handler, which will answer")
-	case w.x.offLoop:
-		panic("server: Later in a Blocking handler, which may simply take its time")
-	case w.stream != nil:
-		panic("server: Later after Stream, which is the answer")
-	case w.x.pending:
-		if w.x.claim.Load() == claimed {
-			panic("server: Later in the function that answers")
-		}
-		return &Pending{w.x}
-	}
-	w.x.detach()
-	w.x.pending = true
-	return &Pending{w.x}
+	x := w.x
+	x.req.open()
+	x.must(verbLater)
+	x.detach()
+	x.mode = modePending
+	return &Pending{x}
 }
 
 // Answer gives the answer: it calls fill, which fills w, in the goroutine that
@@ -57,8 +44,7 @@ func (p *Pending) Answer(fill func(w *Response)) (err error) {
 // Request is the request that the answer is for. It belongs to whoever answers.
 func (p *Pending) Request() *Request { return &p.x.req }
 
-// answerForPending gives the answer that nobody gave in time, unless somebody is just
-// about to.
+// answerForPending gives the answer that did not come in time, unless it is just being made.
 func (c *conn) answerForPending() {
 	x := c.cur
 	if x.take() != nil {

@@ -239,13 +239,13 @@ func TestLaws(t *testing.T) {
 	s, addr := start(t, law.Serve, func(s *Server) {
 		nop := zerolog.Nop()
 		s.Logger = &nop
-		s.ServeHead = func(w *Response, r *Request) bool {
-			refused := r.Path() == "/refuse"
-			if refused {
+		s.Handler = Wrap(func(w *Response, r *Request, next Handler) {
+			if r.Path() == "/refuse" {
 				w.Error(403)
+				return
 			}
-			return refused
-		}
+			next.Serve(w, r)
+		})(law)
 	})
 	seeds := make(chan uint64, *lawCount)
 	if *lawSeed != 0 {

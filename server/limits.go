@@ -22,6 +22,8 @@ type settings struct {
 	unsent    int
 	linger    uint32 // bytes
 	share     int    // of MaxBufferedBytes, for one loop
+	maxBody   int64  // of bodies that are buffered; -1 is MaxBufferedBytes
+	maxHeld   int64  // MaxBufferedBytes; -1 is none
 
 	loops int
 
@@ -47,6 +49,7 @@ func (s *Server) init() {
 				phaseHead:    period(s.ReadHeaderTimeout, 10*time.Second),
 				phaseBody:    period(s.BodyTimeout, 10*time.Minute),
 				phasePending: period(s.PendingTimeout, 5*time.Minute),
+				phaseDiscard: period(s.LingerTimeout, 5*time.Second),
 				phaseDrain:   period(s.LingerTimeout, 5*time.Second),
 			},
 			grace:       period(s.DataRateGrace, 5*time.Second),
@@ -63,27 +66,27 @@ func (s *Server) init() {
 			s.conf.loops = runtime.GOMAXPROCS(0)
 		}
 		s.conf.share = math.MaxInt
+		s.conf.maxHeld = -1
 		if n := orDefault(s.MaxBufferedBytes, 256<<20); n > 0 {
-			s.conf.share = int(min(n, math.MaxInt)) / s.conf.loops
+			s.conf.share, s.conf.maxHeld = int(min(n, math.MaxInt))/s.conf.loops, n
+		}
+		if s.conf.maxBody = -1; s.MaxBodyBytes >= 0 {
+			s.conf.maxBody = orDefault(s.MaxBodyBytes, 8<<20)
 		}
 		s.limits = parser.Limits{
 			Head:            s.MaxHeaderBytes,
 			FieldLines:      s.MaxHeaderFields,
 			Target:          s.MaxTargetBytes,
-			Body:            s.MaxBodyBytes,
+			Body:            -1, // the handler's bound counts: see exchange.bound
 			ChunkExtensions: s.MaxChunkExtensionBytes,
 			Trailer:         s.MaxTrailerBytes,
 			BlankLines:      s.MaxBlankLines,
 		}
 		s.places.init(s)
 		s.doors = doors{most: int64(orDefault(s.MaxConns, 1<<16)), mostOfOne: s.MaxConnsPerAddr}
-		s.handler = HandlerFunc(notFound)
-		if s.Handler != nil {
-			s.handler = s.Handler
-		}
-		s.head = s.ServeHead
-		if h, ok := s.Handler.(HeadHandler); ok && s.head == nil {
-			s.head = h.ServeHead
+		s.handler = &wrapped{f: notFound}
+		if f, ok := s.Handler.(HandlerFunc); s.Handler != nil && (!ok || f != nil) { // Listen refuses that one
+			s.handler = AtHead(s.Handler)
 		}
 		s.log = newLogger(s.Logger)
 		s.over = make(chan struct{})

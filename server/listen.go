@@ -86,6 +86,9 @@ func (s *Server) listen(open func() error) error {
 	if f, ok := s.Handler.(HandlerFunc); ok && f == nil {
 		return errors.New("server: Handler is a nil HandlerFunc")
 	}
+	if err := checkBounds(s.handler, -1, s.conf.maxHeld); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
 	var err error
 	s.group, err = reactor.NewGroup(s.conf.loops, reactor.Config{
 		Poller:      s.Poller,

@@ -104,8 +104,9 @@ func (c *conn) burden() int {
 // unload ends a connection because it holds too much: with an answer if it was the peer's
 // turn and nothing but the request is in the way.
 func (c *conn) unload() {
-	if c.state == reading && c.held > 0 && !c.stalled() {
-		c.refuse(c.cur, errOverloaded)
+	if st := c.step(); c.held > 0 && c.parses() && (st == stepParse || st == stepBody && c.cur.body.to == bodyToBuffer) {
+		c.fail(errOverloaded)
+		c.settle()
 		return
 	}
 	c.abortFor(ErrOverloaded)
@@ -156,19 +157,15 @@ func (w *Response) recount() {
 	}
 }
 
-// recount counts what waits for the loop to fetch it. The caller has s.mu.
-func (s *Stream) recount() {
-	s.x.req.conn.w.recountMade(&s.counted, cap(s.buf)+cap(s.spare))
-}
-
 // uncount takes back what x was counted for: it is done, and nobody adds to it.
 func (x *exchange) uncount() {
 	w := x.req.conn.w
 	w.recountMade(&x.counted, 0)
 	w.recountMade(&x.res.counted, 0)
 	if s := x.res.stream; s != nil {
-		s.mu.Lock()
-		w.recountMade(&s.counted, 0)
-		s.mu.Unlock()
+		s.sink.uncount()
+	}
+	if b := x.body.reader; b != nil {
+		b.uncount()
 	}
 }

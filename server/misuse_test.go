@@ -229,15 +229,15 @@ func TestMisusePanics(t *testing.T) {
 		{"Later after Stream", func(w *Response, _ *Request) { w.Stream(); w.Later() }},
 		{"Stream after Later", func(w *Response, _ *Request) { w.Later(); w.Stream() }},
 		{"Later in a Blocking handler", BlockingFunc(func(w *Response, _ *Request) { w.Later() }).Serve},
-		{"Blocking after Later", func(w *Response, r *Request) {
+		{"another handler after Later", func(w *Response, r *Request) {
 			p := w.Later()
 			defer p.Answer(func(*Response) {})
 			BlockingFunc(hello).Serve(w, r)
 		}},
-		{"Blocking after Later", func(w *Response, r *Request) {
+		{"another handler in the function that answers", func(w *Response, r *Request) {
 			go w.Later().Answer(func(w *Response) { BlockingFunc(hello).Serve(w, r) })
 		}},
-		{"Blocking after Later or Stream", func(w *Response, r *Request) { w.Stream(); BlockingFunc(hello).Serve(w, r) }},
+		{"another handler after Stream", func(w *Response, r *Request) { w.Stream(); BlockingFunc(hello).Serve(w, r) }},
 		{"Later in the function that answers", func(w *Response, r *Request) {
 			go w.Later().Answer(func(w *Response) { w.Later() })
 		}},
@@ -247,14 +247,14 @@ func TestMisusePanics(t *testing.T) {
 			})
 			panic("now")
 		}},
-		{"Later behind a Blocking handler", func(w *Response, r *Request) { BlockingFunc(hello).Serve(w, r); w.Later() }},
-		{"Stream behind a Blocking handler", func(w *Response, r *Request) { // it would wait, on the loop, for the loop
+		{"Later behind a handler that was chosen", func(w *Response, r *Request) { BlockingFunc(hello).Serve(w, r); w.Later() }},
+		{"Stream behind a handler that was chosen", func(w *Response, r *Request) { // it would wait, on the loop, for the loop
 			BlockingFunc(hello).Serve(w, r)
 			w.Stream().Write(make([]byte, 1<<20))
 		}},
 		{"SetMatch of fewer values than names", func(_ *Response, r *Request) { r.SetMatch("/{a}", []string{"a"}, nil) }},
 		{"invalid status 0", func(w *Response, _ *Request) { w.SetStatus(0) }},
-		{"a second Blocking handler", func(w *Response, r *Request) {
+		{"another handler for one request", func(w *Response, r *Request) {
 			h := BlockingFunc(func(*Response, *Request) { t.Error("it runs") })
 			h.Serve(w, r)
 			h.Serve(w, r)

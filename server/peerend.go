@@ -22,11 +22,12 @@ import (
 // Server.PendingTimeout.
 func (s *Stream) OnPeerEnd(f func()) {
 	x := s.x
-	if x.offLoop {
+	l, onLoop := s.sink.(*loopSink)
+	if !onLoop {
 		x.req.conn.w.loop.CallFromThread(func() { x.watchPeer(f) })
 		return
 	}
-	s.idles = f != nil
+	l.idles = f != nil
 	if !s.closed {
 		x.watchPeer(f)
 	}
@@ -35,11 +36,11 @@ func (s *Stream) OnPeerEnd(f func()) {
 // watchPeer notes who learns of the end of the peer. Loop only.
 func (x *exchange) watchPeer(f func()) {
 	c := x.req.conn
-	if x.finished && c.state != gone {
+	if x.finished && c.output != outputEnded {
 		return // the answer is complete
 	}
 	x.onPeerEnd = f
-	if f != nil && (c.eof || c.state == gone) {
+	if f != nil && (c.eof || c.output == outputEnded) {
 		c.w.loop.CallFromThread(x.peerEnded) // not within OnPeerEnd: the caller may hold a lock that f takes
 	}
 }
@@ -51,7 +52,7 @@ func (x *exchange) peerEnded() {
 		return
 	}
 	x.onPeerEnd = nil
-	if x.offLoop { // the response belongs to another goroutine, which answers
+	if x.mode == modeBlocking { // the response belongs to another goroutine, which answers
 		defer func() {
 			if v := recover(); v != nil {
 				x.logPanic(v, debug.Stack())
@@ -60,19 +61,18 @@ func (x *exchange) peerEnded() {
 		f()
 		return
 	}
-	x.run(func(*Response, *Request) { f() })
-	if c := x.req.conn; x.aborted && c.state < leaving {
-		c.abortFor(failedFor(x.res.err))
-	}
+	x.callBack(f)
+	x.checkFailed()
 }
 
 // lookAtStream is called when a stream on the loop has been open for PendingTimeout, and again after each such time in which
 // it was written to. One that was silent may have been forgotten: its peer waits, and nothing else would show it.
-func (c *conn) lookAtStream(s *Stream) {
+func (c *conn) lookAtStream(l *loopSink) {
+	s := l.s
 	switch {
-	case s.idles, s.isEvents():
-	case s.wrote:
-		s.wrote = false
+	case l.idles, s.isEvents():
+	case l.wrote:
+		l.wrote = false
 		c.t.SetTimeout(c.w.srv.conf.timeouts[phasePending])
 	default:
 		s.x.res.LogMisuse("a Stream is neither written to nor closed; one that is idle on purpose has OnPeerEnd")

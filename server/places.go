@@ -332,19 +332,31 @@ func (l *jobList) remove(j *job) {
 
 // The part of the loop.
 
-// sendOff has a goroutine run the Blocking handler that those on the loop have come to.
-func (c *conn) sendOff(x *exchange) {
+// sendOff has a goroutine run the Blocking leaf of x. Where that cannot be, 503 is the answer and sendOff returns false.
+// Otherwise the exchange is that goroutine's, and must not be touched.
+func (c *conn) sendOff(x *exchange) bool {
 	p := &c.w.srv.places
-	x.job = &job{places: p, loop: c.w.loop, x: x, h: x.blocking, route: x.req.pattern}
-	x.blocking = nil
+	x.job = &job{places: p, loop: c.w.loop, x: x, h: x.leaf.h, route: x.req.pattern}
+	x.req.whole = x.req.whole || x.leaf.whole
+	x.leaf = leaf{}
+	detached := x.detached
+	x.detach()
+	x.mode = modeBlocking
+	c.own(x)
+	if e := x.expiry; e != nil {
+		e.x, e.done = x.standIn(), len(x.res.onDone)
+	}
 	begun, err := p.enter(x.job)
 	switch {
 	case err != nil:
-		x.stay()
+		x.uncount()
+		x.mode, x.job, x.detached = modeInline, nil, detached
 		c.refuseBusy(x, err)
+		return false
 	case !begun:
 		c.w.watchQueue()
 	}
+	return true
 }
 
 // refuseBusy makes the answer of a request for which there is no place.

@@ -21,12 +21,6 @@ func (c *conn) logRefused(x *exchange, err *parser.Error, b []byte) {
 	}
 }
 
-// refuseHead refuses a request whose head has just become whole, before it is begun.
-func (c *conn) refuseHead(x *exchange, err *parser.Error, head []byte) {
-	c.begun, x.req.raw = true, head
-	c.refuse(x, err)
-}
-
 // notSecured is said of a request for https on a connection of http.
 const notSecured = "its target is https, and this connection is not secured"
 
@@ -50,14 +44,11 @@ func (c *conn) logRefusal(status int, what string, why CloseReason, f parser.Fau
 
 // fault is what is known of a request that is refused.
 func (c *conn) fault(x *exchange, b []byte) parser.Fault {
-	if x == nil {
-		return parser.Fault{Offset: -1}
-	}
 	if b == nil && c.in != nil {
 		b = c.in.B
 	}
 	f := c.p.Fault(b, &x.req.head)
-	if c.begun {
+	if x.req.raw != nil { // the head is complete
 		whole := x.req.shown()
 		f.Method, f.Path = whole.Method, whole.Path
 	}

@@ -39,14 +39,19 @@ type Request struct {
 	body    []byte
 	bodyBuf *bytebufferpool.ByteBuffer // where body lies, if it did not lie in one read with the head
 	kept    bool                       // body is the handler's: Body was called
-	trailer []byte
+	asked   bool                       // the body was asked for
+	whole   bool                       // … and is whole: it may be looked at
+	reader  *bodyReader                // BodyReader's
+
+	trailers atomic.Pointer[trailers]
+	keyed    []keyed // what Keys have set
 
 	pattern string
 	names   []string
 	values  []parser.Span
 	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
 
-	received time.Time   // once it is detached: until then it is the time of this tick
+	received time.Time   // when the head was complete, once that is not this tick
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
 	done     bool        // the response is done, and this awaits its next use
 	tainted  bool        // somebody has used it meanwhile
@@ -245,10 +250,20 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 	}
 }
 
+// ContentLength returns the length of the body as it was announced, in bytes: 0 for a request without one, -1 for a
+// chunked body, whose length only its end tells.
+func (r *Request) ContentLength() int64 {
+	r.lent()
+	if r.head.Chunked {
+		return -1
+	}
+	return max(r.head.ContentLength, 0)
+}
+
 // Body returns the body, decoded from chunks, and hands it over: it is yours, and
 // PeekBody goes on to show it. nil when there is none.
 func (r *Request) Body() []byte {
-	r.lent()
+	r.mustBeWhole("Body")
 	switch {
 	case r.kept || len(r.body) == 0:
 	case r.bodyBuf != nil:
@@ -263,17 +278,43 @@ func (r *Request) Body() []byte {
 
 // PeekBody is Body, lent: it copies nothing.
 func (r *Request) PeekBody() []byte {
-	r.lent()
+	r.mustBeWhole("PeekBody")
 	return r.body
+}
+
+// mustBeWhole panics for what shows the body of a request whose body was not asked for.
+func (r *Request) mustBeWhole(verb string) {
+	r.lent()
+	if !r.whole {
+		panic("server: " + verb + " of a request whose body was not read: a handler at the head asks by ReadBody first")
+	}
+}
+
+// trailers are the field lines after a chunked body.
+type trailers struct {
+	fields []parser.Field
+	raw    []byte
+}
+
+// trailer returns the trailers, if there are any. It panics if the body was not asked for.
+func (r *Request) trailer(verb string) trailers {
+	r.lent()
+	if !r.whole && !r.asked {
+		panic("server: " + verb + " of a request whose body was not asked for")
+	}
+	if t := r.trailers.Load(); t != nil {
+		return *t
+	}
+	return trailers{}
 }
 
 // Trailer returns the value of the first trailer field with that name, or "".
 // Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
 func (r *Request) Trailer(name string) string {
-	r.lent()
-	for _, f := range r.head.Trailers {
-		if parser.EqualFold(f.Name.In(r.trailer), name) {
-			return string(f.Value.In(r.trailer))
+	t := r.trailer("Trailer")
+	for _, f := range t.fields {
+		if parser.EqualFold(f.Name.In(t.raw), name) {
+			return string(f.Value.In(t.raw))
 		}
 	}
 	return ""
@@ -281,10 +322,10 @@ func (r *Request) Trailer(name string) string {
 
 // Trailers iterates over all trailer fields, in order, names as they came.
 func (r *Request) Trailers() iter.Seq2[string, string] {
-	r.lent()
+	t := r.trailer("Trailers")
 	return func(yield func(string, string) bool) {
-		for _, f := range r.head.Trailers {
-			if !yield(string(f.Name.In(r.trailer)), string(f.Value.In(r.trailer))) {
+		for _, f := range t.fields {
+			if !yield(string(f.Name.In(t.raw)), string(f.Value.In(t.raw))) {
 				return
 			}
 		}
@@ -384,18 +425,18 @@ func (r *Request) RemoteAddr() netip.AddrPort {
 // an address (a Unix socket), it is the zero AddrPort.
 func (r *Request) LocalAddr() netip.AddrPort {
 	r.lent()
-	if r.x.offLoop || r.x.pending {
+	if r.x.mode != modeInline {
 		return netip.AddrPort{}
 	}
 	return r.conn.t.LocalAddr()
 }
 
-// Received returns the time of the tick in which the request became complete.
+// Received returns the time of the tick in which the head of the request became complete.
 func (r *Request) Received() time.Time {
-	if r.x.detached {
-		return r.received
+	if r.received.IsZero() {
+		return r.conn.w.loop.Now() // it is still that tick
 	}
-	return r.conn.w.loop.Now()
+	return r.received
 }
 
 // Reactor returns the loop that the connection lives on. Its timers (CallLater) are for a
@@ -408,7 +449,7 @@ func (r *Request) Reactor() *reactor.Reactor {
 
 // Context returns a context that ends when the response is done, when the peer is
 // gone or has half-closed, and when the server is closed or the context of its Shutdown
-// has ended. It is the same each time, has no values, and may be kept.
+// has ended. It is the same each time until SetContext replaces it, and may be kept.
 func (r *Request) Context() context.Context {
 	r.lent()
 	r.ctxMu.Lock()
@@ -420,6 +461,29 @@ func (r *Request) Context() context.Context {
 		}
 	}
 	return r.ctx
+}
+
+// SetContext has Context return a child of ctx from now on: middleware adds values and deadlines so, for tracing and
+// the like. The child ends when ctx does, and as every context of a request ends. ctx is mostly made of r.Context().
+// SetContext is for the goroutine that r belongs to, and panics for a nil ctx.
+func (r *Request) SetContext(ctx context.Context) {
+	r.lent()
+	if ctx == nil {
+		panic("server: SetContext of a nil context")
+	}
+	r.ctxMu.Lock()
+	defer r.ctxMu.Unlock()
+	before := r.cancel
+	child, cancel := context.WithCancel(ctx)
+	r.ctx, r.cancel = child, func() {
+		cancel()
+		if before != nil {
+			before() // handed out before, and perhaps no parent of this one
+		}
+	}
+	if r.ended {
+		r.cancel()
+	}
 }
 
 // end ends the context.
@@ -435,7 +499,9 @@ func (r *Request) end() {
 // detach makes the request independent of the connection's buffers: it is about to
 // outlive the call that brought them.
 func (r *Request) detach() {
-	r.received = r.conn.w.loop.Now()
+	if r.received.IsZero() {
+		r.received = r.conn.w.loop.Now()
+	}
 	if len(r.raw) <= wholeCopy {
 		// One copy serves as bytes and as strings. Nothing ever writes to raw.
 		if r.text == "" {
@@ -445,6 +511,11 @@ func (r *Request) detach() {
 	} else {
 		r.raw = bytes.Clone(r.raw)
 	}
+	r.keepBody()
+}
+
+// keepBody moves a body that lies in the read buffer out of it.
+func (r *Request) keepBody() {
 	if r.bodyBuf == nil && !r.kept {
 		r.body = bytes.Clone(r.body)
 		r.kept = len(r.body) > 0
@@ -457,11 +528,18 @@ func (r *Request) reset() {
 		bytebufferpool.Put(r.bodyBuf)
 		r.bodyBuf = nil
 	}
-	r.raw, r.text, r.body, r.kept = nil, "", nil, false
-	r.trailer = nil
+	r.received = time.Time{}
+	r.raw, r.text, r.body, r.kept, r.asked, r.whole, r.reader = nil, "", nil, false, false, false, nil
+	if r.trailers.Load() != nil { // a store costs much more than a load
+		r.trailers.Store(nil)
+	}
+	if len(r.keyed) > 0 {
+		clear(r.keyed)
+		r.keyed = r.keyed[:0]
+	}
 	r.pattern, r.names, r.values = "", nil, nil
 	if r.ctx != nil {
-		r.cancel() // ServeHead has asked for it, and the body did not come
+		r.cancel() // a handler at the head has asked for it, and the body did not come
 		r.ctx, r.cancel = nil, nil
 	}
 	r.ended = false

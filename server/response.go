@@ -127,10 +127,9 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 	if date := len(name) == len("Date") && parser.EqualFold(name, "Date"); (replace || date) && len(w.lines) > 0 {
 		w.delLines(name)
 	}
-	b, start := w.fields, uint32(len(w.fields))
-	b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
-	w.fields = b
-	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(b))})
+	start := uint32(len(w.fields))
+	w.fields = appendField(w.fields, name, value)
+	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
 	return nil
 }
 
@@ -274,7 +273,7 @@ func (w *Response) Write(p []byte) (int, error) {
 	w.unshare()
 	w.body = append(w.body, p...)
 	if w.x.detached {
-		w.recount()
+		return w.wrote(len(p))
 	}
 	return len(p), nil
 }
@@ -288,9 +287,18 @@ func (w *Response) WriteString(s string) (int, error) {
 	w.unshare()
 	w.body = append(w.body, s...)
 	if w.x.detached {
-		w.recount()
+		return w.wrote(len(s))
 	}
 	return len(s), nil
+}
+
+// wrote is the end of Write for an exchange that is detached: there may be nobody to answer any more.
+func (w *Response) wrote(n int) (int, error) {
+	if w.x.fate.Load() == fateGone {
+		return 0, w.x.reason
+	}
+	w.recount()
+	return n, nil
 }
 
 // writeLate is Write for a response whose head is out.
@@ -362,7 +370,7 @@ func (w *Response) Error(code int) {
 		w.DelHeader("Content-Type")
 		return
 	}
-	w.SetHeader("Content-Type", "text/plain; charset=utf-8")
+	w.SetHeader("Content-Type", textPlain)
 	w.WriteString(StatusText(code))
 	w.WriteString("\n")
 }

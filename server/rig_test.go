@@ -34,7 +34,10 @@ func start(t testing.TB, h HandlerFunc, options ...func(*Server)) (*Server, neti
 	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	nop := zerolog.Nop()
-	s := &Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Logger: &nop}
+	s := &Server{Addr: "127.0.0.1:0", Loops: 1, Logger: &nop}
+	if h != nil {
+		s.Handler = h
+	}
 	for _, o := range options {
 		o(s)
 	}
@@ -199,7 +202,10 @@ func inMemory(t testing.TB, h HandlerFunc, options ...func(*Server)) (reactor.Pr
 	}
 	t.Cleanup(func() { loop.Close() })
 	nop := zerolog.Nop()
-	s := &Server{Handler: h, Logger: &nop}
+	s := &Server{Logger: &nop}
+	if h != nil {
+		s.Handler = h
+	}
 	for _, o := range options {
 		o(s)
 	}

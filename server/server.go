@@ -20,19 +20,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Handler answers requests. Serve is called on the loop of the connection: it must
-// not block there (see [Blocking]). When it returns, the answer is sent, unless it
-// took a [Pending] or a [Stream] from w.
-type Handler interface {
-	Serve(w *Response, r *Request)
-}
-
-// HandlerFunc makes a Handler of a function.
-type HandlerFunc func(w *Response, r *Request)
-
-// Serve calls f.
-func (f HandlerFunc) Serve(w *Response, r *Request) { f(w, r) }
-
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
 // the defaults named below, which are safe in production. Zero means the default; a
 // negative duration or MaxBodyBytes means no limit, where nothing else is said. Fields must not be changed once
@@ -47,7 +34,8 @@ type Server struct {
 	// may connect. Default: what the umask makes of it, mostly 0755, and then only the
 	// user that the server runs as (and root) may connect.
 	SocketMode fs.FileMode
-	// Handler answers every request; nil answers 404.
+	// Handler answers every request; nil answers 404. Unless it takes the head, as a router does, it is called when
+	// the body is whole.
 	Handler Handler
 	// Loops is the number of reactors, each with a listener of its own.
 	// Default: GOMAXPROCS.
@@ -157,12 +145,6 @@ type Server struct {
 	// every 10 s.
 	BlockingQueueTimeout time.Duration
 
-	// ServeHead is called with the head of a request that awaits 100 (Continue) before
-	// it sends its body (RFC 9110, 10.1.1): see HeadHandler. nil asks Handler, if that is
-	// a HeadHandler; otherwise every body is asked for. It stands in place of whatever
-	// wraps Handler, so it should not tell a stranger what that would not.
-	ServeHead func(w *Response, r *Request) (done bool)
-
 	// StallLimit is how long a handler may hold up its loop before a warning is logged,
 	// while it still does, with its route, its peer and its stack; at most one a second.
 	// Requests that came together and go to one route, one after the other, hold it up together.
@@ -206,8 +188,7 @@ type Server struct {
 	accepted atomic.Uint64 // connections that were let in
 	lines    lineLimits
 	places   places
-	handler  Handler                            // Handler, or notFound
-	head     func(w *Response, r *Request) bool // nil if every body is welcome
+	handler  Handler // Handler, or notFound
 	log      zerolog.Logger
 }
 
@@ -222,7 +203,7 @@ const (
 	closed
 )
 
-func notFound(w *Response, _ *Request) { w.Error(404) }
+func notFound(w *Response, _ *Request, _ Handler) { w.Error(404) }
 
 // Run serves what Listen has bound, once. It returns when Shutdown or Close has
 // completed, with ErrServerClosed, and then nothing of the server is left running;

@@ -69,6 +69,16 @@ func (w *worker) route(pattern string) {
 	w.loop.Serving(pattern)
 }
 
+// name names the handler of x, for what it does after its first call.
+func (x *exchange) name() {
+	w := x.req.conn.w
+	if x.req.pattern != "" {
+		w.loop.Serving(x.req.pattern)
+		return
+	}
+	w.name()
+}
+
 // shareWarnings bounds the warnings of each route, over all loops.
 type shareWarnings struct {
 	mu   sync.Mutex

@@ -9,20 +9,48 @@ import "time"
 // pays ahead gains no more than rateSavings. A peer that sends a byte each second so resets
 // nothing.
 
-// phase is what the connection's one timeout is for.
+// phase is what the connection's one time-out is for.
 type phase uint8
 
 const (
-	phaseNew     phase = iota // the first byte of a new connection
-	phaseIdle                 // the first byte of a further request
-	phaseHead                 // the rest of a head
-	phaseBody                 // the rest of a body
-	phaseServed               // nothing yet: whatever follows a request has its own time
-	phaseOwed                 // nothing: it is not the peer's turn
-	phasePending              // the answer that a Pending owes, or a Stream on the loop
-	phaseDrain                // the peer's end, behind the last answer
+	phaseNew      phase = iota // the first byte of a new connection
+	phaseIdle                  // the first byte of a further request
+	phaseHead                  // the rest of a head
+	phaseBody                  // the rest of a body that is buffered
+	phaseStreamed              // the rest of a body that is streamed, which has no time but the least data rate
+	phaseServed                // nothing yet: what follows a request has its own time
+	phaseOwed                  // nothing: it is not the peer's turn
+	phasePending               // the answer that a Pending owes, or a Stream or a paused body on the loop
+	phaseDiscard               // the rest of a body whose answer was given
+	phaseDrain                 // the peer's end, after the last answer
 	phases
 )
+
+// arriving reports whether bytes that come count for the least data rate.
+func (ph phase) arriving() bool { return ph == phaseHead || ph == phaseBody || ph == phaseStreamed }
+
+// phaseOf is the phase that fits a step.
+func (c *conn) phaseOf(st step) phase {
+	switch {
+	case st == stepDiscard:
+		return phaseDiscard
+	case st == stepParse && !c.parses():
+		return phaseOwed
+	case st == stepParse && (c.in != nil || c.cur != nil):
+		return phaseHead
+	case st == stepParse:
+		return phaseIdle
+	case st == stepBody && c.parses() && c.cur.body.to == bodyToBuffer:
+		return phaseBody
+	case st == stepBody && c.parses():
+		return phaseStreamed
+	case c.cur.body.to == bodyToBuffer:
+		return phaseOwed
+	case c.cur.mode != modeBlocking:
+		return phasePending
+	}
+	return phaseOwed
+}
 
 // rateSavings is the time that bytes which come faster than MinDataRate can buy at most.
 const rateSavings = 30 * time.Second
@@ -44,7 +72,7 @@ func (c *conn) enter(ph phase) {
 	switch {
 	case c.w.closing && (ph == phaseIdle || ph == phaseDrain):
 		d = shutdownGrace
-	case ph == phaseHead || ph == phaseBody:
+	case ph.arriving():
 		now := c.w.clock()
 		c.ends = 0
 		if d > 0 {
@@ -108,23 +136,33 @@ func (c *conn) hurry() {
 
 // TimeoutConnection implements reactor.TimeoutHandler.
 func (c *conn) TimeoutConnection() {
+	st := c.step()
 	switch {
-	case c.state == draining && c.t.Buffered() > 0:
+	case st == stepGone:
+		return
+	case c.phase == phaseDrain && c.t.Buffered() > 0:
 		c.phase = phaseServed
 		c.enter(phaseDrain) // anew: the peer still reads, and SendTimeout watches that
-	case c.state == answering && c.phase == phasePending && c.cur.live != nil:
-		c.lookAtStream(c.cur.live)
-	case c.state == answering && c.phase == phasePending:
-		c.answerForPending()
-	case c.state == reading && (c.phase == phaseHead || c.phase == phaseBody):
-		if c.ends != 0 && c.w.clock() >= c.ends {
-			c.refuse(c.cur, errTimeout)
-		} else {
-			c.refuse(c.cur, errTooSlow)
+		return
+	case c.phase == phasePending && c.cur.live != nil:
+		if l, ok := c.cur.live.sink.(*loopSink); ok {
+			c.lookAtStream(l)
 		}
-	case c.state <= draining:
+		return
+	case c.phase == phasePending && c.cur.mode == modePending:
+		c.answerForPending()
+		return
+	case c.phase == phasePending: // a body that was paused on the loop, and not resumed
+		c.fail(ErrBodyTimeout)
+	case c.phase.arriving() && c.ends != 0 && c.w.clock() >= c.ends:
+		c.fail(errTimeout)
+	case c.phase.arriving():
+		c.fail(errTooSlow)
+	default:
 		c.leaveFor(c.silence()) // it has sent nothing since the last answer, or has had it
+		return
 	}
+	c.settle()
 }
 
 // clock is the loop's time, in nanoseconds since the worker was made.

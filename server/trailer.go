@@ -21,10 +21,10 @@ func (s *Stream) AddTrailer(name, value string) error {
 		return ErrStreamClosed
 	case !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) || neverTrailer(name):
 		return s.x.res.refuse(name)
-	case s.how != framedChunked || s.mute || !r.keepsTrailers():
+	case s.framing.kind != framedChunked || s.framing.mute || !r.keepsTrailers():
 		return ErrNoTrailers
 	}
-	s.trailer = append(append(append(append(s.trailer, name...), ": "...), value...), "\r\n"...)
+	s.trailer = appendField(s.trailer, name, value)
 	return nil
 }
 

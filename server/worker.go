@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"microhttp/parser"
 	"microhttp/reactor"
 )
 
@@ -14,13 +15,14 @@ type worker struct {
 	loop  *reactor.Reactor
 	ports []*reactor.Port
 
-	conns  conn // head of the ring of open connections
-	open   int
-	spare  *exchange
-	spares int
-	second int64     // the second that start shows
-	start  []byte    // what most answers of that second begin with: the status line of 200 and the Date field line
-	epoch  time.Time // the zero of clock
+	conns     conn // head of the ring of open connections
+	open      int
+	spare     *exchange
+	spares    int
+	discarded parser.Head // what the parser fills while a body is thrown away
+	second    int64       // the second that start shows
+	start     []byte      // what most answers of that second begin with: the status line of 200 and the Date field line
+	epoch     time.Time   // the zero of clock
 
 	held      int  // what the connections hold, but for their unsent output
 	made      made // of answers that are owed
@@ -71,7 +73,7 @@ func (w *worker) keep(x *exchange) {
 
 // release returns an exchange that nobody refers to any more.
 func (w *worker) release(x *exchange) {
-	if x.req.late.Load() { // it stays as it is, to catch who still refers to it
+	if x.detached || x.req.late.Load() { // other code may still refer to it, and is caught if it is late
 		if x == w.spare {
 			w.keep(x)
 		}

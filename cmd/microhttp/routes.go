@@ -31,6 +31,8 @@ func newRoutes() *router.Router {
 	r.HandleFunc("GET /bytes/{n}", streamBytes)
 	r.HandleFunc("GET /events", events)
 	r.Handle("GET /sleep/{ms}", server.BlockingFunc(sleep))
+	r.Handle("POST /upload", server.StreamingFunc(upload))
+	r.Handle("PUT /upload", server.StreamingFunc(upload))
 	r.HandleFunc("GET /lag", lag)
 	return r
 }

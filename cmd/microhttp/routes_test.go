@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -103,7 +104,7 @@ func TestMethodsThatAreNotThere(t *testing.T) {
 		allow   string
 	}{
 		{"OPTIONS / HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST"},
-		{"OPTIONS * HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST"},
+		{"OPTIONS * HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST, PUT"},
 		{"OPTIONS /json HTTP/1.1", 204, "GET, HEAD, OPTIONS"},
 		{"DELETE / HTTP/1.1", 405, "GET, HEAD, OPTIONS, POST"},
 		{"POST /json HTTP/1.1", 405, "GET, HEAD, OPTIONS"},
@@ -278,5 +279,20 @@ func TestPlaintextAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, round); n > 0 {
 		t.Errorf("%v allocations a request", n)
+	}
+}
+
+func TestUpload(t *testing.T) {
+	p := dial(t, startDemo(t))
+	body := strings.Repeat("0123456789", 2_000_000) // more than MaxBodyBytes
+	sum := fmt.Sprintf("%d %x\n", len(body), sha256.Sum256([]byte(body)))
+	for _, method := range []string{"POST", "PUT"} {
+		if _, got := p.ask(method+" /upload HTTP/1.1", fmt.Sprint("Content-Length: ", len(body)), "", body); got != sum {
+			t.Errorf("%s: %q, want %q", method, got, sum)
+		}
+		chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+		if _, got := p.ask(method+" /upload HTTP/1.1", "Transfer-Encoding: chunked", "", chunks); got != sum {
+			t.Errorf("%s, chunked: %q, want %q", method, got, sum)
+		}
 	}
 }

@@ -12,9 +12,8 @@ import (
 // off the loop, on the goroutines of [server.Blocking], and when they are all busy and too many requests wait already,
 // the request is answered with 503. A nil h is http.DefaultServeMux, as in http.Server.
 //
-// The request is as net/http reads it, with these differences. Its body has been read whole, up to
-// Server.MaxBodyBytes, before h is called: 100 (Continue) has been sent by then, trailers are there from the start,
-// and the time that h runs is not the time that the peer takes to send. PathValue and Pattern are those of the router
+// The request is as net/http reads it, with these differences. Its body streams; server.MaxBody around From bounds it.
+// An answer whose status is below 400 is not sent when the peer's body was refused while h read it: the refusal is. PathValue and Pattern are those of the router
 // that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
 // included, which http.StripPrefix takes away. OPTIONS * is answered with 200, as by http.Server. Context ends as
 // that of the server.Request does: when the answer is done, when the peer is gone or has half-closed, when the server
@@ -46,18 +45,24 @@ func From(h http.Handler) server.Handler {
 		h = http.DefaultServeMux
 	}
 	f := &from{handler: h, server: new(http.Server)}
-	return server.HandlerFunc(func(w *server.Response, r *server.Request) {
-		if string(r.PeekTarget()) == "*" && r.Method() == http.MethodOptions {
-			return // 200 with nothing: it is about the server, and not about what h has
-		}
-		local := r.LocalAddr() // here: the loop may be asked, a goroutine may not
-		server.BlockingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) }).Serve(w, r)
-	})
+	return f
 }
 
 type from struct {
 	handler http.Handler
 	server  *http.Server // for http.ServerContextKey
+}
+
+// TakesHead implements server.HeadTaker: the body streams.
+func (f *from) TakesHead() {}
+
+// Serve implements server.Handler.
+func (f *from) Serve(w *server.Response, r *server.Request) {
+	if string(r.PeekTarget()) == "*" && r.Method() == http.MethodOptions {
+		return // 200 with nothing: it is about the server, and not about what the handler has
+	}
+	local := r.LocalAddr() // here: the loop may be asked, a goroutine may not
+	server.Blocking(server.StreamingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) })).Serve(w, r)
 }
 
 // errNoReturn is how a handler has ended that neither returned nor panicked with a value: by runtime.Goexit, or by panic(nil)
@@ -90,6 +95,7 @@ func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort
 	f.handler.ServeHTTP(rw, req)
 	returned = true
 	rw.finish()
+	_ = req.Body.Close()
 	if req.MultipartForm != nil {
 		_ = req.MultipartForm.RemoveAll() // as net/http does: what is left are files of nobody
 	}

@@ -3,14 +3,12 @@ package nethttp
 // A request of ours as one of net/http: what its readRequest makes of the same bytes.
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"sync/atomic"
 
 	"microhttp/parser"
 	"microhttp/server"
@@ -75,67 +73,61 @@ func hasToken(lines []string, token string) bool {
 
 // setBody sets the body, how it was framed, and its trailers.
 func setBody(req *http.Request, r *server.Request) {
-	b, h := r.Body(), req.Header
-	req.ContentLength = int64(len(b))
-	if _, chunked := h["Transfer-Encoding"]; chunked {
-		req.ContentLength, req.TransferEncoding = -1, []string{"chunked"} // the parser knows no other
-		setTrailer(req, r)
-		delete(h, "Transfer-Encoding")
-		delete(h, "Trailer")
-	}
+	h := req.Header
+	req.ContentLength = r.ContentLength()
 	if req.ContentLength == 0 {
 		req.Body = http.NoBody
 		return
 	}
-	req.Body = newBody(b)
+	b := &body{r: r, reader: r.BodyReader()}
+	if req.ContentLength < 0 {
+		req.TransferEncoding = []string{"chunked"} // the parser knows no other
+		b.trailer = trailersOf(h["Trailer"])
+		req.Trailer = b.trailer
+		delete(h, "Transfer-Encoding")
+		delete(h, "Trailer")
+	}
+	req.Body = b
 }
 
-// setTrailer sets the trailer fields: the names that were announced, and the values that came.
-func setTrailer(req *http.Request, r *server.Request) {
-	t := http.Header{}
-	for _, line := range req.Header["Trailer"] {
+// trailersOf returns a Header with the names of trailer fields that were announced, or nil.
+func trailersOf(lines []string) http.Header {
+	var t http.Header
+	for _, line := range lines {
 		for name := range parser.Tokens([]byte(line)) {
+			if t == nil {
+				t = http.Header{}
+			}
 			t[http.CanonicalHeaderKey(string(name))] = nil
 		}
 	}
-	for name, value := range r.Trailers() {
-		t.Add(name, value)
-	}
-	if len(t) > 0 {
-		req.Trailer = t
-	}
+	return t
 }
 
-// body is the body of a request, all of it. The transport of a proxy may close it while it still reads.
+// body is the body of a request. The transport of a proxy may close it while it still reads.
 type body struct {
-	r      bytes.Reader
-	closed atomic.Bool
-}
-
-func newBody(b []byte) *body {
-	all := new(body)
-	all.r.Reset(b)
-	return all
+	r       *server.Request
+	reader  io.ReadCloser
+	trailer http.Header // of the http.Request, filled at the end of the body; nil if none was announced
+	ended   bool
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if b.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
+	n, err := b.reader.Read(p)
+	switch {
+	case err == server.ErrBodyClosed:
+		err = http.ErrBodyReadAfterClose
+	case err == io.EOF && !b.ended:
+		b.ended = true
+		if b.trailer != nil {
+			for name, value := range b.r.Trailers() {
+				b.trailer.Add(name, value)
+			}
+		}
 	}
-	return b.r.Read(p)
-}
-
-// WriteTo implements io.WriterTo: io.Copy needs no buffer.
-func (b *body) WriteTo(w io.Writer) (int64, error) {
-	if b.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	return b.r.WriteTo(w)
+	return n, err
 }
 
 // Close implements io.Closer.
-func (b *body) Close() error {
-	b.closed.Store(true)
-	return nil
-}
+func (b *body) Close() error { return b.reader.Close() }

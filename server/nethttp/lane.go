@@ -47,16 +47,10 @@ func newLane(h server.Handler) *lane {
 	}
 	l := &lane{loop: loop, done: make(chan struct{})}
 	done := func(*server.Response, *server.Request) { l.setOver(&l.answered) }
-	s := &server.Server{Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) {
+	s := &server.Server{Handler: server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		w.OnDone(done)
-		h.Serve(w, r)
-	})}
-	if h, ok := h.(server.HeadHandler); ok {
-		s.ServeHead = func(w *server.Response, r *server.Request) bool {
-			w.OnDone(done)
-			return h.ServeHead(w, r)
-		}
-	}
+		next.Serve(w, r)
+	})(h)}
 	// The bounds of net/http's server hold already; what is left is what a span can hold.
 	s.MaxHeaderBytes, s.MaxHeaderFields, s.MaxTargetBytes = maxHead, maxHead, maxHead
 	l.protocol = s.Factory(loop).BuildProtocol(netip.AddrPort{})

@@ -365,17 +365,18 @@ func TestTrailersComeOnce(t *testing.T) {
 }
 
 // refusing refuses by the head.
-type refusing struct{ server.HandlerFunc }
+var refusing = server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+	if r.Path() == "/no" {
+		w.Error(403)
+		return
+	}
+	next.Serve(w, r)
+})
 
-func (refusing) ServeHead(w *server.Response, r *server.Request) bool {
-	w.Error(403)
-	return r.Path() == "/no"
-}
-
-// TestServeHead holds that a body which nobody wants is not read.
-func TestServeHead(t *testing.T) {
+// TestRefusedByTheHead holds that a body which is refused is not read.
+func TestRefusedByTheHead(t *testing.T) {
 	leavesNothing(t)
-	to := nethttp.To(refusing{func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) }})
+	to := nethttp.To(refusing(server.HandlerFunc(func(w *server.Response, r *server.Request) { w.Write(r.PeekBody()) })))
 	for path, want := range map[string]string{"/no": `403 "Forbidden\n", read false`, "/yes": `200 "abc", read true`} {
 		body := &watched{Reader: strings.NewReader("abc")}
 		r := httptest.NewRequest("POST", path, body)

@@ -1,0 +1,208 @@
+package server
+
+import (
+	"io"
+	"sync"
+)
+
+// bodyReader carries a body from the loop to a Blocking handler. The loop puts pieces in, and pauses the connection
+// when bodyReaderHigh bytes wait; the handler's Read takes them out, and has the loop go on when half of that is left.
+type bodyReader struct {
+	x *exchange
+
+	mu     sync.Mutex
+	more   sync.Cond
+	buf    []byte // what has come, from off on
+	off    int
+	asked  bool
+	paused bool
+	closed bool
+	err    error // how the body ended
+
+	counted int // what buf was last counted to hold: see memory.go
+}
+
+// bodyReaderHigh is how much of a body waits for a Blocking handler that does not read. Two reads of the loop fit in.
+const bodyReaderHigh = 128 << 10
+
+// BodyReader returns the body of the request as a stream, for a Blocking handler. The peer is told to continue, if it
+// awaits that, at the first Read. Read waits for the peer and returns:
+//
+//   - io.EOF at the end of a body that is whole, and never for one that was cut off.
+//   - [ErrBodyTooLarge], [ErrBodyTimeout], [ErrBodySlow], [ErrBodyCut] and other values of *[parser.Error] when the body was refused. If the handler
+//     then leaves a status below 400, the answer says why the body was refused.
+//   - [ErrPeerGone] and its like when the connection is lost.
+//   - [ErrAnswered] when the answer has been given.
+//
+// The bytes that Read fills in are the caller's. Read and Close may be called by another goroutine of the handler's;
+// two calls of Read at once take turns. Close has later Reads fail with [ErrBodyClosed]. The body has no bound but
+// [MaxBody], and no time but Server.MinDataRate while it is read.
+//
+// It panics on the loop, where OnBody serves. A second call returns the same reader. In a handler that was called with
+// its whole body it reads that.
+func (r *Request) BodyReader() io.ReadCloser {
+	r.open()
+	r.x.must(verbBodyReader)
+	if r.reader != nil {
+		return r.reader
+	}
+	if !r.whole {
+		r.askOnce("BodyReader")
+	}
+	b := &bodyReader{x: r.x}
+	b.more.L = &b.mu
+	switch {
+	case r.whole:
+		b.buf, b.err, b.asked = r.body, io.EOF, true
+	case !r.head.HasBody():
+		b.err, b.asked = io.EOF, true
+	}
+	r.asked = true
+	r.reader = b
+	return b
+}
+
+// Read implements io.Reader.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for b.off == len(b.buf) {
+		switch {
+		case b.closed:
+			return 0, ErrBodyClosed
+		case b.err != nil:
+			return 0, b.err
+		}
+		if !b.asked {
+			b.asked = true
+			if !b.post(b.ask) {
+				b.err = ErrServerClosed
+				continue
+			}
+		}
+		b.await()
+	}
+	if b.closed {
+		return 0, ErrBodyClosed
+	}
+	n := copy(p, b.buf[b.off:])
+	b.off += n
+	if b.off == len(b.buf) && b.err == nil {
+		b.buf, b.off = b.buf[:0], 0
+	}
+	if b.paused && len(b.buf)-b.off <= bodyReaderHigh/2 {
+		b.paused = false
+		b.post(b.x.resumeBody)
+	}
+	return n, nil
+}
+
+// await waits until more has come of the body. The wait for the peer is without a place; see places.go. The caller has
+// b.mu.
+func (b *bodyReader) await() {
+	b.x.job.giveBack()
+	for b.off == len(b.buf) && b.err == nil && !b.closed {
+		b.more.Wait()
+	}
+	b.mu.Unlock()
+	b.x.job.takeAgain()
+	b.mu.Lock()
+}
+
+// Close implements io.Closer. What has not been read of the body is not read any more.
+func (b *bodyReader) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.more.Broadcast()
+	return nil
+}
+
+func (b *bodyReader) post(f func()) bool { return b.x.req.conn.w.loop.CallFromThread(f) }
+
+// ask is the first Read's, on the loop.
+func (b *bodyReader) ask() {
+	x := b.x
+	c := x.req.conn
+	switch {
+	case c.cur != x:
+		b.end(x.lostTo())
+		return
+	case c.output == outputEnded:
+		b.end(c.over())
+		return
+	}
+	x.body.reader = b
+	if c.ask(x, bodyToReader, 0) {
+		c.resume()
+	}
+}
+
+// put adds a piece, on the loop, and reports whether that is enough for now.
+func (b *bodyReader) put(p []byte) (pause bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return true
+	}
+	if b.off > 0 && len(b.buf)+len(p) > cap(b.buf) {
+		b.buf, b.off = b.buf[:copy(b.buf, b.buf[b.off:])], 0
+	}
+	b.buf = append(b.buf, p...)
+	b.x.req.conn.w.recountMade(&b.counted, cap(b.buf))
+	b.paused = len(b.buf)-b.off >= bodyReaderHigh
+	b.more.Signal()
+	return b.paused
+}
+
+// end tells how the body ended, on the loop.
+func (b *bodyReader) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = err
+	}
+	b.more.Broadcast()
+}
+
+// readAll reads the whole body, for a buffered handler inside Blocking. It returns false when the handler is not to be
+// called, because the body is not whole.
+func (r *Request) readAll() bool {
+	x := r.x
+	limit := x.bound(bodyToBuffer, 0)
+	if limit >= 0 && r.head.ContentLength > limit {
+		x.res.refusal(ErrBodyTooLarge)
+		return false
+	}
+	b := r.BodyReader().(*bodyReader)
+	var all []byte
+	if n := r.head.ContentLength; n > 0 && n <= bodyReaderHigh {
+		all = make([]byte, 0, n)
+	}
+	for {
+		if len(all) == cap(all) {
+			all = append(all, 0)[:len(all)]
+		}
+		n, err := b.Read(all[len(all):cap(all)])
+		all = all[:len(all)+n]
+		switch {
+		case limit >= 0 && int64(len(all)) > limit:
+			x.res.refusal(ErrBodyTooLarge)
+			return false
+		case err == io.EOF:
+			r.body, r.kept, r.whole = all, len(all) > 0, true
+			return true
+		case err != nil:
+			return false // the answer says why
+		}
+	}
+}
+
+func (b *bodyReader) uncount() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.x.req.conn.w.recountMade(&b.counted, 0)
+}

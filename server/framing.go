@@ -1,0 +1,143 @@
+package server
+
+import (
+	"strconv"
+
+	"microhttp/parser"
+)
+
+// How an answer stands on the wire: its framing, its head, and whether the connection persists after it. All of it
+// follows from the request, the status and what is known of the content, so no handler can get it wrong.
+
+// framingKind says how the end of an answer's content is told (RFC 9112, 6.3).
+type framingKind uint8
+
+const (
+	framedNone    framingKind = iota // no content and no word of any: 204, 304, HEAD of what is not known
+	framedLength                     // Content-Length
+	framedChunked                    // Transfer-Encoding: chunked
+	framedClose                      // the end of the connection, for HTTP/1.0
+)
+
+// framing is how one answer is framed.
+type framing struct {
+	kind   framingKind
+	length int64 // what Content-Length says
+	mute   bool  // the content is not sent: HEAD, 204, 205, 304
+}
+
+// unknownLength is the length of content that is not known before it has been written.
+const unknownLength = -1
+
+// frame decides the framing of the answer w to the request h. written is the length of the content, or unknownLength.
+func frame(w *Response, h *parser.Head, written int64) framing {
+	head := h.MethodID == parser.MethodHead
+	length := written
+	if written == unknownLength || head && written == 0 {
+		length = w.declared // for HEAD: what GET would have, or nothing if it is not known (RFC 9110, 8.6)
+	}
+	switch {
+	case w.status == 205:
+		return framing{framedLength, 0, true}
+	case w.status == 204, w.status == 304 && w.declared < 0:
+		return framing{framedNone, 0, true}
+	case w.status == 304:
+		return framing{framedLength, w.declared, true}
+	case length >= 0:
+		return framing{framedLength, length, head}
+	case head && (written != unknownLength || h.Minor == 0):
+		return framing{framedNone, 0, true}
+	case h.Minor == 0:
+		return framing{framedClose, 0, false}
+	}
+	return framing{framedChunked, 0, head}
+}
+
+// persists reports whether the connection persists after the answer (RFC 9112, 9.3). It is decided here alone, when the
+// head of the answer is made.
+func (c *conn) persists(x *exchange, w *Response, f framing) bool {
+	return x.req.head.KeepAlive && w.flags&closeAfter == 0 && f.kind != framedClose && !c.w.closing &&
+		c.intake != intakeRefused && (c.intake != intakeBody || c.drains(x))
+}
+
+// maxDrained is how much of a body is read and thrown away after its answer, so that the connection persists.
+const maxDrained = 256 << 10
+
+// drains reports whether the rest of a body will be drained, for the sake of the next request. What counts is what is
+// left of the announced length, so it does not depend on what has arrived already. A peer that awaits 100 (Continue)
+// may never send the body, or may send it all the same.
+func (c *conn) drains(x *exchange) bool {
+	h, conf := &x.req.head, &c.w.srv.conf
+	return !h.Chunked && h.ContentLength-x.body.got <= maxDrained && !x.body.awaited &&
+		conf.linger > 0 && conf.timeouts[phaseDiscard] > 0
+}
+
+// answer sends the response that a handler has filled.
+func (c *conn) answer(x *exchange) { c.answerBy(x, &x.res) }
+
+// answerBy sends w as the answer to the request of x.
+func (c *conn) answerBy(x *exchange, w *Response) {
+	if x.body.failed != nil && w.status < 400 {
+		w.refusal(x.body.failed)
+	}
+	body := w.content()
+	f := frame(w, &x.req.head, int64(len(body)))
+	if f.mute {
+		if bodyless(w.status) && len(body) > 0 {
+			w.logDropped()
+		}
+		body = nil
+	}
+	b := c.appendHead(c.t.AvailableBuffer(), x, w, f)
+	if len(body) < largeBody {
+		c.t.Write(append(b, body...))
+	} else {
+		c.t.Write(b)
+		if w.given != nil && w.flags&givenAway != 0 {
+			c.t.Give(body)
+		} else {
+			c.t.Write(body)
+		}
+	}
+	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake == intakeBody || c.intake == intakeRefused
+	w.sent = int64(len(body))
+	x.given = true
+}
+
+// largeBody is the size from which a body is not copied behind its head but written
+// by itself: copying it would cost more than a second write.
+const largeBody = 16 << 10
+
+// appendHead appends the head of an answer. It decides whether the connection persists.
+func (c *conn) appendHead(b []byte, x *exchange, w *Response, f framing) []byte {
+	x.last = !c.persists(x, w, f)
+	if w.flags&ownDate == 0 {
+		b = c.w.appendStart(b, w.status)
+	} else {
+		b = append(b, statusLines[w.status]...)
+	}
+	switch f.kind {
+	case framedLength:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendUint(b, uint64(f.length), 10)
+		b = append(b, "\r\n"...)
+	case framedChunked:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case x.last:
+		b = append(b, "Connection: close\r\n"...)
+	case x.req.head.Minor == 0:
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	b = append(b, w.fields...)
+	return append(b, "\r\n"...)
+}
+
+// appendField appends a field line.
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}

@@ -1,0 +1,55 @@
+package server
+
+// Values go with a request, from middleware to the handlers inside. They are gone when the response is done, and go
+// along when the answer is put off.
+
+// Key is the key of a value of type T. Make one with [NewKey], once, as a package variable. Two keys are never the
+// same, whatever they are called.
+type Key[T any] struct{ id *keyID }
+
+// keyID tells keys apart.
+type keyID struct{ name string }
+
+// NewKey makes a Key. The name is for people who debug.
+func NewKey[T any](name string) Key[T] { return Key[T]{&keyID{name}} }
+
+// String returns the name.
+func (k Key[T]) String() string { return k.id.name }
+
+// keyed is a value that was set.
+type keyed struct {
+	key   *keyID
+	value any
+}
+
+// Set sets the value of k for r, in place of an earlier one. The value is dropped when the response is done. Set costs
+// no allocation for a pointer, a map, a channel or a function, and one for other types. It is for the goroutine that r
+// belongs to.
+func (k Key[T]) Set(r *Request, v T) {
+	r.lent()
+	for i := range r.keyed {
+		if r.keyed[i].key == k.id {
+			r.keyed[i].value = v
+			return
+		}
+	}
+	r.keyed = append(r.keyed, keyed{k.id, v})
+}
+
+// Get returns the value of k for r, or the zero value of T if none was set. See [Key.Lookup] to tell these apart.
+func (k Key[T]) Get(r *Request) T {
+	v, _ := k.Lookup(r)
+	return v
+}
+
+// Lookup returns the value of k for r, and whether one was set.
+func (k Key[T]) Lookup(r *Request) (v T, ok bool) {
+	r.lent()
+	for i := range r.keyed {
+		if r.keyed[i].key == k.id {
+			v, _ = r.keyed[i].value.(T) // which a nil interface is not
+			return v, true
+		}
+	}
+	return v, false
+}

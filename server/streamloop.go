@@ -1,0 +1,135 @@
+package server
+
+// streamBurst is what a stream on the loop may write before other connections
+// get their turn.
+const streamBurst = 256 << 10
+
+// loopSink writes the content of a Stream on the loop. It never waits; the handler asks Full.
+type loopSink struct {
+	s       *Stream
+	drained func() // OnDrain's
+	burst   int    // bytes written since the loop last went round
+	posted  bool   // again is on its way
+	lacks   bool   // something was not taken, and the handler has not seen since that there is room
+	wrote   bool   // since lookAtStream
+	idles   bool   // OnPeerEnd was called: the stream may be silent on purpose
+}
+
+func (l *loopSink) write(p []byte, given bool) (int, error) {
+	s := l.s
+	c := s.x.req.conn
+	switch {
+	case c.output == outputEnded:
+		return 0, c.over()
+	case s.framing.mute || len(p) == 0:
+		return len(p), nil
+	case l.lacks:
+		return 0, ErrUnsentBound
+	case c.t.Buffered() > unsentFactor*c.w.srv.conf.unsent:
+		l.lacks = true
+		s.x.res.LogMisuse("a Stream is written to though it is Full: what is written now is not sent")
+		return 0, ErrUnsentBound
+	}
+	l.wrote = true
+	s.x.res.sent += int64(len(p))
+	if len(p) < largeBody {
+		c.t.Write(s.appendFramed(c.t.AvailableBuffer(), p))
+	} else {
+		l.writeLarge(p, given)
+	}
+	l.burst += len(p)
+	c.w.checkHeld()
+	l.isFull() // which sees to it that OnDrain's function is called also when the handler has not asked
+	return len(p), nil
+}
+
+// writeLarge writes p after its chunk size, without copying it.
+func (l *loopSink) writeLarge(p []byte, given bool) {
+	t := l.s.x.req.conn.t
+	chunked := l.s.framing.kind == framedChunked
+	if chunked {
+		t.Write(appendChunkSize(t.AvailableBuffer(), len(p)))
+	}
+	if given {
+		t.Give(p)
+	} else {
+		t.Write(p)
+	}
+	if chunked {
+		t.Write(crlf)
+	}
+}
+
+func (l *loopSink) full() bool {
+	full := l.isFull()
+	l.lacks = l.lacks && full
+	return full
+}
+
+func (l *loopSink) isFull() bool {
+	c := l.s.x.req.conn
+	if c.outputFull {
+		return true
+	}
+	full := l.burst >= streamBurst || c.t.Buffered() > c.w.srv.conf.unsent // of earlier answers too
+	if full && !l.posted {
+		l.posted = true
+		c.w.loop.CallFromThread(l.again)
+	}
+	return full
+}
+
+func (l *loopSink) onDrain(f func()) { l.drained = f }
+
+// again lets a stream that was full go on, after the flush of this tick. If it is the peer that does not keep up, the
+// transport has said so by now, and resume will.
+func (l *loopSink) again() {
+	c := l.s.x.req.conn
+	l.posted = false
+	l.burst = 0
+	if c.output != outputEnded && !c.outputFull {
+		l.drain()
+	}
+}
+
+func (l *loopSink) drain() {
+	l.lacks = false
+	if l.drained == nil || l.s.closed {
+		return
+	}
+	x := l.s.x
+	x.callBack(l.drained)
+	if !l.s.closed {
+		x.checkFailed()
+	}
+}
+
+func (l *loopSink) pause() {}
+
+func (l *loopSink) resume() {
+	if !l.posted {
+		l.drain()
+	}
+}
+
+func (l *loopSink) lost(error) {}
+
+func (l *loopSink) uncount() {}
+
+func (l *loopSink) close(end []byte, broken bool) error {
+	s := l.s
+	c := s.x.req.conn
+	if c.output == outputEnded {
+		return c.over()
+	}
+	if l.lacks && !broken {
+		s.breakOff(ErrUnsentBound)
+		_ = s.x.handBack()
+		return ErrUnsentBound
+	}
+	if len(end) > 0 {
+		c.t.Write(end)
+	}
+	_ = s.x.handBack() // its loop runs: this is it
+	return nil
+}

@@ -1,0 +1,117 @@
+package server
+
+// What a handler may do depends on what was done before. One table says it.
+
+// verb is something that a handler does with its exchange.
+type verb uint8
+
+const (
+	verbLater        verb = iota
+	verbStream            // Response.Stream
+	verbLeaf              // next.Serve of a leaf, Blocking, ReadBody
+	verbOnBody            // Request.OnBody
+	verbBodyReader        // Request.BodyReader
+	verbAnswerWithin      // Response.AnswerWithin
+	verbs
+)
+
+var verbNames = [verbs]string{"Later", "Stream", "another handler", "OnBody", "BodyReader", "AnswerWithin"}
+
+// situation is what was done before.
+type situation uint8
+
+const (
+	undecided        situation = iota // nothing
+	leafChosen                        // a leaf was chosen, and has not begun
+	laterTaken                        // Later was called
+	inAnswer                          // the function of Pending.Answer runs, or has run
+	streamOnLoop                      // Stream was called on the loop
+	inBlocking                        // a Blocking handler runs
+	streamInBlocking                  // … and has called Stream
+	inOnPanic                         // OnPanic runs
+	situations
+)
+
+// forbidden says why a verb is not allowed. What is empty is allowed.
+var forbidden = [situations][verbs]string{
+	leafChosen: {
+		verbLater:        "behind a handler that was chosen and will answer: take the Pending in that",
+		verbStream:       "behind a handler that was chosen and will answer: take the Stream in that",
+		verbLeaf:         "for one request: call both in one",
+		verbOnBody:       "behind a handler that was chosen, whose body it is",
+		verbBodyReader:   "on the loop: it is for Blocking handlers",
+		verbAnswerWithin: "behind a handler that was chosen: it comes before next.Serve",
+	},
+	undecided: {
+		verbBodyReader: "on the loop: it is for Blocking handlers, use OnBody",
+	},
+	laterTaken: {
+		verbStream:       "after Later: take the Stream in the handler",
+		verbLeaf:         "after Later, which is the answer",
+		verbBodyReader:   "after Later: it is for Blocking handlers, use OnBody",
+		verbAnswerWithin: "after Later: it comes before",
+	},
+	inAnswer: {
+		verbLater:        "in the function that answers",
+		verbStream:       "after Later: take the Stream in the handler",
+		verbLeaf:         "in the function that answers",
+		verbOnBody:       "in the function that answers",
+		verbBodyReader:   "in the function that answers",
+		verbAnswerWithin: "in the function that answers",
+	},
+	streamOnLoop: {
+		verbLater:        "after Stream, which is the answer",
+		verbLeaf:         "after Stream, which is the answer",
+		verbBodyReader:   "on the loop: it is for Blocking handlers, use OnBody",
+		verbAnswerWithin: "after Stream, which is the answer",
+	},
+	inBlocking: {
+		verbLater:        "in a Blocking handler, which may simply take its time",
+		verbLeaf:         "in a Blocking handler: call it",
+		verbOnBody:       "in a Blocking handler: use BodyReader",
+		verbAnswerWithin: "in a Blocking handler: it is for the middleware around it",
+	},
+	streamInBlocking: {
+		verbLater:        "in a Blocking handler, after Stream, which is the answer",
+		verbLeaf:         "after Stream, which is the answer",
+		verbOnBody:       "in a Blocking handler: use BodyReader",
+		verbAnswerWithin: "after Stream, which is the answer",
+	},
+	inOnPanic: {
+		verbLater:        "in OnPanic, which must answer at once",
+		verbStream:       "in OnPanic, which must answer at once",
+		verbLeaf:         "in OnPanic, which must answer at once",
+		verbOnBody:       "in OnPanic, which must answer at once",
+		verbBodyReader:   "in OnPanic, which must answer at once",
+		verbAnswerWithin: "in OnPanic, which must answer at once",
+	},
+}
+
+// situation is what was done with x before.
+func (x *exchange) situation() situation {
+	streams := x.res.stream != nil
+	switch {
+	case x.mending:
+		return inOnPanic
+	case x.leaf.h != nil:
+		return leafChosen
+	case x.mode == modeBlocking && streams:
+		return streamInBlocking
+	case x.mode == modeBlocking:
+		return inBlocking
+	case streams:
+		return streamOnLoop
+	case x.mode == modePending && x.fate.Load() != fateOpen:
+		return inAnswer
+	case x.mode == modePending:
+		return laterTaken
+	}
+	return undecided
+}
+
+// must panics if v is not allowed now.
+func (x *exchange) must(v verb) {
+	if why := forbidden[x.situation()][v]; why != "" {
+		panic("server: " + verbNames[v] + " " + why)
+	}
+}
