@@ -23,7 +23,7 @@ func TestCountersAtRest(t *testing.T) {
 }
 
 func playCounters(w *sim.World) {
-	loop := w.Reactor("server", reactor.Config{ThreadPoolSize: 2, ThreadQueue: 2})
+	loop := w.Reactor("server", reactor.Config{})
 	rnd := w.Rand()
 	nop := zerolog.Nop()
 	refuseSome := Wrap(func(rw *Response, r *Request, next Handler) {
@@ -37,6 +37,7 @@ func playCounters(w *sim.World) {
 		Handler: refuseSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) })), Logger: &nop, Loops: 1,
 		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
 		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
+		MaxBlocking: 1, MaxBlockingWaiting: rnd.IntN(3), BlockingQueueTimeout: time.Duration(rnd.IntN(20)) * time.Millisecond,
 		MaxUnsentBytes: 1 << (8 + rnd.IntN(8)), MaxPipelinedBytes: 1 << (8 + rnd.IntN(8)),
 		LingerTimeout: time.Duration(rnd.IntN(3)-1) * time.Second, MaxLingerBytes: rnd.IntN(3000) - 1,
 	}
@@ -76,6 +77,11 @@ func playCounters(w *sim.World) {
 		}
 		if let := s.accepted.Load(); ended != let {
 			w.Errorf("%d connections have a reason for their end, and %d were let in", ended, let)
+		}
+		for state := range jobStates {
+			if n := s.places.count(state); n > 0 {
+				w.Errorf("%d jobs are in state %d", n, state)
+			}
 		}
 		if f.closing {
 			select {

@@ -9,8 +9,8 @@ import (
 )
 
 // From returns a handler of package server that hands each request to h, as an http.Server would. h may block: it runs
-// off the loop, on the goroutines of [server.Blocking], and when they are all busy and too many requests wait already,
-// the request is answered with 503. A nil h is http.DefaultServeMux, as in http.Server.
+// off the loop as a [server.Blocking] handler does, with its bounds and its 503. An event stream that waits for the next
+// event counts for Server.MaxBlocking all the time. A nil h is http.DefaultServeMux, as in http.Server.
 //
 // The request is as net/http reads it, with these differences. Its body streams; server.MaxBody around From bounds it.
 // An answer whose status is below 400 is not sent when the peer's body was refused while h read it: the refusal is. PathValue and Pattern are those of the router
