@@ -27,14 +27,15 @@ const maxLogged = 1 << 10
 //	duration     from the end of the request's head to the end of the answer, in milliseconds
 //	             (or what zerolog.DurationFieldUnit says)
 //	remote       address and port of the connection's peer; "unix" for that of a Unix socket
+//	conn         the number of the connection, as in the server's own log
 //	request_id   see RequestID; left out when there is none
 //	user_agent   the request's User-Agent; left out when there is none
 //	error        why the answer did not go out whole; left out when it did
 //	reason       the short name of that, as server.CloseReason has it
 //
 // Path and user agent are cut off after 1 KiB. Whatever a peer sends is escaped, so that
-// a line stays a line. The line is written on the loop: a log whose writer can block for
-// long wants a writer that does not, such as zerolog's diode.
+// a line stays a line. The line is made on the loop, so log must write to something that does not
+// block: a file on a local disk, or a server.LogWriter around anything else.
 //
 // When log is nil, or its level or zerolog's global one is above info at the time of the
 // wrapping, the handler is returned as it is: the log then costs nothing.
@@ -60,7 +61,8 @@ func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
 		Int("status", w.Status()).
 		Int64("bytes", w.BytesSent()).
 		Dur("duration", time.Since(r.Received())).
-		Bytes("remote", remote)
+		Bytes("remote", remote).
+		Uint64("conn", r.ConnID())
 	if agent := r.PeekHeader("User-Agent"); agent != nil {
 		e = e.Bytes("user_agent", clip(agent))
 	}

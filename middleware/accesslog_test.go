@@ -28,7 +28,7 @@ func TestAccessLogSaysWhatWasAskedAndAnswered(t *testing.T) {
 	line := log.next(t)
 	for key, want := range map[string]any{
 		"level": "info", "message": "request", "method": "GET", "path": "/a/%22%0b", "pattern": "GET /a/{x}",
-		"status": 404.0, "bytes": 8.0, "remote": c.LocalAddr().String(), "request_id": "r-1",
+		"status": 404.0, "bytes": 8.0, "remote": c.LocalAddr().String(), "conn": 1.0, "request_id": "r-1",
 		"user_agent": "\"x\" \ufffd",
 	} {
 		if line[key] != want {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -14,12 +13,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newLogger is the server's logger: the user's, or one of level info on standard error.
+// newLogger is the server's logger: the user's, or one of level info that writes to standard error and blocks no loop.
 func newLogger(l *zerolog.Logger) zerolog.Logger {
 	if l != nil {
 		return *l
 	}
-	return zerolog.New(os.Stderr).Level(zerolog.InfoLevel).With().Timestamp().Logger()
+	return zerolog.New(defaultLog()).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
 
 // reportError logs what a reactor reports: a panic in a callback, a handler that holds

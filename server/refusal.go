@@ -88,7 +88,10 @@ func appendFault(e *zerolog.Event, f *parser.Fault) *zerolog.Event {
 		e = e.Str("byte", showByte(f.Byte))
 	}
 	if f.Offset >= 0 {
-		e = e.Int64("offset", f.Offset).Str("section", f.Section.String())
+		e = e.Int64("offset", f.Offset)
+		if f.Section != parser.InHead {
+			e = e.Str("section", f.Section.String())
+		}
 	}
 	return e
 }

@@ -31,17 +31,17 @@ func TestRefusalLines(t *testing.T) {
 	for _, c := range []struct{ request, line string }{
 		{
 			"GET /a?token=secret HTTP/1.1\r\nHost: a\r\nCookie: secret\x00\r\n\r\n",
-			`status=400 reason=refused method=GET path=/a field=Cookie byte=0x00 offset=53 section=head: control byte in a field value`,
+			`status=400 reason=refused method=GET path=/a field=Cookie byte=0x00 offset=53: control byte in a field value`,
 		},
 		{
 			"GET /%e2%98%83?token=secret HTTP/1.1\r\nHost: a,secret\r\n\r\n",
-			`status=400 reason=refused method=GET path=/%e2%98%83 field=Host byte=',' offset=45 section=head: invalid Host field`,
+			`status=400 reason=refused method=GET path=/%e2%98%83 field=Host byte=',' offset=45: invalid Host field`,
 		},
 		{"GET / HTTP/1.1\r\n\r\n", `status=400 reason=refused method=GET path=/ field=Host: no Host field`},
 		{
 			"GET /" + long + " HTTP/1.1\r\nHost: a\r\n" + long + ": \x01\r\n\r\n",
 			`status=400 reason=refused method=GET path=/` + long[:maxShown-1] + ` field=` + long[:maxShown] +
-				` byte=0x01 offset=1051 section=head: control byte in a field value`,
+				` byte=0x01 offset=1051: control byte in a field value`,
 		},
 		{
 			"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\naX",
@@ -49,7 +49,7 @@ func TestRefusalLines(t *testing.T) {
 		},
 		{
 			"\x16\x03\x01\x02\x00\x01\x00\x01",
-			`status=400 reason=refused byte=0x16 offset=0 section=head: a TLS handshake, and this port speaks plain HTTP`,
+			`status=400 reason=refused byte=0x16 offset=0: a TLS handshake, and this port speaks plain HTTP`,
 		},
 		{"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", `status=501 reason=refused method=CONNECT path=a:443: CONNECT, and an origin server tunnels nothing`},
 		{

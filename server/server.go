@@ -164,8 +164,11 @@ type Server struct {
 	// Logger gets a line for each request that the server refuses and for each connection that
 	// it ends (info), for misuse, stalls and its own limits (warn), and for panics (error), from
 	// any goroutine. At most ten lines of one kind are written in a second; the rest are counted,
-	// and a line tells how many they were. nil logs to standard error, at level info. To be
-	// silent, use zerolog.Nop.
+	// and a line tells how many they were. nil logs to standard error through a LogWriter, at
+	// level info. To be silent, use zerolog.Nop.
+	//
+	// Lines are made on the loops, so a logger of your own must write to something that does not
+	// block: a file on a local disk, or a LogWriter around anything else.
 	Logger *zerolog.Logger
 
 	setup   sync.Once
@@ -232,6 +235,9 @@ func (s *Server) Run() error {
 	s.closeHanded()
 	s.mu.Unlock()
 	s.endLines()
+	if s.Logger == nil {
+		defaultLog().Flush(flushPatience)
+	}
 	close(s.over)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)

@@ -22,6 +22,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// flushPatience is how long the end of the program waits for a log that is stuck.
+const flushPatience = time.Second
+
 func runDemo(args []string, stdout, stderr io.Writer) int {
 	var o options
 	switch err := o.parse(args, stdout); {
@@ -36,8 +39,8 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
-	out := newLogWriter(stderr) // shared by the loops' log and us
-	defer out.Close()
+	out := server.NewLogWriter(stderr) // shared by the loops' log and us
+	defer out.Flush(flushPatience)
 	if err := serve(o.newServer(out), &o, out); err != nil {
 		fmt.Fprintf(out, "microhttp demo: %v\n", err)
 		return exitFailed
@@ -69,7 +72,6 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	signal.Ignore(syscall.SIGPIPE) // or a log whose reader has gone would end us
 	fmt.Fprintf(out, "microhttp demo: listening on %s (%s)\n", where(s.Addrs()), loops(s.Loops))
 
 	ended := make(chan error, 1)

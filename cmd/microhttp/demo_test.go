@@ -278,3 +278,19 @@ func TestSocketActivation(t *testing.T) {
 		t.Errorf("the socket's file, which is not the program's, is gone: %v", err)
 	}
 }
+
+// A log that nobody reads, and that blocks whoever writes to it, costs its lines, and neither requests nor the end.
+func TestTheLogIsStuck(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "-access-log", "-loops", "1")
+	c := dial(t, p.addr)
+	for range 2000 { // far more than the pipe takes
+		if res, body := c.ask("GET /plaintext HTTP/1.1"); res.StatusCode != 200 || body != "Hello, World!" {
+			t.Fatalf("status %d, %q", res.StatusCode, body)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
