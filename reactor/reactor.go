@@ -85,6 +85,8 @@ type Reactor struct {
 	broken   int         // and how often a callback has broken it off
 	triggers triggers
 
+	goroutine atomic.Uint64 // that is in it; 0 if none is
+
 	fds       fdset
 	events    []Event    // what a wait fills
 	ready     []Event    // what this tick serves: what the last wait has found, and what is always ready
@@ -170,7 +172,7 @@ func (r *Reactor) watchStalls() {
 	if report == nil {
 		report = func(s Stall) { r.report(&StallError{s}) }
 	}
-	r.watch.init(max(limit, 0), report, func(e *ShareError) {
+	r.watch.init(&r.goroutine, max(limit, 0), report, func(e *ShareError) {
 		e.Reactor = r
 		r.report(e)
 	})
@@ -225,6 +227,7 @@ func (r *Reactor) Iterate(d time.Duration) error {
 			return
 		}
 		r.watch.sleep()
+		r.goroutine.Store(0)
 		r.stage.Store(stageNew)
 	}()
 	if !r.stopping.Load() {
@@ -284,7 +287,8 @@ func (r *Reactor) Close() error {
 // enter makes the caller the loop.
 func (r *Reactor) enter() error {
 	if r.stage.CompareAndSwap(stageNew, stageRunning) {
-		r.watch.enter()
+		r.goroutine.Store(goroutineID())
+		r.watch.wake()
 		return nil
 	}
 	if r.stage.Load() == stageEnded {
@@ -338,6 +342,7 @@ var endSteps = [...]func(*Reactor){
 			r.sys.Close(r.reserve)
 		}
 		r.triggers.lists, r.triggers.next = [moments][]trigger{}, moments
+		r.goroutine.Store(0)
 		r.stage.Store(stageEnded)
 	},
 }

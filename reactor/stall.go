@@ -23,7 +23,6 @@ import (
 	"net/netip"
 	"reflect"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,8 +132,8 @@ type watch struct {
 	works  works      // the loop's own
 	reader sync.Mutex // held while a place is read
 
-	goroutine atomic.Uint64 // of the loop
-	armed     atomic.Bool   // the timer is, or will be by its function
+	goroutine *atomic.Uint64 // of the loop
+	armed     atomic.Bool    // the timer is, or will be by its function
 	timer     *time.Timer
 	plan      plan // of the next look; it belongs to whoever has armed the timer
 
@@ -205,14 +204,6 @@ func (w *watch) turn() {
 	}
 }
 
-// enter notes that the calling goroutine is the loop now.
-func (w *watch) enter() {
-	if w.limit > 0 {
-		w.goroutine.Store(goroutineID())
-		w.wake()
-	}
-}
-
 // pause notes that no callback runs, though the loop does not sleep. It comes before the loop asks the poller, or gives
 // its turn away: it may not get it back for long, and the last callback is not to blame for that.
 func (w *watch) pause() { w.begin(servingNothing, nil, -1, nil) }
@@ -237,9 +228,9 @@ func (w *watch) wake() {
 	}
 }
 
-// init makes the watch; limit 0 is none.
-func (w *watch) init(limit time.Duration, report func(Stall), reportShare func(*ShareError)) {
-	w.limit, w.report, w.rate = limit, report, &stalls
+// init makes the watch of the loop that is on the goroutine; limit 0 is none.
+func (w *watch) init(goroutine *atomic.Uint64, limit time.Duration, report func(Stall), reportShare func(*ShareError)) {
+	w.goroutine, w.limit, w.report, w.rate = goroutine, limit, report, &stalls
 	w.shares.init(reportShare)
 	w.beat.Store(beatAsleep)
 	if limit > 0 {
@@ -405,17 +396,6 @@ func (s *stallRate) allow(now time.Time) bool {
 	}
 	s.next = now.Add(stallInterval)
 	return true
-}
-
-// goroutineID is the number of the calling goroutine, as stacks show it.
-func goroutineID() uint64 {
-	var buf [64]byte
-	fields := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 7 [running]: …
-	if len(fields) < 2 {
-		return 0
-	}
-	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
-	return id
 }
 
 // stackOf returns the stack of one goroutine, nil if it is not found. The only way to the stack of another goroutine is

@@ -1,15 +1,12 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,9 +223,6 @@ func (s *Server) Run() error {
 	s.state = running
 	s.mu.Unlock()
 
-	for _, w := range s.workers {
-		w.loop.CallWhenRunning(func() { w.goroutine.Store(goroutineID()) })
-	}
 	err := s.group.Run()
 	s.mu.Lock()
 	s.state = closed
@@ -325,19 +319,7 @@ func (s *Server) stopNow() {
 func (s *Server) onLoop() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := goroutineID()
-	return id != 0 && slices.ContainsFunc(s.workers, func(w *worker) bool { return w.goroutine.Load() == id })
-}
-
-// goroutineID is the number of the calling goroutine, as stacks show it.
-func goroutineID() uint64 {
-	var buf [64]byte
-	fields := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 7 [running]: …
-	if len(fields) < 2 {
-		return 0
-	}
-	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
-	return id
+	return slices.ContainsFunc(s.workers, func(w *worker) bool { return w.loop.InLoop() })
 }
 
 // begin moves the server to closing and reports whether there is anything running

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"sync/atomic"
 	"time"
 
 	"microhttp/parser"
@@ -37,8 +36,6 @@ type worker struct {
 
 	closing bool
 	drained chan struct{} // closed when closing and no connection is left
-
-	goroutine atomic.Uint64 // the loop's, once it runs
 }
 
 // maxSpares bounds the exchanges that a loop keeps: one serves all requests that
