@@ -33,6 +33,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 	}{
 		{"Life", life},
 		{"Time", clock},
+		{"Every", every},
 		{"Calls", calls},
 		{"Connecting", connecting},
 		{"Streams", streams},
