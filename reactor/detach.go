@@ -16,7 +16,7 @@ func (t *transport) SetProtocol(p Protocol) {
 
 func (t *transport) Detach() (fd int, unsent []byte, err error) {
 	switch {
-	case t.flags&(losing|dead) != 0:
+	case t.flags&(losing|loseLater|dead) != 0:
 		return -1, nil, net.ErrClosed
 	case t.cold != nil && len(t.cold.files) > 0:
 		return -1, nil, ErrFilesQueued

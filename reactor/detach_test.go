@@ -276,6 +276,7 @@ type detacher struct {
 }
 
 func (d *detacher) ResumeProducing() {}
+func (d *detacher) StopProducing()   {}
 
 func (d *detacher) PauseProducing() {
 	if fd, _, err := d.t.Detach(); err == nil {

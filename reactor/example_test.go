@@ -199,12 +199,14 @@ func (s *source) ConnectionMade(t reactor.Transport) {
 
 func (s *source) PauseProducing()  { s.paused = true }
 func (s *source) ResumeProducing() { s.paused = false; s.produce() }
+func (s *source) StopProducing()   {}
 
 // produce writes one piece and comes back for the next: the loop flushes in between, and then says when to pause.
 func (s *source) produce() {
 	switch piece := make([]byte, 64<<10); {
 	case s.paused:
 	case s.left == 0:
+		s.t.RegisterProducer(nil) // it has finished, which the end of the connection waits for
 		s.t.LoseConnection()
 	default:
 		s.left--

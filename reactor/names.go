@@ -55,7 +55,7 @@ func (t *transport) String() string {
 	switch {
 	case t.flags&gone != 0:
 		name += ", lost"
-	case t.flags&(losing|doomed) != 0:
+	case t.flags&(losing|loseLater|doomed) != 0:
 		name += ", ending"
 	}
 	return name

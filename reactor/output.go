@@ -318,7 +318,7 @@ func (t *transport) linger() {
 // writeLimit is how long the socket may take nothing; 0 is for ever.
 func (t *transport) writeLimit() time.Duration {
 	limit := t.options.WriteTimeout
-	if linger := t.options.LingerTimeout; t.flags&losing != 0 && linger > 0 && (limit <= 0 || linger < limit) {
+	if linger := t.options.LingerTimeout; t.flags&(losing|loseLater) != 0 && linger > 0 && (limit <= 0 || linger < limit) {
 		return linger
 	}
 	return max(limit, 0)

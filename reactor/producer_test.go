@@ -42,6 +42,7 @@ type feeder struct {
 	p       *recorder
 	left    int
 	paused  bool
+	stopped bool
 	pauses  int
 	highest int
 	inWrite bool
@@ -61,9 +62,12 @@ func (f *feeder) feed() {
 		}
 	}
 	if f.left == 0 {
+		f.p.RegisterProducer(nil)
 		f.p.LoseConnection()
 	}
 }
+
+func (f *feeder) StopProducing() { f.stopped = true }
 
 func (f *feeder) PauseProducing() {
 	if f.inWrite {
@@ -103,8 +107,8 @@ func TestWaterMarks(t *testing.T) {
 			t.Errorf("peer got %d bytes, %v", n, err)
 		}
 		rec.reason(l)
-		if f.pauses == 0 || f.highest > 150<<10 {
-			t.Errorf("%d pauses, %d bytes buffered", f.pauses, f.highest)
+		if f.pauses == 0 || f.highest > 150<<10 || f.stopped {
+			t.Errorf("%d pauses, %d bytes buffered, stopped: %v", f.pauses, f.highest, f.stopped)
 		}
 	})
 }
@@ -118,6 +122,8 @@ type selfProducer struct {
 func (p *selfProducer) PauseProducing() { p.pauses++ }
 
 func (p *selfProducer) ResumeProducing() {}
+
+func (p *selfProducer) StopProducing() {}
 
 // A protocol that is its own producer stays the producer when another protocol takes over, and costs the connection nothing.
 func TestProducerOutlivesItsProtocol(t *testing.T) {
@@ -145,23 +151,22 @@ func TestProducerOutlivesItsProtocol(t *testing.T) {
 	second.reason(l)
 }
 
-// Once the connection is ending, a producer is not asked for more.
+// Once nothing can be written any more, a producer is not asked for more.
 func TestProducerIsNotAskedAtTheEnd(t *testing.T) {
 	l := start(t, Config{})
 	conn, rec := l.connect(nil, nil)
 	f := &feeder{p: rec, left: 1, t: t}
-	l.do(func() { rec.RegisterProducer(f); rec.Write(make([]byte, 16<<20)) })
 	l.do(func() {
-		if f.pauses != 1 {
-			t.Errorf("paused %d times", f.pauses)
-		}
-		rec.LoseConnection()
+		rec.Write(make([]byte, 16<<20))
+		rec.CloseWrite()
+		rec.RegisterProducer(f)
 	})
 	if n, err := io.Copy(io.Discard, conn); n != 16<<20 || err != nil {
 		t.Errorf("peer got %d bytes, %v", n, err)
 	}
+	conn.Close()
 	rec.reason(l)
-	if !f.paused {
-		t.Error("asked to go on")
+	if f.pauses > 0 || f.left != 1 || !f.stopped {
+		t.Errorf("%d pauses, %d pieces left, stopped: %v", f.pauses, f.left, f.stopped)
 	}
 }

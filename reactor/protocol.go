@@ -24,7 +24,7 @@ func (f FactoryFunc) BuildProtocol(remote netip.AddrPort) Protocol { return f(re
 // A Protocol receives what happens to one connection. Every method is called on the loop and must not block. A panic
 // in one of them ends this connection and no other.
 //
-// A Protocol may also be a HalfCloser and a TimeoutHandler.
+// A Protocol may also be a HalfCloser, a CloseWriteHandler and a TimeoutHandler.
 type Protocol interface {
 	// ConnectionMade is called once, first.
 	ConnectionMade(t Transport)
@@ -47,6 +47,14 @@ type HalfCloser interface {
 	ReadConnectionLost()
 }
 
+// A CloseWriteHandler is a Protocol that wants to know when a CloseWrite has been done.
+type CloseWriteHandler interface {
+	// WriteConnectionLost is called at most once, when all output has been sent and the connection is half-closed, and never
+	// from inside CloseWrite. The peer may not have received everything by then. It is not called for a connection that
+	// ends before that, which ConnectionLost tells.
+	WriteConnectionLost()
+}
+
 // A TimeoutHandler is a Protocol that decides what an expired SetTimeout means. Without it the connection is aborted
 // and lost with ErrTimeout.
 type TimeoutHandler interface {
@@ -55,18 +63,14 @@ type TimeoutHandler interface {
 	TimeoutConnection()
 }
 
-// A Producer makes output faster than a peer may read it. It is Twisted's IPushProducer: told to pause when the unsent
-// output has risen above the high water mark, and to resume when it has drained to the low one. It is told after the
-// flush that found it so, never in the middle of its own Write.
-type Producer interface {
-	PauseProducing()
-	ResumeProducing()
-}
-
 // A Transport is a connection as its Protocol sees it. All methods are for the loop's goroutine only; other goroutines
 // come in through CallFromThread. Once the connection is lost, or asked to end, writing to it is harmless and does
 // nothing: loss is told once, through ConnectionLost, and never by an error here.
 type Transport interface {
+	// A Transport is a Producer of the bytes that it reads, so that it can be registered as the producer of another one:
+	// PauseProducing is PauseReading, ResumeProducing is ResumeReading, and StopProducing is LoseConnection.
+	Producer
+
 	// Write queues p, or sends it at once. It copies what it cannot send, so p is free on return. It never blocks.
 	// What is written inside DataReceived goes out when that returns; all else at the end of the tick. A piece of 16 KiB or
 	// more is not copied but sent at once, behind what is queued.
@@ -102,14 +106,16 @@ type Transport interface {
 	Buffered() int
 
 	// LoseConnection ends the connection with ErrConnectionDone when all that is queued has been sent. Reading stops
-	// at once. A peer that does not read holds it open for the LingerTimeout, or until a SetTimeout.
+	// at once. A peer that does not read holds it open for the LingerTimeout, or until a SetTimeout. A registered producer
+	// holds it open until it is unregistered, and may write until then.
 	LoseConnection()
 
 	// AbortConnection ends the connection at once with ErrAborted: what is queued is dropped and the peer gets a reset
 	// (RFC 9293, section 3.5.2).
 	AbortConnection()
 
-	// CloseWrite half-closes the connection when all that is queued has been sent. Reading goes on.
+	// CloseWrite half-closes the connection when all that is queued has been sent. Reading goes on. A registered producer is
+	// waited for, as by LoseConnection. A CloseWriteHandler learns when it is done.
 	CloseWrite()
 
 	// PauseReading stops DataReceived, so that the peer is slowed by TCP's own flow control. ResumeReading undoes it.
@@ -123,7 +129,11 @@ type Transport interface {
 	// SetTimeout made then replaces it: bytes that arrived in time are never overtaken by their timeout.
 	SetTimeout(d time.Duration)
 
-	// RegisterProducer names who is told of the water marks; nil removes it.
+	// RegisterProducer has p told of the water marks, and LoseConnection and CloseWrite wait for it, until it is unregistered
+	// with RegisterProducer(nil) or the connection is lost. Registering another one meanwhile, or the same again, is a
+	// mistake of the program, and panics. On a connection that is lost p.StopProducing is called at once.
+	//
+	// A Transport of this package that is registered is unregistered when it is lost itself. It must be on the same reactor.
 	RegisterProducer(p Producer)
 
 	// SetProtocol hands the connection to another protocol, also in the middle of DataReceived: p is told ConnectionMade

@@ -323,6 +323,7 @@ type counter struct{ paused, resumed int }
 
 func (c *counter) PauseProducing()  { c.paused++ }
 func (c *counter) ResumeProducing() { c.resumed++ }
+func (c *counter) StopProducing()   {}
 
 // Files have a bound too.
 func TestSendFileBound(t *testing.T) {

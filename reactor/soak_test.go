@@ -97,7 +97,7 @@ func (e *soakEcho) ConnectionMade(t Transport) {
 	e.t = t
 	e.s.made++
 	e.s.open++
-	t.RegisterProducer(e)
+	t.RegisterProducer(t)
 	t.SetTimeout(patience)
 }
 
@@ -107,8 +107,6 @@ func (e *soakEcho) DataReceived(p []byte) {
 }
 
 func (e *soakEcho) ReadConnectionLost() { e.t.LoseConnection() }
-func (e *soakEcho) PauseProducing()     { e.t.PauseReading() }
-func (e *soakEcho) ResumeProducing()    { e.t.ResumeReading() }
 
 func (e *soakEcho) ConnectionLost(error) {
 	if e.lost {

@@ -9,7 +9,6 @@ package reactor
 
 import (
 	"net/netip"
-	"reflect"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -36,7 +35,8 @@ type cold struct {
 	fate      error      // set when the connection must end at once, whatever is queued
 	connector *Connector // the client's side: who has opened the connection
 	files     []queuedFile
-	producer  Producer // one that is not the protocol itself
+	producer  Producer     // one that is not the protocol itself
+	consumers []*transport // the connections that this one is the producer of
 }
 
 // rare returns the cold part, made when it is first needed.
@@ -48,7 +48,7 @@ func (t *transport) rare() *cold {
 }
 
 // flags is what a connection wants and where it is.
-type flags uint16
+type flags uint32
 
 const (
 	paused      flags = 1 << iota // PauseReading
@@ -60,15 +60,17 @@ const (
 	gone                          // out of the table
 	full                          // the socket takes no more until it is writable
 	touched                       // on the reactor's list of connections to settle
-	produced                      // there is a producer: the protocol, or another in cold
+	produced                      // a producer is registered: the protocol, or another in cold
 	slowed                        // it was told to pause
 	hungUp                        // both ends have sent their last, and what is left is to be read
+	loseLater                     // LoseConnection, which waits until the producer is unregistered
+	halfLater                     // CloseWrite, which waits in the same way
 )
 
 const (
-	dead = doomed | gone                // nothing more is sent
-	deaf = paused | eof | losing | dead // DataReceived is not called
-	mute = halfClosing | losing | dead  // Write does nothing
+	dead = doomed | gone                            // nothing more is sent
+	deaf = paused | eof | losing | loseLater | dead // DataReceived is not called
+	mute = halfClosing | losing | dead              // Write does nothing
 )
 
 var (
@@ -185,11 +187,20 @@ func (t *transport) settle() error {
 			if errno := t.r.sys.CloseWrite(int(t.fd)); errno != 0 {
 				return lost(errno)
 			}
+			if h, ok := t.proto.(CloseWriteHandler); ok {
+				h.WriteConnectionLost()
+				switch {
+				case t.flags&gone != 0:
+					return nil // it has detached the connection
+				case t.flags&doomed != 0:
+					return t.cold.fate
+				}
+			}
 		}
 		if t.flags&(halfClosed|eof) == halfClosed|eof {
 			return ErrConnectionDone
 		}
-	} else if t.flags&losing != 0 {
+	} else if t.flags&(losing|loseLater) != 0 {
 		t.linger()
 	}
 	if t.flags&produced != 0 {
@@ -199,20 +210,6 @@ func (t *transport) settle() error {
 		}
 	}
 	return t.watch()
-}
-
-// tellProducer tells it which side of the water marks the output has come to.
-func (t *transport) tellProducer() {
-	unsent := t.Buffered()
-	switch {
-	case t.flags&mute != 0:
-	case t.flags&slowed == 0 && unsent > t.options.HighWater:
-		t.flags |= slowed
-		t.producer().PauseProducing()
-	case t.flags&slowed != 0 && unsent <= t.options.LowWater:
-		t.flags &^= slowed
-		t.producer().ResumeProducing()
-	}
 }
 
 // watch has the poller watch for what the connection waits for.
@@ -240,7 +237,7 @@ func (t *transport) watch() error {
 }
 
 // ConnectionLost is called by the reap step: it closes the socket first, so that no protocol's fault can keep it open,
-// and then tells the protocol.
+// and then tells the producer and the protocol.
 func (t *transport) ConnectionLost(reason error) {
 	if t.fd >= 0 { // else it was detached
 		r := t.r
@@ -251,14 +248,18 @@ func (t *transport) ConnectionLost(reason error) {
 		r.sys.Close(int(t.fd))
 		t.fd = -1
 	}
+	defer t.tell(reason) // also when one of the callbacks before ends the goroutine
 	t.dropFiles()
 	t.release()
-	t.flags &^= produced
-	if t.cold != nil && t.cold.connector != nil {
+	t.stopProducing()
+}
+
+// tell tells the protocol of the loss, or the connector, if the connection has one.
+func (t *transport) tell(reason error) {
+	switch {
+	case t.cold != nil && t.cold.connector != nil:
 		t.cold.connector.lost(t, reason)
-		return
-	}
-	if t.proto != nil {
+	case t.proto != nil:
 		t.proto.ConnectionLost(reason)
 	}
 }
@@ -299,17 +300,26 @@ func (t *transport) doom(reason error) {
 func (t *transport) FD() int { return int(t.fd) }
 
 func (t *transport) LoseConnection() {
-	if t.flags&losing == 0 {
-		t.flags |= losing
-		t.progress = 0 // settle begins anew
-		t.touch()
+	if t.flags&(losing|loseLater) != 0 {
+		return
 	}
+	if t.waitsForProducer() {
+		t.flags |= loseLater
+	} else {
+		t.flags |= losing
+	}
+	t.progress = 0 // settle begins anew
+	t.touch()
 }
 
 func (t *transport) AbortConnection() { t.doom(ErrAborted) }
 
 func (t *transport) CloseWrite() {
-	t.flags |= halfClosing
+	if t.waitsForProducer() {
+		t.flags |= halfLater
+	} else {
+		t.flags |= halfClosing
+	}
 	t.touch()
 }
 
@@ -330,32 +340,6 @@ func (t *transport) SetTimeout(d time.Duration) {
 	}
 	t.deadline = later(t.r.clock(), d)
 	t.dueBy(t.deadline)
-}
-
-func (t *transport) RegisterProducer(p Producer) {
-	t.flags &^= slowed | produced
-	if t.cold != nil {
-		t.cold.producer = nil
-	}
-	if p != nil {
-		t.flags |= produced
-		if !same(p, t.proto) {
-			t.rare().producer = p
-		}
-	}
-	t.touch()
-}
-
-// producer is who has been registered: most protocols are their own.
-func (t *transport) producer() Producer {
-	if t.cold != nil && t.cold.producer != nil {
-		return t.cold.producer
-	}
-	return t.proto.(Producer)
-}
-
-func same(p Producer, proto Protocol) bool {
-	return reflect.TypeOf(p).Comparable() && any(p) == any(proto)
 }
 
 func (t *transport) SetNoDelay(on bool) {

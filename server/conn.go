@@ -403,6 +403,9 @@ func (c *conn) PauseProducing() {
 	c.settle()
 }
 
+// StopProducing implements reactor.Producer: ConnectionLost, which follows, says all.
+func (c *conn) StopProducing() {}
+
 // ResumeProducing implements reactor.Producer.
 func (c *conn) ResumeProducing() {
 	if !c.outputFull || c.output == outputEnded {

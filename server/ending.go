@@ -99,6 +99,7 @@ func (c *conn) end() {
 		c.t.ResumeReading()
 	}
 	c.enter(phaseDrain)
+	c.t.RegisterProducer(nil) // nothing more is produced
 	c.t.CloseWrite()
 }
 
@@ -107,7 +108,8 @@ func (c *conn) leave() {
 	c.output = outputEnded
 	c.dropInput()
 	c.dropRequest()
-	c.recount() // and have an answer watched that is not yet read
+	c.recount()               // and have an answer watched that is not yet read
+	c.t.RegisterProducer(nil) // nothing more is produced
 	c.t.LoseConnection()
 }
 

@@ -23,7 +23,10 @@ type end struct {
 	failures  int   // of attempts to connect it
 	reason    error // of the last loss or failure
 
+	halfClosed bool // WriteConnectionLost was called
+
 	onMade, onEOF, onTimeout func()
+	onHalfClosed             func()
 	onData                   func(p []byte)
 	onLost                   func(reason error)
 }
@@ -90,6 +93,21 @@ func (e *end) readConnectionLost() {
 	e.eof = true
 	if e.onEOF != nil {
 		e.onEOF()
+	}
+}
+
+// WriteConnectionLost is no sign of anything else that the protocol wants, so every end has it.
+func (e *end) WriteConnectionLost() {
+	defer e.enter("WriteConnectionLost")()
+	if e.halfClosed {
+		e.s.Errorf("%s: WriteConnectionLost twice", e.name)
+	}
+	e.halfClosed = true
+	if n := e.Buffered(); n > 0 {
+		e.s.Errorf("%s: WriteConnectionLost with %d bytes unsent", e.name, n)
+	}
+	if e.onHalfClosed != nil {
+		e.onHalfClosed()
 	}
 }
 

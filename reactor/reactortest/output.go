@@ -166,6 +166,7 @@ type producer struct {
 	paused    bool
 	writing   bool
 	pauses    int
+	stops     int
 	most      int
 }
 
@@ -188,6 +189,8 @@ func (p *producer) PauseProducing() {
 	p.paused = true
 	p.pauses++
 }
+
+func (p *producer) StopProducing() { p.stops++ }
 
 func (p *producer) ResumeProducing() {
 	if p.writing || p.e.Buffered() > p.low {

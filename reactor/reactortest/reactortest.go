@@ -39,6 +39,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Streams", streams},
 		{"Paused", paused},
 		{"Output", output},
+		{"Producers", producers},
 		{"Ending", ending},
 		{"Unix", unixSockets},
 		{"Datagrams", datagrams},

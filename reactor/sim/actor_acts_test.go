@@ -5,12 +5,34 @@ import "time"
 // What actors do, and how they keep account of it.
 
 func (a *actor) lose() {
-	if !a.losing && a.promised < 0 {
-		a.promised = a.written
-	}
 	a.late = a.late || !a.losing && a.link.shut
 	a.losing = true
+	a.askForTheEnd()
 	a.t.LoseConnection()
+}
+
+// askForTheEnd notes that an orderly end is asked for, of both directions or of one. It comes at once, or when the actor,
+// who produces, has finished.
+func (a *actor) askForTheEnd() {
+	switch {
+	case a.mute() || a.waiting:
+	case a.producer:
+		a.waiting = true
+		a.later(func() {
+			if a.producer {
+				a.register()
+			}
+		})
+	default:
+		a.promise()
+	}
+}
+
+// promise notes what the peer must have received when it sees a clean end.
+func (a *actor) promise() {
+	if !a.mute() {
+		a.promised = a.written
+	}
 }
 
 func (a *actor) pause(on bool) {
@@ -22,9 +44,8 @@ func (a *actor) pause(on bool) {
 }
 
 func (a *actor) closeWrite() {
-	if a.promised < 0 {
-		a.promised = a.written
-	}
+	a.halving = true
+	a.askForTheEnd()
 	a.t.CloseWrite()
 }
 
@@ -68,6 +89,9 @@ func (a *actor) write(n int) {
 	a.writing = false
 	if !a.mute() {
 		a.written += n
+		if !a.link.shut {
+			a.sure = a.written
+		}
 	}
 	if a.writes++; a.producer && n > 1000 {
 		a.checkMark()
@@ -78,7 +102,7 @@ func (a *actor) write(n int) {
 func (a *actor) checkMark() {
 	writes := a.writes
 	a.l.CallLater(0, a.ifAlive(func() {
-		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && a.producer && !a.slowed && !a.mute() {
+		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && a.producer && !a.slowed && !a.mute() && !a.endsWithPeer() {
 			a.s.w.Errorf("%d bytes are queued above the high mark of %d, and the producer was not told", n, a.s.opts.HighWater)
 		}
 	}))

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"reflect"
 	"syscall"
@@ -28,7 +29,11 @@ type actor struct {
 	eof      bool
 	received int
 	written  int
-	promised int // written when the orderly end was asked for; -1 before
+	sure     int  // of written, while the peer had not half-closed: accepted in any case
+	promised int  // written when the orderly end was asked for, and no producer registered; -1 before
+	waiting  bool // an orderly end was asked for, and waits for the producer
+	halving  bool // CloseWrite was asked for
+	halved   bool // and is done
 	losing   bool
 	late     bool // when the peer's end may have been read already, in the same tick
 	aborted  bool
@@ -37,6 +42,8 @@ type actor struct {
 	paused   bool // reading
 	slowed   bool // told by PauseProducing
 	producer bool // is told of the marks
+	unsold   bool // it was stopped when it was slowed
+	over     bool // it may have ended with its peer
 	writes   int
 	timeouts int // that were set
 	expired  int
@@ -95,6 +102,7 @@ func (a *actor) part() reactor.Protocol {
 func (a *actor) turn() {
 	inside := a.inside
 	a.made, a.inside = false, false
+	a.over = a.endsWithPeer()
 	a.t.SetProtocol(a.part())
 	a.made, a.inside = true, inside
 }
@@ -137,10 +145,16 @@ func (a *actor) register() {
 	a.producer, a.slowed = !a.producer, false
 	if a.producer {
 		a.t.RegisterProducer(a)
-	} else {
-		a.t.RegisterProducer(nil)
+		return
 	}
+	if a.waiting {
+		a.promise()
+	}
+	a.t.RegisterProducer(nil)
 }
+
+// endsWithPeer reports whether the peer's end may have been the end of the connection.
+func (a *actor) endsWithPeer() bool { return a.over || !a.lasting && a.link.shut }
 
 func (a *actor) DataReceived(p []byte) {
 	defer a.enter("DataReceived")()
@@ -221,9 +235,30 @@ func (a *actor) ResumeProducing() {
 	a.act()
 }
 
+// StopProducing may come inside another callback, when that registers too late.
+func (a *actor) StopProducing() {
+	if !a.producer || a.lost {
+		a.s.w.Errorf("StopProducing with a producer %v, lost %v", a.producer, a.lost)
+	}
+	a.producer, a.slowed, a.unsold = false, false, a.slowed
+}
+
+// WriteConnectionLost is told to every actor, whatever part it plays.
+func (a *actor) WriteConnectionLost() {
+	defer a.enter("WriteConnectionLost")()
+	if n := a.t.Buffered(); n > 0 || a.halved || !a.halving || a.promised < 0 {
+		a.s.w.Errorf("WriteConnectionLost with %d bytes unsent; twice: %v, asked for: %v, producer: %v", n, a.halved, a.halving, a.producer)
+	}
+	a.halved = true
+	a.act()
+}
+
 func (a *actor) ConnectionLost(reason error) {
 	defer a.enter("ConnectionLost")()
 	a.lost, a.reason = true, reason
+	if a.producer {
+		a.s.w.Errorf("the producer of a lost connection was not stopped")
+	}
 	if !a.field("out").IsNil() {
 		a.s.w.Errorf("a lost connection holds a buffer")
 	}
@@ -234,10 +269,13 @@ func (a *actor) ConnectionLost(reason error) {
 		if ok = a.losing || a.eof || a.link.shut; ok && !a.losing && !a.eof {
 			a.checkWhole()
 		}
+		if a.waiting && a.promised < 0 && !a.late && !a.endsWithPeer() {
+			a.s.w.Errorf("an orderly end with a producer registered")
+		}
 	case errors.Is(reason, reactor.ErrAborted):
 		ok = a.aborted || a.s.over
 	case errors.Is(reason, reactor.ErrTimeout):
-		ok = a.timeouts > 0 || a.losing || a.s.opts.WriteTimeout > 0
+		ok = a.timeouts > 0 || a.losing || a.s.opts.WriteTimeout > 0 || a.endsWithPeer()
 	case errors.Is(reason, reactor.ErrShutdown):
 		ok = true
 	case errors.Is(reason, reactor.ErrDetached):
@@ -247,7 +285,8 @@ func (a *actor) ConnectionLost(reason error) {
 	case errors.Is(reason, reactor.ErrConnectionLost):
 		ok = a.s.faulty || a.link.harsh || a.link.shut
 		ok = ok && (errors.Is(reason, syscall.ECONNRESET) || errors.Is(reason, syscall.EPIPE) ||
-			errors.Is(reason, syscall.ENOTCONN)) // of a half-close
+			errors.Is(reason, syscall.ENOTCONN) || // of a half-close
+			a.cutShort() && a.endsWithPeer() && a.unsold)
 	}
 	if !ok {
 		a.s.w.Errorf("lost for no reason with %v", reason)
@@ -257,6 +296,9 @@ func (a *actor) ConnectionLost(reason error) {
 	a.t.AbortConnection()
 	a.t.SetTimeout(time.Second)
 }
+
+// cutShort reports whether it was reset because it could not produce all that it wanted to.
+func (a *actor) cutShort() bool { return errors.Is(a.reason, io.ErrShortWrite) }
 
 // field is one of the transport's own.
 func (a *actor) field(name string) reflect.Value {

@@ -147,7 +147,7 @@ func (p *player) whole() {
 		p.s.w.Errorf("an end from nobody")
 	case a.made && a.promised < 0 && !a.done():
 		p.s.w.Errorf("an end that nobody asked for")
-	case (!a.losing || a.late) && !a.lasting && p.l.shut: // its end came with ours, whatever it had still to send
+	case (!a.losing || a.late) && a.endsWithPeer(): // its end came with ours, whatever it has written since
 	case a.promised >= 0 && p.l.received != a.promised:
 		p.s.w.Errorf("the end of connection %d after %d bytes of %d", p.l.key, p.l.received, a.promised)
 	}

@@ -211,6 +211,11 @@ func (l *lane) ResumeReading()                      {}
 func (l *lane) SetTimeout(time.Duration)            {}
 func (l *lane) RegisterProducer(p reactor.Producer) {}
 
+// PauseProducing, ResumeProducing and StopProducing implement reactor.Transport.
+func (l *lane) PauseProducing()  { l.PauseReading() }
+func (l *lane) ResumeProducing() { l.ResumeReading() }
+func (l *lane) StopProducing()   { l.LoseConnection() }
+
 // SetNoDelay and SetKeepAlive implement reactor.Transport: they are for sockets.
 func (l *lane) SetNoDelay(bool)                                {}
 func (l *lane) SetKeepAlive(time.Duration, time.Duration, int) {}
