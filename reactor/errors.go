@@ -13,8 +13,8 @@ import (
 var (
 	// ErrConnectionDone is an orderly end: LoseConnection, or the peer has closed.
 	ErrConnectionDone = errors.New("reactor: connection done")
-	// ErrConnectionLost is a failed connection; the reason also wraps the syscall.Errno, or, when a file of SendFile was too
-	// short, io.ErrUnexpectedEOF.
+	// ErrConnectionLost is a failed connection. The reason also wraps the syscall.Errno; or io.ErrUnexpectedEOF, when a file
+	// of SendFile was too short; or io.ErrShortWrite, when the peer has half-closed while a producer had more to send.
 	ErrConnectionLost = errors.New("reactor: connection lost")
 	// ErrAborted is our own AbortConnection.
 	ErrAborted = errors.New("reactor: connection aborted")
@@ -32,7 +32,8 @@ var (
 	ErrConnectFailed = errors.New("reactor: connect failed")
 	// ErrCancelled is our own Connector.Cancel.
 	ErrCancelled = errors.New("reactor: connect cancelled")
-	// ErrShutdown is told to every connection and descriptor that is still there when the reactor stops.
+	// ErrShutdown is told to every connection and descriptor that is still there when the reactor stops. A connection whose
+	// output has not been sent is reset then.
 	ErrShutdown = errors.New("reactor: shut down")
 )
 

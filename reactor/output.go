@@ -36,8 +36,11 @@ type gathered struct {
 	buf   []byte
 }
 
-// drop takes the buffer back with whatever is in it.
+// drop takes the buffer back from a callback that did not return, with whatever is in it.
 func (g *gathered) drop() {
+	if g.owner != nil && len(g.buf) > 0 {
+		g.owner.flags |= cut
+	}
 	g.owner = nil
 	g.buf = g.buf[:0]
 }

@@ -39,8 +39,10 @@ type Protocol interface {
 	ConnectionLost(reason error)
 }
 
-// A HalfCloser is a Protocol that goes on when its peer has finished sending. Without it the end of the peer's bytes
-// is the end of the connection.
+// A HalfCloser is a Protocol that goes on when its peer has finished sending. Without it the end of the peer's bytes is the
+// end of the connection, as after LoseConnection: output that is queued is sent first, within the LingerTimeout, and what is
+// written after that is dropped. A registered Producer is not waited for; if it was told to pause, and so has more, the
+// connection is reset and lost with ErrConnectionLost and io.ErrShortWrite.
 type HalfCloser interface {
 	// ReadConnectionLost is called at most once, when the peer has half-closed; no DataReceived follows. The
 	// connection lives until LoseConnection, AbortConnection, or a CloseWrite whose output has been sent.

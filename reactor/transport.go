@@ -8,6 +8,8 @@ package reactor
 // An idle connection is this struct and a slot in the descriptor table. It owns no buffer.
 
 import (
+	"fmt"
+	"io"
 	"net/netip"
 	"runtime/debug"
 	"syscall"
@@ -65,6 +67,7 @@ const (
 	hungUp                        // both ends have sent their last, and what is left is to be read
 	loseLater                     // LoseConnection, which waits until the producer is unregistered
 	halfLater                     // CloseWrite, which waits in the same way
+	cut                           // accepted output was dropped: only a reset tells the peer
 )
 
 const (
@@ -125,11 +128,11 @@ func (t *transport) DoRead() error {
 		r.out.owner = t
 		t.proto.DataReceived(r.in[:n])
 	case errno == 0:
+		t.flags |= eof
 		h, ok := t.proto.(HalfCloser)
 		if !ok {
-			return ErrConnectionDone
+			return t.endWithPeer()
 		}
-		t.flags |= eof
 		r.out.owner = t
 		h.ReadConnectionLost()
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
@@ -141,6 +144,24 @@ func (t *transport) DoRead() error {
 	r.out.owner = nil
 	return t.settle()
 }
+
+// endWithPeer ends a connection whose peer has half-closed and whose protocol does not go on after that. Output that is
+// queued is sent first, or the peer would take the end for that of all output. A producer that was told to pause has more
+// than that, which is not waited for: then the peer gets a reset.
+func (t *transport) endWithPeer() error {
+	switch {
+	case t.out == nil:
+		return ErrConnectionDone
+	case t.flags&slowed != 0:
+		return &lostError{errUnfinished}
+	}
+	t.flags |= losing
+	t.progress = 0 // settle begins anew
+	return t.settle()
+}
+
+// errUnfinished is output that a producer still had when the connection had to end.
+var errUnfinished = fmt.Errorf("the peer has half-closed while a producer had more to send: %w", io.ErrShortWrite)
 
 // DoWrite goes on sending.
 func (t *transport) DoWrite() error {
@@ -264,19 +285,14 @@ func (t *transport) tell(reason error) {
 	}
 }
 
-// resets reports whether the peer gets a reset instead of an orderly end: when the end is one-sided and what was sent is
-// not whole.
+// resets reports whether the peer gets a reset instead of an orderly end: whenever accepted output was dropped, or the end
+// is one-sided.
 func (t *transport) resets(reason error) bool {
-	switch reason {
-	case ErrAborted, ErrTimeout, ErrWriteBound:
-		return true
-	case ErrConnectionDone, ErrRefused, ErrShutdown:
-		return false
-	}
-	if _, ok := reason.(*PanicError); ok {
+	if t.flags&(cut|doomed) != 0 || t.out != nil {
 		return true
 	}
-	return t.out != nil // a write that failed, or a file
+	_, panicked := reason.(*PanicError)
+	return panicked
 }
 
 // touch has settle called: by DoRead if it is this connection's, else at the end of the tick.

@@ -1,6 +1,8 @@
 package reactortest
 
 import (
+	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -147,6 +149,38 @@ var producers = []promise{
 		client.lost()
 		a.wants(s)
 		b.wants(s, "stop")
+	}),
+	scripted("AnEndByThePeerIsNotInFrontOfWhatIsQueued", func(s *script) {
+		server, client := s.connect(setting{client: func(e *end) { e.onEOF = func() {} }})
+		client.PauseReading()
+		want := pattern(held)
+		server.Write(want)
+		client.CloseWrite()
+		s.pass(50 * time.Millisecond)
+		if server.losses > 0 {
+			s.Fatalf("lost with %v", server.reason)
+		}
+		s.wantHeld(server)
+		client.ResumeReading()
+		client.receives(want)
+		wantReason(server, reactor.ErrConnectionDone)
+		s.until("the end", func() bool { return client.eof })
+	}),
+	scripted("AnEndByThePeerInFrontOfAPausedProducerIsAReset", func(s *script) {
+		server, client := s.connect(setting{client: func(e *end) { e.onEOF = func() {} }})
+		client.PauseReading()
+		p := &notedProducer{}
+		server.RegisterProducer(p)
+		server.Write(pattern(held))
+		s.until("a pause", func() bool { return len(p.told) > 0 })
+		client.CloseWrite()
+		wantReason(server, reactor.ErrConnectionLost)
+		if !errors.Is(server.reason, io.ErrShortWrite) {
+			s.Errorf("lost with %v", server.reason)
+		}
+		client.ResumeReading()
+		wantReason(client, reactor.ErrConnectionLost)
+		p.wants(s, "pause", "stop")
 	}),
 	scripted("AConnectionMayProduceForItself", func(s *script) { // as an echo does
 		server, client := s.connect(setting{server: func(e *end) { e.echo(); e.onEOF = func() { e.LoseConnection() } }})

@@ -147,6 +147,8 @@ func (p *player) whole() {
 		p.s.w.Errorf("an end from nobody")
 	case a.made && a.promised < 0 && !a.done():
 		p.s.w.Errorf("an end that nobody asked for")
+	case p.l.received < a.sure:
+		p.s.w.Errorf("a clean end of connection %d after %d bytes, of %d that were accepted", p.l.key, p.l.received, a.sure)
 	case (!a.losing || a.late) && a.endsWithPeer(): // its end came with ours, whatever it has written since
 	case a.promised >= 0 && p.l.received != a.promised:
 		p.s.w.Errorf("the end of connection %d after %d bytes of %d", p.l.key, p.l.received, a.promised)
@@ -175,6 +177,7 @@ func (p *player) excused(err error) bool {
 	case a.lost && errors.Is(a.reason, reactor.ErrTimeout):
 	case a.lost && p.l.sent > a.received: // it closed with our bytes unread
 	case a.lost && errors.Is(err, syscall.EPIPE):
+	case a.lost && a.cutShort():
 	default:
 		p.s.w.Errorf("reset for no reason: %v", err)
 	}
