@@ -14,14 +14,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-var quiet = handler(func(w *server.Response, _ *server.Request) { _, _ = w.WriteString("hello") })
+var quiet = handler(func(w *server.Response, _ *server.Request) { w.WriteString("hello") })
 
 func TestAccessLogSaysWhatWasAskedAndAnswered(t *testing.T) {
 	log, logger := newLog()
 	h := handler(func(w *server.Response, r *server.Request) {
 		r.SetMatch("GET /a/{x}", nil, nil)
 		w.SetStatus(404)
-		_, _ = w.WriteString("not here")
+		w.WriteString("not here")
 	})
 	c := serve(t, middleware.RequestID(middleware.AccessLog(logger)(h)))
 	ask(t, c, "GET /a/%22%0b?token=secret HTTP/1.1", "X-Request-Id: r-1", "User-Agent: \"x\" \x80")
@@ -80,7 +80,7 @@ func TestAccessLogWaitsForTheAnswer(t *testing.T) {
 		"later": handler(func(w *server.Response, _ *server.Request) {
 			p := w.Later()
 			go func() {
-				_ = p.Answer(func(w *server.Response) { _, _ = w.WriteString("hello") })
+				_ = p.Answer(func(w *server.Response) { w.WriteString("hello") })
 			}()
 		}),
 		"stream": handler(func(w *server.Response, _ *server.Request) {

@@ -31,7 +31,7 @@ func Recover(log *zerolog.Logger) server.Middleware {
 		id := GetRequestID(w)
 		w.Reset()
 		if id != "" {
-			_ = w.SetHeader(RequestIDHeader, id) // it was a field value before
+			w.SetHeader(RequestIDHeader, id) // it was a field value before
 		}
 		w.Error(500)
 	}

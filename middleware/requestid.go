@@ -30,10 +30,10 @@ func RequestID(next server.Handler) server.Handler {
 	ids := newIDs()
 	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		if id := r.PeekHeader(RequestIDHeader); sane(id) {
-			_ = w.SetHeader(RequestIDHeader, string(id)) // what is sane is a field value
+			w.SetHeader(RequestIDHeader, string(id)) // what is sane is a field value
 		} else {
 			fresh := ids.next()
-			_ = w.SetHeader(RequestIDHeader, string(fresh[:]))
+			w.SetHeader(RequestIDHeader, string(fresh[:]))
 		}
 		next.Serve(w, r)
 	})(next)

@@ -11,7 +11,7 @@ import (
 
 // showID answers with the id that a handler sees.
 var showID = handler(func(w *server.Response, _ *server.Request) {
-	_, _ = w.WriteString(middleware.GetRequestID(w))
+	w.WriteString(middleware.GetRequestID(w))
 })
 
 var made = regexp.MustCompile(`^[0-9a-f]{32}$`)

@@ -36,7 +36,7 @@ func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *ma
 	a := t.tree.refusal(why, m, r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), r.RawQuery)
 	instead := t.instead(a.status, r)
 	if a.allow != "" {
-		_ = w.SetHeader("Allow", a.allow) // of tokens only, so it cannot fail
+		w.SetHeader("Allow", a.allow) // of tokens only, so it cannot fail
 	}
 	switch {
 	case instead != nil:
@@ -72,11 +72,11 @@ func (t *table) instead(status int, r *server.Request) *Route {
 // redirect answers as net/http's Redirect does, with a note for people to a GET alone.
 func redirect(w *server.Response, r *server.Request, a refusal) {
 	w.SetStatus(a.status)
-	_ = w.SetHeader("Location", a.location) // percent-encoded, and a query that was parsed: it cannot fail
+	w.SetHeader("Location", a.location) // percent-encoded, and a query that was parsed: it cannot fail
 	switch r.Method() {
 	case "GET", "HEAD":
-		_ = w.SetHeader("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.WriteString("<a href=\"" + html.EscapeString(a.location) + "\">" + server.StatusText(a.status) + "</a>.\n\n")
+		w.SetHeader("Content-Type", "text/html; charset=utf-8")
+		w.WriteString("<a href=\"" + html.EscapeString(a.location) + "\">" + server.StatusText(a.status) + "</a>.\n\n")
 	}
 }
 

@@ -87,13 +87,13 @@ func (w *Response) notModified(v Validators) {
 // now (RFC 9110, 8.8.2.1).
 func (w *Response) setValidators(v Validators) {
 	if v.ETag != "" {
-		_ = w.SetHeader("ETag", v.ETag) // it is valid
+		w.SetHeader("ETag", v.ETag) // it is valid
 	}
 	if at := v.LastModified; !at.IsZero() {
 		if now := w.x.req.Received(); at.After(now) { // not time.Now: Date may be of before
 			at = now
 		}
-		_ = w.SetHeader("Last-Modified", at.UTC().Format(imfFixdate))
+		w.SetHeader("Last-Modified", at.UTC().Format(imfFixdate))
 	}
 }
 

@@ -40,10 +40,11 @@
 //
 // # Mistakes
 //
-// What cannot be meant panics where it is written (a nil handler, a status of 0, Later after
-// Stream); the panic costs that request, and the log has its stack. What depends on data
-// returns an error, and since errors of a SetHeader are seldom looked at, it is logged too.
-// What comes too late to have an effect is a line in the log. A handler that blocks its loop is
+// What cannot be meant panics where it is written (a nil handler, a status of 0, a field name that
+// is no token, Later after Stream); the panic costs that request, and the log has its stack. The
+// setters of a Response return nothing. A value that cannot be sent, which often depends on data,
+// is dropped, and a line in the log names the field; ValidFieldValue and Cookie.Valid tell
+// beforehand. What comes too late to have an effect is a line in the log. A handler that blocks its loop is
 // named in the log while it does, and one that never answers is answered for, in time. What the
 // compiler and the server cannot see, the tests of a program can: switch
 // Server.DetectLateUse on there, run them with -race, and go vet finds copies of what is lent.

@@ -18,21 +18,14 @@ var (
 	ErrTimeout = errors.New("server: the time for the answer is over")
 	// ErrBodyClosed says that the reader of a body was closed before.
 	ErrBodyClosed = errors.New("server: the body was closed")
-	// ErrField says that a header field's name is not a token, that its value
-	// holds what no field value may hold, or that the field is the server's own
-	// (RFC 9110, 5.5 and 5.6.2). The field was not set.
-	ErrField = errors.New("server: invalid header field")
 	// ErrCookie says that a Cookie cannot be sent, or that user agents would drop or
-	// change it (RFC 6265bis, 4.1 and 5.7). It was not set.
+	// change it (RFC 6265bis, 4.1 and 5.7): see Cookie.Valid.
 	ErrCookie = errors.New("server: invalid cookie")
 	// ErrCommitted says that the status and the fields of a response cannot change
 	// any more: a Stream was taken, or the response is done and in OnDone.
 	ErrCommitted = errors.New("server: the head of the response is committed")
 	// ErrStreamClosed says that a Stream was written to after its Close.
 	ErrStreamClosed = errors.New("server: stream closed")
-	// ErrNoTrailers says that a Stream's peer gets no trailer fields: it did not say that
-	// it keeps them, or the stream is not chunked.
-	ErrNoTrailers = errors.New("server: the peer takes no trailers")
 	// ErrBusy says, in the log, that Server.MaxBlocking handlers run, and that the request has
 	// waited for one of them to end for too long, or that too many wait already. It was
 	// answered with 503.

@@ -255,13 +255,10 @@ func ExampleResponse_SetCookie() {
 	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
 		visits, _ := r.Cookie("visits")
 		n, _ := strconv.Atoi(visits) // whatever a peer sends
-		err := w.SetCookie(&server.Cookie{
+		w.SetCookie(&server.Cookie{
 			Name: "visits", Value: strconv.Itoa(n + 1), Path: "/", MaxAge: 3600,
 			HttpOnly: true, SameSite: server.SameSiteLaxMode,
 		})
-		if err != nil { // errors.Is(err, server.ErrCookie): no user agent would keep it
-			w.Error(500)
-		}
 	}))
 	defer end()
 	req, _ := http.NewRequest("GET", url, nil)

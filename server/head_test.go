@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -179,9 +178,7 @@ func hints(w *Response, r *Request) {
 		w.Interim(103, link)
 		w.Interim(102)
 		s := w.Stream()
-		if err := w.Interim(103); !errors.Is(err, ErrCommitted) {
-			panic(err)
-		}
+		w.Interim(103) // too late
 		s.WriteString("done")
 		s.Close()
 	default:
@@ -236,23 +233,25 @@ func TestInterimAfterTheAnswer(t *testing.T) {
 }
 
 func TestInterimMisuse(t *testing.T) {
+	for _, f := range []Field{
+		{"X", "a\r\nb"},
+		{"X", "\x00"},
+		{"Content-Length", "1"},
+		{"transfer-encoding", "chunked"},
+		{"Connection", "close"},
+	} {
+		got := answerTo(t, plainGet, func(w *Response, r *Request) { w.Interim(103, f, Field{"A", "b"}) })
+		want(t, "with "+f.Name, got, "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
 	got := answerTo(t, plainGet, func(w *Response, r *Request) {
-		for _, f := range []Field{
-			{"X", "a\r\nb"},
-			{"X", "\x00"},
-			{"", "a"},
-			{"a b", "c"},
-			{"Content-Length", "1"},
-			{"transfer-encoding", "chunked"},
-			{"Connection", "close"},
-		} {
-			if err := w.Interim(103, Field{"A", "b"}, f); !errors.Is(err, ErrField) {
-				t.Errorf("%v: %v, want ErrField", f, err)
-			}
-		}
 		for _, status := range []int{0, 100, 101, 200} {
 			if !panics(func() { w.Interim(status) }) {
 				t.Errorf("Interim(%d) did not panic", status)
+			}
+		}
+		for _, name := range []string{"", "a b"} {
+			if !panics(func() { w.Interim(103, Field{"A", "b"}, Field{name, "c"}) }) {
+				t.Errorf("Interim with a field %q did not panic", name)
 			}
 		}
 	})
@@ -266,22 +265,19 @@ func summed(w *Response, r *Request) {
 	}
 	s := w.Stream()
 	s.WriteString("abc")
-	for _, name := range []string{"Content-Length", "transfer-encoding", "Host", "Set-Cookie", "trailer", "Content-Type", "a b", ""} {
-		if err := s.AddTrailer(name, "1"); !errors.Is(err, ErrField) {
-			panic(fmt.Sprint(name, err))
+	for _, name := range []string{"Content-Length", "transfer-encoding", "Host", "Set-Cookie", "trailer", "Content-Type"} {
+		s.AddTrailer(name, "1")
+	}
+	for _, name := range []string{"a b", ""} {
+		if !panics(func() { s.AddTrailer(name, "1") }) {
+			panic(name + " is taken for a name")
 		}
 	}
-	if err := s.AddTrailer("Sum", "9\r\nEvil: 1"); !errors.Is(err, ErrField) {
-		panic(err)
-	}
-	if err := s.AddTrailer("Sum", "9"); err != nil && !errors.Is(err, ErrNoTrailers) {
-		panic(err)
-	}
+	s.AddTrailer("Sum", "9\r\nEvil: 1")
+	s.AddTrailer("Sum", "9")
 	s.AddTrailer("Sum", "10")
 	s.Close()
-	if err := s.AddTrailer("Sum", "11"); !errors.Is(err, ErrStreamClosed) {
-		panic(err)
-	}
+	s.AddTrailer("Sum", "11")
 }
 
 func TestTrailersOfAnAnswer(t *testing.T) {
@@ -311,8 +307,8 @@ func TestTrailersOfAnAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := res.Trailer["Sum"]; fmt.Sprint(got) != fmt.Sprint(c.trailer) || string(body) != c.body {
-				t.Errorf("%s, %q: trailer %q, body %q", name, c.request, got, body)
+			if got := res.Trailer["Sum"]; fmt.Sprint(got) != fmt.Sprint(c.trailer) || len(res.Trailer) > 1 || string(body) != c.body {
+				t.Errorf("%s, %q: trailer %q of %q, body %q", name, c.request, got, res.Trailer, body)
 			}
 			if !strings.Contains(c.request, "1.0") {
 				p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -15,33 +15,40 @@ type Field struct{ Name, Value string }
 // fields are only those of the interim response. It may be called any number of times before
 // the answer is given or a Stream is taken, on the loop and in a Blocking handler.
 //
-// It is never needed, and so never waits: nothing is sent to HTTP/1.0 (15.2), and nothing to
-// a peer that does not keep up with reading. The error is ErrCommitted when a Stream was
-// taken, and in OnDone, or wraps ErrField for a field that is invalid, or that no interim
-// response has: Content-Length, Transfer-Encoding, Connection. It panics when status is not 102
-// to 199; 101 is not interim to what follows.
-func (w *Response) Interim(status int, fields ...Field) error {
+// It is never needed, and so never waits: nothing is sent to HTTP/1.0 (15.2), and nothing to a peer that does not keep up with
+// reading. A field name that is not a token panics, and so does a status other than 102 to 199; 101 is not interim to what
+// follows. A value that no field may hold is dropped, with a line in the log, and so are Content-Length, Transfer-Encoding and
+// Connection, which no interim response has. Once a Stream was taken, and in OnDone, Interim does nothing, but for a line in
+// the log.
+func (w *Response) Interim(status int, fields ...Field) {
 	w.x.req.lent()
 	if w.committed() {
-		return ErrCommitted
+		_ = w.tooLate("Interim")
+		return
 	}
 	w.x.req.open()
-	return w.x.interim(status, fields)
+	w.x.interim(status, fields)
 }
 
 // Interim is Response.Interim while the answer is owed, from any goroutine. Once the answer
 // was given it does nothing.
-func (p *Pending) Interim(status int, fields ...Field) error { return p.x.interim(status, fields) }
+func (p *Pending) Interim(status int, fields ...Field) { p.x.interim(status, fields) }
 
-func (x *exchange) interim(status int, fields []Field) error {
+func (x *exchange) interim(status int, fields []Field) {
 	if status < 102 || status > 199 {
 		panic(fmt.Sprintf("server: invalid interim status %d: 102 to 199", status))
 	}
 	b := append([]byte("HTTP/1.1 "), strconv.Itoa(status)...)
 	b = append(append(append(b, ' '), StatusText(status)...), "\r\n"...)
 	for _, f := range fields {
-		if !parser.ValidFieldName(f.Name) || !parser.ValidFieldValue(f.Value) || ofFraming(f.Name) {
-			return x.res.refuse(f.Name)
+		mustBeFieldName(f.Name)
+		switch {
+		case ofFraming(f.Name):
+			x.res.dropField(f.Name, misplaced)
+			continue
+		case !parser.ValidFieldValue(f.Value):
+			x.res.dropField(f.Name, badValue)
+			continue
 		}
 		b = appendField(b, f.Name, f.Value)
 	}
@@ -50,13 +57,10 @@ func (x *exchange) interim(status int, fields []Field) error {
 	case x.req.head.Minor == 0:
 	case x.detached:
 		c := x.req.conn
-		if !c.w.loop.CallFromThread(func() { c.sendInterim(x, b) }) {
-			return ErrServerClosed
-		}
+		c.w.loop.CallFromThread(func() { c.sendInterim(x, b) }) // if the loop has ended, nobody waits for it
 	default:
 		x.req.conn.writeInterim(b)
 	}
-	return nil
 }
 
 // writeInterim sends an interim response to a peer that keeps up.

@@ -46,7 +46,7 @@ func peerEnds(told chan<- string) map[string]HandlerFunc {
 				ended := make(chan bool)
 				w.Stream().OnPeerEnd(func() { told <- "end"; close(ended) })
 				<-ended
-				_, _ = w.WriteString("the first, the last")
+				w.WriteString("the first, the last")
 			}).Serve(w, r)
 		},
 	}

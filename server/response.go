@@ -76,8 +76,7 @@ func (w *Response) SetStatus(code int) {
 // committed reports whether the status and the fields are decided.
 func (w *Response) committed() bool { return w.stream != nil || w.flags&answered != 0 }
 
-// tooLate reports what cannot be done any more, to the caller and, since callers forget, to the log.
-// After a panic it is no news.
+// tooLate logs what cannot be done any more, and returns the error of those who can return one. After a panic it is no news.
 func (w *Response) tooLate(what string) error {
 	if w.err == nil {
 		w.LogMisuse(what + " comes too late: the head of the response is committed")
@@ -91,38 +90,34 @@ func (w *Response) Status() int {
 	return w.status
 }
 
-// SetHeader sets a field, in place of lines that have the same name. A name that
-// is not a token, or a value that no field may hold (CR, LF, NUL and other
-// controls, white space around it), is refused: the field is not set, and the
-// error wraps ErrField.
+// SetHeader sets a field, in place of lines that have the same name. A name that is not a token panics. A value that no field
+// may hold (CR, LF, NUL and other controls, white space around it) is dropped: the field stays as it was, and the log has a
+// line that names it. ValidFieldValue tells beforehand.
 //
 // Three fields are special. Content-Length declares the length of a Stream's body,
 // or of the body that a HEAD request asks about: an answer to HEAD to which nothing was
 // written has none without it (RFC 9110, 8.6). For other answers the server
 // counts. Connection: close closes the connection after the answer.
-// Transfer-Encoding is refused: it is the server's own. Once a Stream was taken, and in
-// OnDone, all are refused with ErrCommitted. What is refused is logged too.
-func (w *Response) SetHeader(name, value string) error {
-	return w.putHeader(name, value, true)
-}
+// Transfer-Encoding is the server's own, and dropped. Once a Stream was taken, and in OnDone, SetHeader
+// does nothing, but for a line in the log.
+func (w *Response) SetHeader(name, value string) { w.putHeader(name, value, true) }
 
 // AddHeader adds a field line, keeping others of the same name; of Date there is only one.
 // Otherwise it is as SetHeader.
-func (w *Response) AddHeader(name, value string) error {
-	return w.putHeader(name, value, false)
-}
+func (w *Response) AddHeader(name, value string) { w.putHeader(name, value, false) }
 
-func (w *Response) putHeader(name, value string, replace bool) error {
+func (w *Response) putHeader(name, value string, replace bool) {
 	w.x.req.lent()
-	if w.committed() {
-		return w.tooLate("the field " + name)
-	}
-	if !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) {
-		return w.refuse(name)
-	}
-	own, err := w.ownField(name, value, replace)
-	if own || err != nil {
-		return err
+	mustBeFieldName(name)
+	switch {
+	case w.committed():
+		_ = w.tooLate("the field " + name)
+		return
+	case !parser.ValidFieldValue(value):
+		w.dropField(name, badValue)
+		return
+	case w.takesField(name, value, replace):
+		return
 	}
 	if date := len(name) == len("Date") && parser.EqualFold(name, "Date"); (replace || date) && len(w.lines) > 0 {
 		w.delLines(name)
@@ -130,19 +125,11 @@ func (w *Response) putHeader(name, value string, replace bool) error {
 	start := uint32(len(w.fields))
 	w.fields = appendField(w.fields, name, value)
 	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
-	return nil
 }
 
-// refuse reports a field that was not set, to the caller and, since callers
-// forget, to the log.
-func (w *Response) refuse(name string) error {
-	w.logMisuse("invalid response field dropped", name)
-	return fmt.Errorf("%w: %q", ErrField, name)
-}
-
-// ownField takes the fields that are not simply sent. The lengths of their names
+// takesField takes the fields that are not simply sent, and reports whether this is one. The lengths of their names
 // tell them from most others at once.
-func (w *Response) ownField(name, value string, replace bool) (own bool, err error) {
+func (w *Response) takesField(name, value string, replace bool) bool {
 	switch len(name) {
 	case len("Date"):
 		if parser.EqualFold(name, "Date") {
@@ -153,23 +140,24 @@ func (w *Response) ownField(name, value string, replace bool) (own bool, err err
 			if replace {
 				w.DelHeader(name)
 			}
-			return w.ownConnection(value), nil
+			return w.ownConnection(value)
 		}
 	case len("Content-Length"):
 		if parser.EqualFold(name, "Content-Length") {
-			n, err := strconv.ParseUint(value, 10, 63)
-			if err != nil {
-				return true, w.refuse(name)
+			if n, err := strconv.ParseUint(value, 10, 63); err == nil {
+				w.declared = int64(n)
+			} else {
+				w.dropField(name, badLength)
 			}
-			w.declared = int64(n)
-			return true, nil
+			return true
 		}
 	case len("Transfer-Encoding"):
 		if parser.EqualFold(name, "Transfer-Encoding") {
-			return true, w.refuse(name)
+			w.dropField(name, ownField)
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // ownConnection takes what a Connection field says of persistence, and reports whether that
@@ -278,18 +266,19 @@ func (w *Response) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteString is Write for a string.
-func (w *Response) WriteString(s string) (int, error) {
+// WriteString is Write for a string, and returns nothing: without a Stream it can only fail because nobody waits for the answer
+// any more. A handler that wants to know uses io.WriteString, which has Write's results, or takes a Stream.
+func (w *Response) WriteString(s string) {
 	w.x.req.lent()
 	if w.committed() {
-		return w.writeLate([]byte(s))
+		_, _ = w.writeLate([]byte(s))
+		return
 	}
 	w.unshare()
 	w.body = append(w.body, s...)
 	if w.x.detached {
-		return w.wrote(len(s))
+		_, _ = w.wrote(len(s))
 	}
-	return len(s), nil
 }
 
 // wrote is the end of Write for an exchange that is detached: there may be nobody to answer any more.

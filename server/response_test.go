@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,14 +39,35 @@ func TestNoHandlerMakesAMalformedAnswer(t *testing.T) {
 		{"Content-Length", "99999999999999999999"},
 	} {
 		got := answerTo(t, plainGet, func(w *Response, r *Request) {
-			for _, set := range []func(string, string) error{w.SetHeader, w.AddHeader} {
-				if err := set(c.name, c.value); !errors.Is(err, ErrField) {
-					t.Errorf("%q: %q: %v, want ErrField", c.name, c.value, err)
+			for _, set := range []func(string, string){w.SetHeader, w.AddHeader} {
+				if panicked := panics(func() { set(c.name, c.value) }); panicked == ValidFieldName(c.name) {
+					t.Errorf("%q: panicked: %v", c.name, panicked)
 				}
 			}
 		})
 		want(t, c.name, got, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	}
+}
+
+// A value that is dropped leaves what was set before, and is not in the log: it may be a secret.
+func TestDroppedFields(t *testing.T) {
+	var out strings.Builder
+	logger := zerolog.New(&out)
+	p, m := inMemory(t, func(w *Response, r *Request) {
+		r.SetMatch("/x", nil, nil)
+		w.SetHeader("A", "1")
+		w.SetHeader("A", "secret\n")
+		w.AddHeader("A", "\x7fsecret")
+		w.AddHeader("A", "2")
+		if ValidFieldValue("secret\n") || !ValidFieldValue("a\tb \xe4") || ValidFieldName("a\n") || !ValidFieldName("a") {
+			t.Error("what is told beforehand is not what is done")
+		}
+	}, func(s *Server) { s.Logger = &logger })
+	p.DataReceived([]byte(plainGet))
+	want(t, "answer", undated(m.out.String()), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 1\r\nA: 2\r\n\r\n")
+	line := `{"level":"warn","pattern":"/x","field":"A",` +
+		`"message":"invalid response field dropped: its value holds what none may: controls, or white space around it"}` + "\n"
+	want(t, "log", out.String(), line+line)
 }
 
 func TestFieldsOfTheAnswer(t *testing.T) {

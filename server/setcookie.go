@@ -12,7 +12,7 @@ import (
 
 // Cookies of the answer. A user agent that gets a Set-Cookie which is not quite right
 // says nothing: it drops the cookie, or an attribute, or cuts a value short. So here is
-// refused, with an error, whatever RFC 6265bis does not let a server send (4.1) or has
+// dropped, with a line in the log, what RFC 6265bis does not let a server send (4.1) or has
 // user agents ignore (5.6, 5.7). What passes arrives as it was meant.
 
 // Cookie is a cookie to be set. Its fields are those of net/http's Cookie and mean the
@@ -69,22 +69,23 @@ const (
 )
 
 // SetCookie sets a cookie, in place of one of the same name that was set before in this
-// answer: an answer should not hold two (RFC 6265bis, 4.1.1; whoever needs them, with
-// different paths, has AddHeader). A cookie that cannot be sent, or that user agents would
-// drop or change, is not set, and the error, which Valid gives, wraps ErrCookie. Once a
-// Stream was taken, and in OnDone, the error is ErrCommitted.
-func (w *Response) SetCookie(c *Cookie) error {
+// answer: an answer should not hold two (RFC 6265bis, 4.1.1; where two are needed, with
+// different paths, there is AddHeader). A name that is not a token panics. Any other cookie that cannot be sent, or that
+// user agents would drop or change, is dropped, and the log has a line that names it and says why; Cookie.Valid
+// tells beforehand. Once a Stream was taken, and in OnDone, it does nothing, but for a line in the log.
+func (w *Response) SetCookie(c *Cookie) {
 	w.x.req.lent()
+	mustBeFieldName(c.Name)
 	if w.committed() {
-		return w.tooLate("the field " + setCookie)
+		_ = w.tooLate("the field " + setCookie)
+		return
 	}
-	if err := c.Valid(); err != nil {
-		log := w.x.req.conn.w.srv.log.Warn() // callers forget
-		log.Err(err).Str("pattern", w.x.req.pattern).Msg("invalid cookie dropped")
-		return err
+	if wrong := c.wrong(); wrong != "" {
+		w.logMisuse("invalid cookie dropped: "+wrong, setCookie+" "+c.Name)
+		return
 	}
 	w.delCookie(c.Name)
-	return w.AddHeader(setCookie, string(c.appendTo(nil)))
+	w.AddHeader(setCookie, string(c.appendTo(nil)))
 }
 
 const setCookie = "Set-Cookie"

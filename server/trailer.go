@@ -9,23 +9,22 @@ import "microhttp/parser"
 // Write it is for whoever owns the stream. The answer should name the field in Trailer
 // (RFC 9110, 6.6.2) before the stream is taken.
 //
-// The error is ErrNoTrailers when the peer would not get the field: only a chunked stream has
-// trailers, and only a peer that sent TE: trailers keeps them (10.1.4). It wraps ErrField for
-// what is no valid field, and for a field that may stand in no trailer section because it
-// frames the message, routes or authenticates it, controls it, or says how to read the
-// content (6.5.1). After Close it is ErrStreamClosed.
-func (s *Stream) AddTrailer(name, value string) error {
-	r := &s.x.req
+// A peer that did not say TE: trailers (10.1.4) does not get the field, and neither does one whose stream is not chunked: then
+// AddTrailer does nothing, since a trailer must never be needed. A name that is not a token panics. A value that no
+// field may hold is dropped, with a line in the log. So is a field that may stand in no trailer section because it frames the
+// message, routes or authenticates it, controls it, or says how to read the content (6.5.1), and one that comes after Close.
+func (s *Stream) AddTrailer(name, value string) {
+	mustBeFieldName(name)
 	switch {
 	case s.closed:
-		return ErrStreamClosed
-	case !parser.ValidFieldName(name) || !parser.ValidFieldValue(value) || neverTrailer(name):
-		return s.x.res.refuse(name)
-	case s.framing.kind != framedChunked || s.framing.mute || !r.keepsTrailers():
-		return ErrNoTrailers
+		s.x.res.LogMisuse("the trailer field " + name + " comes too late: the Stream is closed")
+	case neverTrailer(name):
+		s.x.res.dropField(name, misplaced)
+	case !parser.ValidFieldValue(value):
+		s.x.res.dropField(name, badValue)
+	case s.framing.kind == framedChunked && !s.framing.mute && s.x.req.keepsTrailers():
+		s.trailer = appendField(s.trailer, name, value)
 	}
-	s.trailer = appendField(s.trailer, name, value)
-	return nil
 }
 
 // keepsTrailers reports whether the peer said that it does.

@@ -31,9 +31,9 @@ func built() time.Time {
 }
 
 func servePage(w *server.Response, _ *server.Request) {
-	setHeader(w, "Content-Type", "text/html; charset=utf-8")
-	setHeader(w, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	setHeader(w, "Cache-Control", "no-cache") // ask again each time, which is cheap
+	w.SetHeader("Content-Type", "text/html; charset=utf-8")
+	w.SetHeader("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.SetHeader("Cache-Control", "no-cache") // ask again each time, which is cheap
 	if w.CheckPreconditions(pageIs) {
 		return
 	}

@@ -40,16 +40,16 @@ func newRoutes() *router.Router {
 // returnBody answers with the body as it came.
 func returnBody(w *server.Response, r *server.Request) {
 	if t := r.Header("Content-Type"); t != "" {
-		setHeader(w, "Content-Type", t)
+		w.SetHeader("Content-Type", t)
 	}
-	setHeader(w, "X-Content-Type-Options", "nosniff") // whatever it is, it is not ours
-	w.SetBody(r.PeekBody())                           // lent for as long as the answer needs it
+	w.SetHeader("X-Content-Type-Options", "nosniff") // whatever it is, it is not ours
+	w.SetBody(r.PeekBody())                          // lent for as long as the answer needs it
 }
 
 // plaintext is the least that a handler can do.
 func plaintext(w *server.Response, _ *server.Request) {
-	setHeader(w, "Content-Type", "text/plain")
-	_, _ = w.WriteString("Hello, World!")
+	w.SetHeader("Content-Type", "text/plain")
+	w.WriteString("Hello, World!")
 }
 
 // jsonMessage encodes anew for each request.
@@ -58,7 +58,7 @@ func jsonMessage(w *server.Response, _ *server.Request) {
 	if err != nil {
 		panic(err) // a message is always JSON
 	}
-	setHeader(w, "Content-Type", "application/json")
+	w.SetHeader("Content-Type", "application/json")
 	w.SetBody(b)
 }
 
@@ -108,17 +108,18 @@ func setCookies(w *server.Response, r *server.Request) {
 			return
 		}
 		c := server.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: server.SameSiteLaxMode}
-		if err := w.SetCookie(&c); err != nil {
+		if err := c.Valid(); err != nil {
 			w.Reset()
 			refuse(w, err.Error())
 			return
 		}
+		w.SetCookie(&c)
 		writeLine(w, name, "=", value)
 	}
 }
 
-// reflect puts a value that the peer has chosen into a field, if a field can hold it: the
-// server refuses what could end the field, and the handler need not know what that is.
+// reflect puts a value that the peer has chosen into a field, if a field can hold it. The server
+// would drop what could end the field; here the peer is to know.
 func reflect(w *server.Response, r *server.Request) {
 	v, given := "", false
 	for name, value := range r.Query() {
@@ -131,12 +132,13 @@ func reflect(w *server.Response, r *server.Request) {
 		refuse(w, "the query needs a v")
 		return
 	}
-	if err := w.SetHeader("X-Reflect", v); err != nil {
+	if !server.ValidFieldValue(v) {
 		refuse(w, "no field value may hold v")
 		return
 	}
+	w.SetHeader("X-Reflect", v)
 	setText(w)
-	_, _ = w.WriteString("see X-Reflect\n")
+	w.WriteString("see X-Reflect\n")
 }
 
 // lag answers with how long the loop that serves this connection was away from its descriptors:
@@ -144,7 +146,7 @@ func reflect(w *server.Response, r *server.Request) {
 func lag(w *server.Response, r *server.Request) {
 	ticks := r.Reactor().Lag()
 	setText(w)
-	setHeader(w, "Cache-Control", "no-store")
+	w.SetHeader("Cache-Control", "no-store")
 	_, _ = fmt.Fprintf(w, "ticks: %d\n", ticks.Count())
 	for _, percent := range [...]float64{50, 99, 99.9, 100} {
 		_, _ = fmt.Fprintf(w, "%v %% within %v\n", percent, ticks.Quantile(percent/100))
@@ -154,8 +156,8 @@ func lag(w *server.Response, r *server.Request) {
 // setText makes the answer plain text. What a peer sent is shown as text only: no browser
 // may take it for a page.
 func setText(w *server.Response) {
-	setHeader(w, "Content-Type", "text/plain; charset=utf-8")
-	setHeader(w, "X-Content-Type-Options", "nosniff")
+	w.SetHeader("Content-Type", "text/plain; charset=utf-8")
+	w.SetHeader("X-Content-Type-Options", "nosniff")
 }
 
 // setLines is setText for an answer that may turn out to have no line at all. The server
@@ -163,22 +165,19 @@ func setText(w *server.Response) {
 // written: that there is none is said here, for HEAD has the fields of GET (RFC 9110, 9.3.2).
 func setLines(w *server.Response) {
 	setText(w)
-	setHeader(w, "Content-Length", "0")
+	w.SetHeader("Content-Length", "0")
 }
-
-// setHeader sets a field that is known to be valid; the server logs it if it is not.
-func setHeader(w *server.Response, name, value string) { _ = w.SetHeader(name, value) }
 
 func writeLine(w *server.Response, name, between, value string) {
 	for _, s := range [...]string{name, between, value, "\n"} {
-		_, _ = w.WriteString(s) // never fails before a Stream is taken
+		w.WriteString(s)
 	}
 }
 
 // refuse answers 400 and says why.
 func refuse(w *server.Response, why string) {
 	w.Error(400)
-	_, _ = w.WriteString(why + "\n")
+	w.WriteString(why + "\n")
 }
 
 // wholeNumber reads the wildcard of that name: digits alone, least to most, as one writes

@@ -18,7 +18,7 @@ func status(w *server.Response, r *server.Request) {
 	}
 	w.SetStatus(code)
 	for _, f := range promised[code] {
-		setHeader(w, f.name, f.value)
+		w.SetHeader(f.name, f.value)
 	}
 	switch code {
 	case 204, 205, 304:
@@ -26,7 +26,7 @@ func status(w *server.Response, r *server.Request) {
 	}
 	body := []byte(strings.TrimSpace(fmt.Sprint(code, " ", server.StatusText(code))) + "\n")
 	if code == 206 { // the whole, as a range of something whose end is not known
-		setHeader(w, "Content-Range", fmt.Sprintf("bytes 0-%d/*", len(body)-1))
+		w.SetHeader("Content-Range", fmt.Sprintf("bytes 0-%d/*", len(body)-1))
 	}
 	setText(w)
 	w.SetBody(body)

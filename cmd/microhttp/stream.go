@@ -28,8 +28,8 @@ func streamBytes(w *server.Response, r *server.Request) {
 	if !ok {
 		return
 	}
-	setHeader(w, "Content-Type", "application/octet-stream")
-	setHeader(w, "Content-Length", strconv.Itoa(n))
+	w.SetHeader("Content-Type", "application/octet-stream")
+	w.SetHeader("Content-Length", strconv.Itoa(n))
 	if r.Method() == "HEAD" {
 		return
 	}
@@ -59,8 +59,8 @@ const (
 // events sends server-sent events by the loop's own clock: no goroutine waits. When the
 // peer leaves early, so does the timer.
 func events(w *server.Response, r *server.Request) {
-	setHeader(w, "Content-Type", "text/event-stream")
-	setHeader(w, "Cache-Control", "no-store")
+	w.SetHeader("Content-Type", "text/event-stream")
+	w.SetHeader("Cache-Control", "no-store")
 	s := w.Stream()
 	if r.Method() == "HEAD" {
 		_ = s.Close()

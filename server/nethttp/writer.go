@@ -64,7 +64,7 @@ func (rw *writer) WriteHeader(status int) {
 		rw.misuse("superfluous response.WriteHeader call from " + caller())
 	case status == http.StatusContinue: // the server has sent it, if it was asked for
 	case status > http.StatusSwitchingProtocols && status < 200:
-		_ = rw.w.Interim(status, interimFields(rw.header)...) // it is never needed
+		rw.w.Interim(status, interimFields(rw.header)...) // it is never needed
 	default:
 		checkStatus(status)
 		rw.begin(status, rw.header.Clone())

@@ -45,20 +45,23 @@ func (rw *writer) commit(p []byte) {
 			continue
 		case key == "Content-Type" && rw.status == http.StatusNotModified:
 			continue // net/http takes it away (RFC 9110, 15.4.5)
+		case !parser.ValidFieldName(name): // net/http sends none
+			rw.misuse("invalid field name " + strconv.Quote(name))
+			continue
 		}
 		for _, value := range fields[name] {
-			_ = w.AddHeader(name, cleaned(value)) // what is invalid is logged there
+			w.AddHeader(name, cleaned(value)) // an invalid value is logged there
 		}
 	}
 	if !allowsBody(rw.status) {
 		return
 	}
 	if rw.length >= 0 {
-		_ = w.SetHeader("Content-Length", strconv.FormatInt(rw.length, 10))
+		w.SetHeader("Content-Length", strconv.FormatInt(rw.length, 10))
 	}
 	_, typed := fields["Content-Type"]
 	if !typed && !isCoded(fields) && fields.Get("Content-Encoding") == "" && len(p) > 0 {
-		_ = w.SetHeader("Content-Type", http.DetectContentType(p))
+		w.SetHeader("Content-Type", http.DetectContentType(p))
 	}
 }
 
@@ -118,7 +121,9 @@ func (rw *writer) sendTrailers() {
 			continue
 		}
 		for _, value := range rw.header[name] {
-			_ = rw.stream.AddTrailer(key, cleaned(value))
+			if parser.ValidFieldName(key) {
+				rw.stream.AddTrailer(key, cleaned(value))
+			}
 		}
 	}
 }
