@@ -24,18 +24,23 @@ const (
 
 // requestBody is what the loop knows of a body while it arrives. Only the loop touches it.
 type requestBody struct {
-	to      bodyTo
-	begun   bool  // the callback's body was asked for
-	paused  bool  // by the callback, or since the reader has enough
-	awaited bool  // the peer awaits 100 (Continue), and it was not sent
-	came    bool  // … though bytes of the body have come without it
-	limit   int64 // -1 is none
-	got     int64
+	bodyProgress
 
 	f      func(p []byte, err error)
 	reader *bodyReader
 	head   *parser.Head  // what the parser fills when the Request is another goroutine's
 	failed *parser.Error // why the body is not whole, when the peer gets to know
+}
+
+// bodyProgress is how far a body has come.
+type bodyProgress struct {
+	to      bodyTo
+	begun   bool  // the callback's body was asked for
+	paused  bool  // by the callback, or since the reader has enough
+	awaited bool  // the peer awaits 100 (Continue), and it was not sent
+	came    bool  // bytes of the body have come, so that it need not be sent
+	limit   int64 // -1 is none
+	got     int64
 }
 
 // flows reports whether the body may be parsed.
@@ -142,7 +147,7 @@ func (c *conn) bodyEnd(x *exchange, h *parser.Head, tail []byte) {
 func (c *conn) failBody(x *exchange, err *parser.Error, given []byte) {
 	c.logRefused(x, err, given)
 	x.body.failed = err
-	x.leaf = leaf{}
+	x.leaf.h = nil
 	x.endBody(err)
 }
 

@@ -80,17 +80,17 @@ func (c *conn) DataReceived(p []byte) {
 }
 
 // parses reports whether the parser may go on.
-func (c *conn) parses() bool {
-	switch c.step() {
+func (c *conn) parses() bool { return c.parsesIn(c.step()) }
+
+func (c *conn) parsesIn(st step) bool {
+	switch st {
 	case stepParse:
 		return !c.outputFull && !c.yields
 	case stepBody:
 		b := &c.exchange().body
 		return b.flows() && (b.to != bodyToBuffer || !c.outputFull) // a peer that does not read is not read from
-	case stepDiscard:
-		return true
 	}
-	return false
+	return st == stepDiscard
 }
 
 // exchange is the exchange of the request that is arriving: the connection's, or the loop's spare one as long as all
@@ -105,12 +105,18 @@ func (c *conn) exchange() *exchange {
 // consume parses and serves what b holds and returns how much of it is done with.
 func (c *conn) consume(b []byte) int {
 	at := 0
-	for c.parses() {
+	for {
+		st := c.step()
+		if !c.parsesIn(st) {
+			return at
+		}
 		x := c.exchange()
-		discards := c.step() == stepDiscard
-		h := &c.w.discarded
-		if !discards {
+		h := &x.req.head
+		switch st {
+		case stepBody:
 			h = x.parsedHead()
+		case stepDiscard:
+			h = &c.w.discarded
 		}
 		ev, n, err := c.p.Next(b[at:], h)
 		if err != nil {
@@ -118,16 +124,15 @@ func (c *conn) consume(b []byte) int {
 			return len(b)
 		}
 		at += n
-		if c.step() == stepBody && c.tooLarge(x) {
+		if st == stepBody && c.tooLarge(x) {
 			return len(b)
 		}
 		switch ev {
 		case parser.NeedMore:
 			switch {
-			case discards:
-			case c.intake == intakeBody:
+			case st == stepBody:
 				x.req.ownBody()
-			case at < len(b):
+			case st == stepParse && at < len(b):
 				c.intake = intakeHead
 				c.own(x)
 			}
@@ -139,22 +144,30 @@ func (c *conn) consume(b []byte) int {
 				return len(b)
 			}
 			c.headComplete(x, b[at-n:at], len(b)-at)
+			if at == len(b) && c.intake == intakeIdle {
+				return at // it was answered, and there is no other
+			}
+			c.gathered()
 		case parser.EventBody:
-			if !discards {
+			if st == stepBody {
 				c.bodyPiece(x, h.Body.In(b[at-n:at]))
 			}
 		case parser.EventEnd:
 			c.intake = intakeIdle
-			if !discards {
+			if st == stepBody {
 				c.bodyEnd(x, h, b[at-n:at])
+				c.gathered()
 			}
 		}
-		if at < len(b) && c.step() == stepParse && c.t.Buffered() >= maxGathered {
-			c.yields = true
-			c.w.loop.CallFromThread(c.goOn)
-		}
 	}
-	return at
+}
+
+// gathered has the rest of a batch wait for the flush of this tick when its answers are many.
+func (c *conn) gathered() {
+	if c.t.Buffered() >= maxGathered && !c.yields {
+		c.yields = true
+		c.w.loop.CallFromThread(c.goOn)
+	}
 }
 
 // headComplete calls the handlers for a head that is complete, of which more bytes were read.
@@ -169,7 +182,7 @@ func (c *conn) headComplete(x *exchange, head []byte, more int) {
 		return
 	}
 	c.intake = intakeBody
-	x.body.awaited, x.body.came = h.Expect100, more > 0
+	x.hasBody, x.body.awaited, x.body.came = true, h.Expect100, more > 0
 	if h.Chunked || h.ContentLength > int64(more) {
 		c.own(x)
 		x.keepHead() // what the handler peeks at stays valid while the body arrives
@@ -201,7 +214,7 @@ func (c *conn) serve(x *exchange) {
 // outstanding, or gives the answer.
 func (c *conn) advance(x *exchange) {
 	for c.output < outputLast {
-		l := x.leaf
+		l := &x.leaf
 		switch {
 		case x.mode == modeInline && x.fate.Load() == fateAborted:
 			c.drop(x)
@@ -215,12 +228,13 @@ func (c *conn) advance(x *exchange) {
 				return
 			}
 		case l.h != nil:
-			x.leaf = leaf{}
+			h := l.h
+			l.h = nil
 			x.req.whole = x.req.whole || l.whole
 			if c.cur == x { // another request may have been served since the head
 				x.name()
 			}
-			x.serve(l.h)
+			x.serve(h)
 		case x.body.to == bodyToCallback && !x.body.begun:
 			c.beginCallback(x)
 		case x.waits():
@@ -266,7 +280,9 @@ func (c *conn) own(x *exchange) {
 
 // conclude ends an exchange whose answer was given, and lets the next request begin.
 func (c *conn) conclude(x *exchange) {
-	x.endBody(ErrAnswered)
+	if x.hasBody || x.detached {
+		x.endBody(ErrAnswered)
+	}
 	x.finish(nil)
 	if c.cur == x {
 		c.cur = nil
@@ -327,6 +343,10 @@ func (c *conn) resume() {
 func (c *conn) settle() {
 	c.w.checkHeld()
 	st := c.step()
+	if st == stepParse && c.cur == nil && c.in == nil && c.held == 0 && !c.eof && !c.paused && !c.outputFull && !c.yields {
+		c.enter(phaseIdle) // as mostly
+		return
+	}
 	switch st {
 	case stepGone:
 		return

@@ -25,6 +25,7 @@ type exchange struct {
 	leaf     leaf  // the handler that runs when those on the stack have returned
 	maxBody  int64 // of the innermost MaxBody, if bounded
 	bounded  bool
+	hasBody  bool // body is in use
 	detached bool // it outlives the handler's call, and is not used again
 	running  bool // a handler runs on the loop
 	mending  bool // OnPanic runs
@@ -77,7 +78,13 @@ func (x *exchange) recycle() {
 	x.req.reset()
 	x.res.recycle()
 	x.headBuf = x.headBuf[:0]
-	x.body, x.leaf = requestBody{}, leaf{}
+	if x.hasBody {
+		x.body.bodyProgress, x.hasBody = bodyProgress{}, false
+		if x.body.failed != nil { // of the others, an exchange that is used again has none
+			x.body.failed = nil
+		}
+	}
+	x.leaf.h = nil
 	x.bounded, x.last, x.given = false, false, false
 	if x.fate.Load() != fateOpen { // a store costs much more than a load
 		x.fate.Store(fateOpen)
@@ -142,12 +149,17 @@ func (x *exchange) handBack() error {
 	return nil
 }
 
-// serve calls a handler on the loop.
+// serve calls a handler on the loop, and then the leaf that it has chosen, if that can begin here and now.
 func (x *exchange) serve(h Handler) {
 	returned := false
 	x.running = true
 	defer x.caught(&returned)
 	h.Serve(&x.res, &x.req)
+	for x.leaf.h != nil && !x.leaf.offLoop && (!x.leaf.whole || x.req.conn.intake != intakeBody) {
+		h, x.leaf.h = x.leaf.h, nil
+		x.req.whole = x.req.whole || x.leaf.whole
+		h.Serve(&x.res, &x.req)
+	}
 	returned = true
 }
 
@@ -177,7 +189,7 @@ func (x *exchange) caught(returned *bool) {
 	if v == nil {
 		v = errGoexit
 	}
-	x.leaf = leaf{}
+	x.leaf.h = nil
 	switch {
 	case x.given, x.mode == modePending && x.take() != nil:
 		x.logPanic(v, debug.Stack()) // and the answer stands

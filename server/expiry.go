@@ -55,7 +55,7 @@ func (c *conn) expire(x *exchange, e *expiry) {
 			return
 		}
 		x.expired = true
-		e.x.body = requestBody{got: x.body.got, awaited: x.body.awaited}
+		e.x.body = requestBody{bodyProgress: bodyProgress{got: x.body.got, awaited: x.body.awaited}}
 		x.req.end()
 		x.endBody(ErrTimeout)
 		c.w.recountMade(&x.counted, x.held)
@@ -64,7 +64,7 @@ func (c *conn) expire(x *exchange, e *expiry) {
 	} else if x.take() != nil {
 		return
 	} else {
-		x.leaf = leaf{}
+		x.leaf.h = nil
 		x.endBody(ErrTimeout)
 	}
 	x.res.Error(503)

@@ -32,6 +32,9 @@ const unknownLength = -1
 // frame decides the framing of the answer w to the request h. written is the length of the content, or unknownLength.
 func frame(w *Response, h *parser.Head, written int64) framing {
 	head := h.MethodID == parser.MethodHead
+	if written > 0 && !head && !bodyless(w.status) { // as mostly
+		return framing{framedLength, written, false}
+	}
 	length := written
 	if written == unknownLength || head && written == 0 {
 		length = w.declared // for HEAD: what GET would have, or nothing if it is not known (RFC 9110, 8.6)
@@ -57,7 +60,7 @@ func frame(w *Response, h *parser.Head, written int64) framing {
 // head of the answer is made.
 func (c *conn) persists(x *exchange, w *Response, f framing) bool {
 	return x.req.head.KeepAlive && w.flags&closeAfter == 0 && f.kind != framedClose && !c.w.closing &&
-		c.intake != intakeRefused && (c.intake != intakeBody || c.drains(x))
+		(c.intake == intakeComplete || c.intake == intakeBody && c.drains(x))
 }
 
 // maxDrained is how much of a body is read and thrown away after its answer, so that the connection persists.
@@ -77,7 +80,7 @@ func (c *conn) answer(x *exchange) { c.answerBy(x, &x.res) }
 
 // answerBy sends w as the answer to the request of x.
 func (c *conn) answerBy(x *exchange, w *Response) {
-	if x.body.failed != nil && w.status < 400 {
+	if x.hasBody && x.body.failed != nil && w.status < 400 {
 		w.refusal(x.body.failed)
 	}
 	body := w.content()
@@ -99,7 +102,7 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 			c.t.Write(body)
 		}
 	}
-	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake == intakeBody || c.intake == intakeRefused
+	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake != intakeComplete
 	w.sent = int64(len(body))
 	x.given = true
 }

@@ -338,7 +338,7 @@ func (c *conn) sendOff(x *exchange) bool {
 	p := &c.w.srv.places
 	x.job = &job{places: p, loop: c.w.loop, x: x, h: x.leaf.h, route: x.req.pattern}
 	x.req.whole = x.req.whole || x.leaf.whole
-	x.leaf = leaf{}
+	x.leaf.h = nil
 	detached := x.detached
 	x.detach()
 	x.mode = modeBlocking
