@@ -1,7 +1,14 @@
 package reactor_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"time"
 
 	"microhttp/reactor"
@@ -55,4 +62,60 @@ func ExampleReactor_InLoop() {
 	// Output:
 	// from the loop
 	// from elsewhere
+}
+
+// shouter sends back what it receives in capitals, until its peer has no more.
+type shouter struct{ t reactor.Transport }
+
+func (s *shouter) ConnectionMade(t reactor.Transport) { s.t = t }
+func (s *shouter) DataReceived(p []byte)              { s.t.Write(bytes.ToUpper(p)) }
+func (s *shouter) ConnectionLost(error)               { s.t.Reactor().Stop() }
+
+// A connection of net/http is upgraded, and goes on as one of the loop's.
+func ExampleReactor_AdoptConn() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		early, _ := buffered.Peek(buffered.Reader.Buffered()) // what was read already
+		r.CallFromThread(func() {
+			s := &shouter{}
+			if err := r.AdoptConn(conn, reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return s }), nil); err != nil {
+				conn.Close()
+				return
+			}
+			if len(early) > 0 {
+				s.DataReceived(early)
+			}
+		})
+	}))
+	defer site.Close()
+	go func() {
+		conn, err := net.Dial("tcp", site.Listener.Addr().String())
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\nearly and ")
+		answer := bufio.NewReader(conn)
+		for line := ""; line != "\r\n"; {
+			if line, err = answer.ReadString('\n'); err != nil {
+				panic(err)
+			}
+		}
+		fmt.Fprint(conn, "late")
+		p := make([]byte, 14)
+		io.ReadFull(answer, p)
+		fmt.Printf("%s\n", p)
+	}()
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output: EARLY AND LATE
 }

@@ -111,6 +111,7 @@ func (kernel) Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, er
 	if peer, err := unix.Getpeername(fd); err == nil {
 		remote = addrPort(peer)
 	}
+	_ = boundUnsent(fd) // that of a Unix socket is bounded by its buffer
 	return at, remote, n != 0, nil
 }
 

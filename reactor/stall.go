@@ -196,11 +196,28 @@ func (w *watch) sent(bytes int) {
 
 // turn comes to the next beat of the same work, from sending or to it.
 func (w *watch) turn() {
-	if s := *w.place(); s.work != nil {
-		s.kind ^= sending
+	if w.place().work != nil {
+		o := w.outer()
+		o.kind ^= sending
+		w.back(o)
+	}
+}
+
+// An outer is a callback inside of which another is called.
+type outer struct {
+	serving
+	asleep uint64 // the loop was: between two calls of Iterate there is none
+}
+
+// outer is the running callback, before another begins inside of it.
+func (w *watch) outer() outer { return outer{*w.place(), w.beat.Load() & beatAsleep} }
+
+// back comes to the next beat of a callback that goes on.
+func (w *watch) back(o outer) {
+	if w.limit > 0 {
 		w.count += beatOne
-		*w.place() = s
-		w.swap(0)
+		*w.place() = o.serving
+		w.swap(o.asleep)
 	}
 }
 

@@ -95,6 +95,7 @@ func (p *Port) adopt(fd int, remote netip.AddrPort) {
 
 // open introduces the connection to its protocol.
 func (t *transport) open(f Factory) error {
+	defer t.r.watch.back(t.r.watch.outer())
 	t.r.watch.begin(servingDescriptor, t, int(t.fd), nil)
 	proto := f.BuildProtocol(t.remote)
 	if proto == nil {

@@ -41,6 +41,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Output", output},
 		{"Producers", producers},
 		{"Ending", ending},
+		{"Adopting", adopting},
 		{"Unix", unixSockets},
 		{"Datagrams", datagrams},
 	} {
