@@ -196,7 +196,7 @@ func TestLingerTimeout(t *testing.T) {
 				})
 				if !tc.ends {
 					l.do(func() {
-						if armed := rec.Transport.(*transport).progress != 0; armed != (tc.limit > 0) {
+						if armed := rec.Transport.(*transport).flags&waiting != 0; armed != (tc.limit > 0) {
 							t.Errorf("the time runs: %v", armed)
 						}
 						rec.AbortConnection()

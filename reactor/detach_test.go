@@ -28,6 +28,7 @@ func TestReasonName(t *testing.T) {
 		{&lostError{errShortFile}, "lost"},
 		{ErrAborted, "aborted"},
 		{ErrTimeout, "timeout"},
+		{ErrSlowReader, "slow-reader"},
 		{ErrWriteBound, "write-bound"},
 		{ErrRefused, "refused"},
 		{ErrDetached, "detached"},

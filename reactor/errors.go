@@ -18,9 +18,11 @@ var (
 	ErrConnectionLost = errors.New("reactor: connection lost")
 	// ErrAborted is our own AbortConnection.
 	ErrAborted = errors.New("reactor: connection aborted")
-	// ErrTimeout is an expired SetTimeout that nobody handled, output that made no progress for WriteTimeout or, after
-	// LoseConnection, LingerTimeout, or an attempt to connect that took longer than its Timeout.
+	// ErrTimeout is an expired SetTimeout that nobody handled, output of which the peer took nothing for WriteTimeout or,
+	// after LoseConnection, LingerTimeout, when it had no credit left, or an attempt to connect that took longer than its Timeout.
 	ErrTimeout = errors.New("reactor: timeout")
+	// ErrSlowReader is a peer that reads what is written to it more slowly than MinWriteRate.
+	ErrSlowReader = errors.New("reactor: the peer reads too slowly")
 	// ErrWriteBound is a peer that does not read what is written to it: MaxBuffered was exceeded.
 	ErrWriteBound = errors.New("reactor: too much output waits")
 	// ErrDetached is our own Detach: the connection lives on, but not here.
@@ -91,6 +93,7 @@ var reasons = [...]struct {
 	{ErrConnectionLost, "lost"},
 	{ErrAborted, "aborted"},
 	{ErrTimeout, "timeout"},
+	{ErrSlowReader, "slow-reader"},
 	{ErrWriteBound, "write-bound"},
 	{ErrRefused, "refused"},
 	{ErrDetached, "detached"},

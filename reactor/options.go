@@ -22,12 +22,24 @@ const (
 
 // TransportOptions are the options of a connection, whoever has opened it.
 type TransportOptions struct {
-	// WriteTimeout is how long a socket may take none of the output that waits for it. Then the connection is reset and
-	// lost with ErrTimeout. 0 waits for ever; set it, or a peer that does not read keeps its output in memory.
+	// WriteTimeout is how long output may wait for a peer that has no credit left: see MinWriteRate. Then the connection is
+	// reset, and lost with ErrTimeout or ErrSlowReader. Default 0, which waits for ever: set it, or a peer that does not
+	// read keeps its output in memory. Without a MinWriteRate it begins anew with each byte that the peer takes.
+	//
+	// What a peer takes is what its kernel has acknowledged. On systems other than Linux, and for a Unix socket, it is what
+	// the socket has accepted. It is looked at several times in each WriteTimeout, at least once in 10 s.
 	WriteTimeout time.Duration
 
-	// LingerTimeout is the same after LoseConnection, where it differs: how long the socket may take none of what is still
-	// to be sent. Default 30 s; negative leaves it to WriteTimeout. For a deadline whatever is taken, use SetTimeout.
+	// MinWriteRate is the rate, in bytes a second, at which a peer must take the output that waits for it. Each byte that
+	// it takes buys 1/MinWriteRate seconds, also of earlier output, and up to WriteCredit is saved. The time in which no
+	// output waits costs nothing. WriteTimeout does not run while there is credit, and does not begin anew before what was
+	// overdrawn is paid. So a peer that reads faster than this is never cut off while its windows open within its credit
+	// and WriteTimeout; one that reads nothing is cut off after WriteTimeout and the credit of what its buffer has taken;
+	// and one that reads more slowly is cut off when its credit and WriteTimeout are used up. Default 0, which is no rate.
+	MinWriteRate int
+
+	// LingerTimeout stands for WriteTimeout after LoseConnection, if it is shorter. Default 30 s; negative leaves it to
+	// WriteTimeout. For a deadline whatever is taken, use SetTimeout.
 	LingerTimeout time.Duration
 
 	// MaxBuffered is how many unsent bytes may wait in memory for a peer that does not read. Beyond, the connection is reset

@@ -11,7 +11,6 @@ import (
 	"math"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/valyala/bytebufferpool"
 )
@@ -231,6 +230,7 @@ func (t *transport) writev(pieces [][]byte) (rest [][]byte, whole bool) {
 		t.doom(lost(errno))
 		return nil, true
 	}
+	t.taken += int64(n)
 	if n < asked {
 		t.hold(n > 0)
 	}
@@ -294,6 +294,7 @@ func (t *transport) write(p []byte) int {
 	if errno != 0 && !passing(errno) {
 		t.doom(lost(errno))
 	}
+	t.taken += int64(n)
 	return n
 }
 
@@ -305,26 +306,7 @@ func passing(errno syscall.Errno) bool {
 // hold notes that the socket is full: the poller will say when it is not.
 func (t *transport) hold(moved bool) {
 	t.flags |= full
-	if limit := t.writeLimit(); limit > 0 && (moved || t.progress == 0) {
-		t.progress = t.r.clock()
-		t.dueBy(later(t.progress, limit))
-	}
-}
-
-// linger has the LingerTimeout run.
-func (t *transport) linger() {
-	if t.flags&full != 0 && t.progress == 0 {
-		t.hold(false)
-	}
-}
-
-// writeLimit is how long the socket may take nothing; 0 is for ever.
-func (t *transport) writeLimit() time.Duration {
-	limit := t.options.WriteTimeout
-	if linger := t.options.LingerTimeout; t.flags&(losing|loseLater) != 0 && linger > 0 && (limit <= 0 || linger < limit) {
-		return linger
-	}
-	return max(limit, 0)
+	t.startClock(moved)
 }
 
 // keep copies p to the connection's own buffer, unless there is too much in it already.
@@ -374,6 +356,7 @@ func (t *transport) release() {
 		t.r.giveBuffer(t.out)
 		t.out = nil
 	}
-	t.sent, t.progress = 0, 0
+	t.sent = 0
+	t.stopClock()
 	t.flags &^= full
 }

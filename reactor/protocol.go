@@ -107,6 +107,11 @@ type Transport interface {
 	// marks count them too; MaxBuffered counts only what is in memory, given or not.
 	Buffered() int
 
+	// Unacknowledged returns how many bytes were accepted and not yet acknowledged by the peer's kernel: Buffered, and what
+	// the socket has taken and still keeps. A byte more stands for the end that CloseWrite sends. On systems other than
+	// Linux it is only Buffered. It costs a system call.
+	Unacknowledged() int
+
 	// LoseConnection ends the connection with ErrConnectionDone when all that is queued has been sent. Reading stops
 	// at once. A peer that does not read holds it open for the LingerTimeout, or until a SetTimeout. A registered producer
 	// holds it open until it is unregistered, and may write until then.

@@ -149,6 +149,7 @@ func (t *transport) sendFile(q *queuedFile, n int) int {
 	case errno != 0 && !passing(errno):
 		t.doom(lost(errno))
 	}
+	t.taken += int64(sent)
 	return sent
 }
 

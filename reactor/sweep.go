@@ -1,10 +1,11 @@
 package reactor
 
-// Timeouts of connections. A connection has no timer: it has two fields, and setting a timeout sets one of them. Its slot
-// in the table says when it is due, which is no later than the earlier of the two: who moves a deadline back leaves it,
-// so that a connection that is busy costs nothing more with each request. One pass over the slots looks at those that are
-// due alone, and finds on the way when the next pass is; when no deadline is set there is no pass and no wake-up. A
-// pass that finds many timeouts, or many slots, is spread over ticks, so that nobody's I/O waits for all of it.
+// Timeouts of connections. A connection has no timer: it has two deadlines, that of SetTimeout and that of output which
+// waits (see pace.go). Its slot in the table says when it is due, which is no later than the earlier of the two: who moves
+// a deadline back leaves it, so that a connection that is busy costs nothing more with each request. One pass over the
+// slots looks at those that are due alone, and finds on the way when the next pass is; when no deadline is set there is no
+// pass and no wake-up. A pass that finds many timeouts, or many slots, is spread over ticks, so that nobody's I/O waits
+// for all of it.
 
 import "time"
 
@@ -15,6 +16,7 @@ const sweepInterval = int64(50 * time.Millisecond)
 const (
 	slotsPerTick    = 16 << 10 // that are not due
 	looksPerTick    = 256      // at connections that are
+	outputLook      = 8        // looks that one at waiting output counts for: it makes two system calls
 	timeoutsPerTick = 1        // or reads before one
 )
 
@@ -52,7 +54,7 @@ func (r *Reactor) sweep() {
 		s.found = never
 	}
 	for passed, looked, expired := 0, 0, 0; s.at < r.fds.end(); {
-		if passed == slotsPerTick || looked == looksPerTick || expired == timeoutsPerTick {
+		if passed == slotsPerTick || looked >= looksPerTick || expired == timeoutsPerTick {
 			r.current = nil
 			return // to go on in the next tick: next is due until the pass is over
 		}
@@ -73,6 +75,9 @@ func (r *Reactor) sweep() {
 			slot.due = 0
 			if t := slot.conn; t != nil {
 				r.current = t
+				if t.flags&waiting != 0 {
+					looked += outputLook - 1
+				}
 				if t.expire(s.last) {
 					expired++
 				}
@@ -86,13 +91,11 @@ func (r *Reactor) sweep() {
 
 // expire looks at the two deadlines of a connection and reports whether one has come. Else it is due again.
 func (t *transport) expire(now int64) bool {
-	if t.progress != 0 {
-		limit := later(t.progress, t.writeLimit())
-		if limit <= now {
-			t.doom(ErrTimeout)
+	if t.flags&(waiting|dead) == waiting {
+		if reason := t.look(now); reason != nil {
+			t.doom(reason)
 			return true
 		}
-		t.dueBy(limit)
 	}
 	switch {
 	case t.deadline == 0:

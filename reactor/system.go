@@ -164,6 +164,10 @@ type System interface {
 	Writev(fd int, pieces [][]byte) (n int, errno syscall.Errno)
 	// SendFile sends at most n bytes of f from offset on, as sendfile(2) does; 0 without an errno is the end of f.
 	SendFile(fd int, f File, offset int64, n int) (sent int, errno syscall.Errno)
+	// Unacknowledged is how much of what the socket has taken the peer's kernel has not acknowledged, the end of
+	// CloseWrite counted as a byte. A system that cannot say returns 0. Of a Unix socket it is what the peer has not read,
+	// and may count more than the bytes themselves.
+	Unacknowledged(fd int) int
 	// SetNoDelay and SetKeepAlive are TCP's options of these names; idle 0 switches keep-alive off. They do nothing for
 	// Unix sockets.
 	SetNoDelay(fd int, on bool) syscall.Errno

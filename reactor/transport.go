@@ -26,7 +26,9 @@ type transport struct {
 	sent     int                        // how much of out the socket has taken
 	cold     *cold                      // what few connections have; nil for the others
 	deadline int64                      // of SetTimeout; 0 is none
-	progress int64                      // when the socket last took output, while it holds some back; 0 if it does not
+	paid     int64                      // while output waits, the time that the peer has paid for; else see stopClock
+	taken    int64                      // how much the socket has taken in all
+	acked    int64                      // and how much of that was acknowledged at the last look
 	remote   netip.AddrPort
 	fd       int32
 	flags    flags
@@ -68,6 +70,8 @@ const (
 	loseLater                     // LoseConnection, which waits until the producer is unregistered
 	halfLater                     // CloseWrite, which waits in the same way
 	cut                           // accepted output was dropped: only a reset tells the peer
+	waiting                       // the clock runs: see pace.go
+	slow                          // and the peer has used up its credit, although it reads
 )
 
 const (
@@ -157,7 +161,7 @@ func (t *transport) endWithPeer() error {
 		return &lostError{errUnfinished}
 	}
 	t.flags |= losing
-	t.progress = 0 // settle begins anew
+	t.restartClock() // LingerTimeout is counted from here
 	return t.settle()
 }
 
@@ -223,7 +227,7 @@ func (t *transport) settle() error {
 			return ErrConnectionDone
 		}
 	} else if t.flags&(losing|loseLater) != 0 {
-		t.linger()
+		t.hurry()
 	}
 	if t.flags&produced != 0 {
 		t.tellProducer()
@@ -325,7 +329,7 @@ func (t *transport) LoseConnection() {
 	} else {
 		t.flags |= losing
 	}
-	t.progress = 0 // settle begins anew
+	t.restartClock() // LingerTimeout is counted from here
 	t.touch()
 }
 

@@ -354,7 +354,7 @@ func TestWriteInConnectionMade(t *testing.T) {
 
 func TestConnectionSize(t *testing.T) {
 	var tr transport
-	const most = 112 // a size class of the allocator
+	const most = 128 // a size class of the allocator
 	if n := unsafe.Sizeof(tr); n > most {
 		t.Errorf("a transport has %d bytes, want at most %d", n, most)
 	}

@@ -38,9 +38,11 @@ const (
 	// ErrNetwork means that the system reported another error of the connection, such as ETIMEDOUT from keep-alive
 	// probes.
 	ErrNetwork
-	// ErrSendTimeout means that the peer took nothing of the waiting output for Server.SendTimeout.
+	// ErrSendTimeout means that the peer took nothing of the waiting output for Server.SendTimeout, after its credit was
+	// used up.
 	ErrSendTimeout
-	// ErrSlowReader means that the peer read its answer more slowly than Server.MinDataRate allows.
+	// ErrSlowReader means that the peer read its answer more slowly than Server.MinDataRate allows, until its credit and
+	// Server.SendTimeout were used up.
 	ErrSlowReader
 	// ErrIdleTimeout means that no request came within Server.IdleTimeout, or, on a new connection, within
 	// Server.ReadHeaderTimeout.
@@ -201,6 +203,7 @@ var losses = [...]struct {
 	{reactor.ErrFDRange, ErrUnwatchable},
 	{reactor.ErrConnectionLost, ErrNetwork},
 	{reactor.ErrTimeout, ErrSendTimeout}, // all other time-outs are conn's
+	{reactor.ErrSlowReader, ErrSlowReader},
 	{reactor.ErrWriteBound, ErrUnsentBound},
 	{reactor.ErrShutdown, ErrServerClosed},
 }

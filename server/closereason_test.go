@@ -79,7 +79,7 @@ var closings = []struct {
 		s.SendTimeout, s.MinDataRate = 50*time.Millisecond, -1
 	}, act: func(p *provoked) { p.ask("/large") }},
 	{why: ErrSlowReader, err: true, line: true, linger: true, set: func(s *Server) {
-		s.SendTimeout, s.MinDataRate, s.DataRateGrace = time.Hour, 1<<20, 20*time.Millisecond
+		s.SendTimeout, s.MinDataRate = 50*time.Millisecond, 1<<30
 	}, act: func(p *provoked) { p.ask("/large") }},
 	{why: ErrIdleTimeout, line: true, linger: true, set: func(s *Server) { s.IdleTimeout = 20 * time.Millisecond }, act: func(p *provoked) { p.peer.get("/") }},
 	{why: ErrIdleTimeout, line: true, linger: true, set: func(s *Server) { s.ReadHeaderTimeout = 20 * time.Millisecond }, act: func(*provoked) {}},

@@ -23,10 +23,8 @@ type conn struct {
 	next *conn
 
 	ends   int64 // when the phase does, on the worker's clock; 0 is never
-	behind int64 // when the peer falls behind the least data rate, unless more comes
+	behind int64 // when the peer falls behind the least data rate, unless more comes, or takes more: see stillTakes
 	held   int   // what this connection was last counted to hold: see memory.go
-	unsent int   // the output that waited at the last look that mattered: see slowreaders.go
-	seen   int64 // when that was
 
 	intake     intake
 	output     output
@@ -416,7 +414,6 @@ func (c *conn) dropInput() {
 // PauseProducing implements reactor.Producer: the peer does not read as fast as we answer.
 func (c *conn) PauseProducing() {
 	c.outputFull = true
-	c.w.watchReaders()
 	if s := c.streaming(); s != nil {
 		s.sink.pause()
 	}
@@ -436,6 +433,7 @@ func (c *conn) ResumeProducing() {
 		s.sink.resume()
 	}
 	c.resume()
+	c.takesOn()
 }
 
 // streaming is the stream that is open on the connection, or nil.

@@ -120,7 +120,7 @@ func (s *Server) bind() error {
 		return fmt.Errorf("%w: %q has no path", ErrAddr, s.Addr)
 	case isUnix:
 		return s.take(s.group.ListenUnix(path, s.factory, &reactor.UnixOptions{
-			TransportOptions: s.transportOptions(), Mode: s.SocketMode,
+			TransportOptions: s.TransportOptions(), Mode: s.SocketMode,
 		}))
 	}
 	addr := s.Addr
@@ -228,13 +228,5 @@ func (s *Server) factory(loop *reactor.Reactor) reactor.Factory {
 }
 
 func (s *Server) tcpOptions() *reactor.TCPOptions {
-	return &reactor.TCPOptions{TransportOptions: s.transportOptions()}
-}
-
-func (s *Server) transportOptions() reactor.TransportOptions {
-	return reactor.TransportOptions{
-		WriteTimeout: s.conf.sendTimeout, HighWater: s.conf.unsent, LowWater: s.conf.unsent / 4,
-		LingerTimeout: -1, // SendTimeout is for both
-		MaxBuffered:   -1, // an answer is in memory already; how many there are is bounded by MaxUnsentBytes
-	}
+	return &reactor.TCPOptions{TransportOptions: s.TransportOptions()}
 }

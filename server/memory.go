@@ -48,9 +48,6 @@ func (w *worker) holds() int { return w.held + int(w.made.bytes.Load()) + w.loop
 
 // checkHeld has the loop relieved, once this callback is over, if it holds too much.
 func (w *worker) checkHeld() {
-	if w.loop.Unsent() > 0 {
-		w.watchReaders()
-	}
 	if w.over() && !w.relieving {
 		w.relieving = true
 		w.loop.CallFromThread(w.relieve)

@@ -176,12 +176,14 @@ type memory struct {
 	ended   string
 	timeout time.Duration
 	unsent  int
+	flying  int // taken, and not acknowledged
 }
 
 func (m *memory) Write(p []byte)                      { m.writes++; m.out.Write(p) }
 func (m *memory) Give(p []byte)                       { m.Write(p) }
 func (m *memory) AvailableBuffer() []byte             { return m.scratch[:0] }
 func (m *memory) Buffered() int                       { return m.unsent }
+func (m *memory) Unacknowledged() int                 { return m.unsent + m.flying }
 func (m *memory) LoseConnection()                     { m.ended += "lose" }
 func (m *memory) AbortConnection()                    { m.ended += "abort" }
 func (m *memory) CloseWrite()                         { m.ended += "half-close " }

@@ -98,20 +98,29 @@ type Server struct {
 	// Default 10 min, in which 8 MiB may come at 14 kB/s. MinDataRate ends an upload that
 	// makes too little progress, long before that.
 	BodyTimeout time.Duration
-	// MinDataRate is the rate, in bytes a second, at which a head or a body must at
-	// least arrive, once DataRateGrace has passed since it began. Bytes that come
-	// faster buy time, up to 30 s of it. Beyond it 408. It does not count while the
-	// server is not reading. A peer that takes its answer more slowly, over six times
-	// DataRateGrace, is reset. Default 240; negative is no bound.
+	// MinDataRate is the rate, in bytes a second, at which a head or a body must arrive, once DataRateGrace has passed
+	// since it began. Bytes that come faster buy time, up to 30 s of it. Below the rate the answer is 408. It does not
+	// count while the server is not reading. It is also the rate at which a peer must take its answers: see SendTimeout.
+	// Default 240; negative is no bound.
 	MinDataRate int
-	// DataRateGrace is the time before MinDataRate counts. Default 5 s; negative is
-	// none, and then answers may be read slowly.
+	// DataRateGrace is the time before MinDataRate counts for a head or a body. Default 5 s; negative is none.
 	DataRateGrace time.Duration
-	// SendTimeout ends a connection whose peer takes nothing of the output that
-	// waits for it for so long. Default 30 s.
+	// SendTimeout is how long output may wait for a peer that has used up its credit. Then the connection is reset.
+	// Default 30 s; negative is no bound, whatever MinDataRate says.
+	//
+	// The peer has credit for what its kernel has acknowledged: each byte of an answer buys 1/MinDataRate seconds, and
+	// up to 5 min are saved. Time counts only while output waits that the socket does not take. SendTimeout does not run
+	// while there is credit, and begins anew only when all that was overdrawn is paid. With the defaults this means:
+	//
+	//   - A peer that reads 300 bytes a second or more, and whose window opens within its credit, is never cut off.
+	//   - A peer that reads 100 bytes a second is reset within 15 minutes.
+	//   - A peer that reads nothing is reset within SendTimeout and the credit of what its own buffer took.
+	//
+	// When MinDataRate is off, SendTimeout begins anew with each byte that is acknowledged. On systems other than Linux,
+	// and over Unix sockets, what the socket accepts counts as acknowledged.
 	SendTimeout time.Duration
-	// IdleTimeout ends a connection that awaits its next request for so long.
-	// Default 75 s.
+	// IdleTimeout ends a connection that awaits its next request for so long. It does not end a connection, nor does
+	// LingerTimeout, while the peer is still taking an answer from the kernel, by the law of SendTimeout. Default 75 s.
 	IdleTimeout time.Duration
 	// PendingTimeout is the time for the answer that a Pending owes. Beyond it the
 	// server answers 503 itself. A Stream on the loop that is neither written to nor closed

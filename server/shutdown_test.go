@@ -81,7 +81,7 @@ func TestHeadThatBeginsDuringShutdown(t *testing.T) {
 func TestShutdownOfASlowReader(t *testing.T) {
 	p, m := inMemory(t, hello, func(s *Server) { s.LingerTimeout = time.Minute })
 	c := p.(*conn)
-	c.t = unread{m}
+	m.unsent = 1000
 	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n"))
 	c.w.beginShutdown()
 	c.TimeoutConnection()

@@ -31,9 +31,7 @@ func host(w *sim.World, h func(loop *reactor.Reactor) server.HandlerFunc) *react
 	loop := w.Reactor("server", reactor.Config{})
 	nop := zerolog.Nop()
 	s := &server.Server{Handler: h(loop), Logger: &nop, DetectLateUse: true}
-	port, err := loop.ListenTCP("127.0.0.1:80", s.Factory(loop), &reactor.TCPOptions{
-		TransportOptions: reactor.TransportOptions{WriteTimeout: 30 * time.Second},
-	})
+	port, err := loop.ListenTCP("127.0.0.1:80", s.Factory(loop), &reactor.TCPOptions{TransportOptions: s.TransportOptions()})
 	if err != nil {
 		panic(err)
 	}

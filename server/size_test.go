@@ -6,7 +6,7 @@ import (
 )
 
 func TestConnectionSize(t *testing.T) {
-	const most = 160 // a size class of the allocator
+	const most = 144 // a size class of the allocator
 	if n := unsafe.Sizeof(conn{}); n > most {
 		t.Errorf("a connection has %d bytes, want at most %d", n, most)
 	}

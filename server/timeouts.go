@@ -81,6 +81,7 @@ func (c *conn) enter(ph phase) {
 		c.expectData(now)
 		return
 	}
+	c.behind = 0 // see stillTakes
 	c.t.SetTimeout(d)
 }
 
@@ -158,6 +159,8 @@ func (c *conn) TimeoutConnection() {
 		c.fail(errTimeout)
 	case c.phase.arriving():
 		c.fail(errTooSlow)
+	case c.stillTakes():
+		return
 	default:
 		c.leaveFor(c.silence()) // it has sent nothing since the last answer, or has had it
 		return

@@ -82,7 +82,7 @@ func (o *options) groups() []group {
 			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
 			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxAmount), "in a whole body; beyond: 431"},
 			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxSection), "trailer section; beyond: 431"},
-			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxAmount), "least bytes a second, 0 is any; below: 408"},
+			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxAmount), "least bytes a second, 0 is any; below: 408; see -send-timeout"},
 		}},
 		{"Limits of connections and memory", []option{
 			{"max-conns", "n", limit(&s.MaxConns, 1<<16, math.MaxInt32), "in all, 0 is any; beyond: 503"},
@@ -95,7 +95,7 @@ func (o *options) groups() []group {
 		{"Timeouts", []option{
 			{"read-header-timeout", "d", period(&s.ReadHeaderTimeout, 10*time.Second, time.Millisecond), "for a whole head, from its first byte"},
 			{"body-timeout", "d", period(&s.BodyTimeout, 10*time.Minute, time.Millisecond), "for a whole body, from the end of the head"},
-			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes nothing of what waits for it"},
+			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes too little and has no credit left"},
 			{"idle-timeout", "d", period(&s.IdleTimeout, 75*time.Second, time.Millisecond), "between requests"},
 			{"data-rate-grace", "d", period(&s.DataRateGrace, 5*time.Second, time.Millisecond), "before -min-data-rate counts"},
 			{"pending-timeout", "d", period(&s.PendingTimeout, 5*time.Minute, time.Millisecond), "for an answer that is owed; beyond: 503"},

@@ -276,6 +276,8 @@ func (a *actor) ConnectionLost(reason error) {
 		ok = a.aborted || a.s.over
 	case errors.Is(reason, reactor.ErrTimeout):
 		ok = a.timeouts > 0 || a.losing || a.s.opts.WriteTimeout > 0 || a.endsWithPeer()
+	case errors.Is(reason, reactor.ErrSlowReader):
+		ok = a.s.opts.MinWriteRate > 0
 	case errors.Is(reason, reactor.ErrShutdown):
 		ok = true
 	case errors.Is(reason, reactor.ErrDetached):

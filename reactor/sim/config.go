@@ -23,6 +23,10 @@ type Config struct {
 	// MinBuffer and MaxBuffer bound how many bytes a connection holds that were written and not yet read; each direction
 	// of each connection draws a size between them. Default 256 B and 64 KiB.
 	MinBuffer, MaxBuffer int
+	// SendBuffer is how many bytes a sender's kernel takes, at most, beyond those that its peer has room for; each direction
+	// of each connection draws a size up to this. Its window, once closed, then opens in lumps, of a quarter of the room.
+	// Default 0.
+	SendBuffer int
 	// Descriptors is how many may be open. Default 1024.
 	Descriptors int
 	// ConnectTime is how long connecting goes on without an answer. Default 2 minutes.

@@ -43,6 +43,11 @@ func spread(t *testing.T, n int, c sim.Config, f func(w *sim.World)) {
 
 func TestLaws(t *testing.T) { spread(t, seeds(), sim.Config{}, playLaws) }
 
+// The same with kernels that take more than the peer has room for.
+func TestLawsWithSendBuffers(t *testing.T) {
+	spread(t, seeds()/4, sim.Config{SendBuffer: 64 << 10}, playLaws)
+}
+
 // On a network where nothing goes wrong there is no excuse for anything.
 func TestLawsWhenAllIsWell(t *testing.T) { spread(t, seeds()/10, sim.Calm(), playCalmLaws) }
 
@@ -98,6 +103,9 @@ func newStage(w *sim.World, faulty bool) *stage {
 	s.opts.Shared = true
 	if w.Rand().IntN(2) == 0 {
 		s.opts.WriteTimeout = time.Duration(1+w.Rand().IntN(5000)) * time.Millisecond
+		if w.Rand().IntN(2) == 0 {
+			s.opts.MinWriteRate = 1 << w.Rand().IntN(20)
+		}
 	}
 	return s
 }

@@ -50,6 +50,10 @@ type socket struct {
 	flight     []segment
 	flying     int           // bytes in flight
 	room       int           // for bytes that are in flight or in in
+	out        []byte        // what our kernel has taken, and the peer has no room for
+	outRoom    int           // for those
+	shutAfter  bool          // the end goes out behind them
+	closedDown bool          // our window is closed, until a lump of it is free
 	latency    time.Duration // the longest for a segment of this connection
 	lastAt     time.Duration // when the last of flight arrives
 
@@ -207,7 +211,7 @@ func (s *socket) ready() reactor.Interest {
 		if len(s.in) > 0 || s.fin {
 			ready = reactor.Readable
 		}
-		if s.shut || s.space() > s.peer.room/4 {
+		if s.shut || s.space()+s.outRoom-len(s.out) > (s.peer.room+s.outRoom)/4 {
 			ready |= reactor.Writable
 		}
 	case datagram:

@@ -40,13 +40,48 @@ func (w *World) pair(a, b *socket) {
 		}
 	}
 	a.peer, b.peer = b, a
+	if w.c.SendBuffer > 0 {
+		a.outRoom, b.outRoom = w.rng.IntN(w.c.SendBuffer+1), w.rng.IntN(w.c.SendBuffer+1)
+	}
 }
 
 // unlimited reports whether all buffers are of one size.
 func (w *World) unlimited() bool { return w.c.MinBuffer == w.c.MaxBuffer }
 
-// space is how much s can write now.
-func (s *socket) space() int { return s.peer.room - s.peer.flying - len(s.peer.in) }
+// space is how much the peer of s has room for now.
+func (s *socket) space() int {
+	if s.peer.closedDown {
+		return 0
+	}
+	return s.peer.room - s.peer.flying - len(s.peer.in)
+}
+
+// lump is how much must be free until a window that was closed opens.
+const lump = 4
+
+// pump sends what waits for room at the peer.
+func (s *socket) pump() {
+	to := s.peer
+	if s.outRoom == 0 {
+		return
+	}
+	free := to.room - to.flying - len(to.in)
+	to.closedDown = to.closedDown && free < to.room/lump || free == 0
+	for n := min(len(s.out), s.space()); n > 0; n = min(len(s.out), s.space()) {
+		s.send(s.out[:n:n])
+		if s.out = s.out[n:]; len(s.out) == 0 {
+			s.out = nil
+		}
+		to.closedDown = s.space() == 0
+	}
+	if s.shutAfter && len(s.out) == 0 {
+		s.shutAfter = false
+		s.dispatch(segment{kind: fin})
+	}
+}
+
+// unacknowledged is how much s has written that has not arrived.
+func (s *socket) unacknowledged() int { return len(s.out) + s.peer.flying }
 
 // read is read(2) without its faults.
 func (s *socket) read(p []byte) (int, syscall.Errno) {
@@ -69,6 +104,7 @@ func (s *socket) read(p []byte) (int, syscall.Errno) {
 	if s.in = s.in[n:]; len(s.in) == 0 {
 		s.in = nil
 	}
+	s.peer.pump()
 	return n, 0
 }
 
@@ -82,7 +118,7 @@ func (s *socket) write(pieces [][]byte, n int) (int, syscall.Errno) {
 	case s.connecting:
 		return 0, syscall.EAGAIN
 	}
-	n = min(n, s.space())
+	n = min(n, s.space()+s.outRoom-len(s.out))
 	if n <= 0 {
 		return 0, syscall.EAGAIN
 	}
@@ -93,7 +129,12 @@ func (s *socket) write(pieces [][]byte, n int) (int, syscall.Errno) {
 	for _, p := range pieces {
 		b = append(b, p[:min(len(p), n-len(b))]...)
 	}
-	s.send(b)
+	if s.outRoom == 0 {
+		s.send(b)
+	} else {
+		s.out = append(s.out, b...)
+		s.pump()
+	}
 	if s.w.chance(s.w.c.Reset) {
 		s.w.note("", "the connection is reset under way, fd", s.fd, 0, 0, 0)
 		s.reset()
@@ -172,6 +213,7 @@ func (s *socket) reset() {
 	if to == nil || to.broken {
 		return
 	}
+	s.out, s.shutAfter = nil, false
 	if n := len(to.flight); n > 0 {
 		keep := s.w.rng.IntN(n + 1)
 		for _, g := range to.flight[keep:] {
@@ -183,6 +225,15 @@ func (s *socket) reset() {
 	s.dispatch(segment{kind: rst})
 }
 
+// finish sends the end, behind all that was written.
+func (s *socket) finish() {
+	if len(s.out) > 0 {
+		s.shutAfter = true
+		return
+	}
+	s.dispatch(segment{kind: fin})
+}
+
 // shutdown ends what s writes.
 func (s *socket) shutdown() syscall.Errno {
 	switch {
@@ -190,7 +241,7 @@ func (s *socket) shutdown() syscall.Errno {
 		return syscall.ENOTCONN
 	case !s.shut:
 		s.shut = true
-		s.dispatch(segment{kind: fin})
+		s.finish()
 	}
 	return 0
 }
@@ -204,7 +255,7 @@ func (s *socket) end() {
 		s.broken = true
 	case !s.shut:
 		s.shut = true
-		s.dispatch(segment{kind: fin})
+		s.finish()
 	}
 	s.in = nil
 }

@@ -310,6 +310,19 @@ func (s *system) SendFile(fd int, f reactor.File, offset int64, n int) (int, sys
 	return sent, errno
 }
 
+// Unacknowledged is what has not arrived.
+func (s *system) Unacknowledged(fd int) int {
+	w := s.enter()
+	defer w.leaveQuietly()
+	c := w.lookUp(fd, "ask for what is not acknowledged")
+	if c == nil || c.peer == nil {
+		return 0
+	}
+	n := c.unacknowledged()
+	w.note("", "unacknowledged", fd, n, 0, 0)
+	return n
+}
+
 func (s *system) SetNoDelay(fd int, _ bool) syscall.Errno { return s.option(fd, "set TCP_NODELAY") }
 
 func (s *system) SetKeepAlive(fd int, _, _ time.Duration, _ int) syscall.Errno {

@@ -182,6 +182,9 @@ func (l *lane) AvailableBuffer() []byte {
 // Buffered implements reactor.Transport: nothing ever waits here.
 func (l *lane) Buffered() int { return 0 }
 
+// Unacknowledged implements reactor.Transport: what net/http does with it is not known.
+func (l *lane) Unacknowledged() int { return 0 }
+
 // LoseConnection implements reactor.Transport.
 func (l *lane) LoseConnection() { l.setOver(&l.ended) }
 
