@@ -7,8 +7,10 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"microhttp/reactor"
 )
@@ -265,8 +267,17 @@ func TestReadmeNamesEachBound(t *testing.T) {
 		for _, f := range g.options {
 			flags[f.name] = true
 			bounds := strings.HasPrefix(g.title, "Limits") || g.title == "Timeouts" || f.name == "max-blocking"
-			if row := "| `-" + f.name + "` |"; bounds && !strings.Contains(string(readme), row) {
-				t.Errorf("the table of the README lacks %q", row)
+			row := regexp.MustCompile("(?m)^\\|[^|]*\\| ([^|]*) \\|[^|]*\\| `([A-Za-z]+)` \\| `-" + f.name + "` \\|$").FindSubmatch(readme)
+			switch {
+			case row == nil && bounds:
+				t.Errorf("the table of the README lacks -%s", f.name)
+			case row == nil:
+			case !strings.EqualFold(string(row[2]), strings.ReplaceAll(f.name, "-", "")):
+				t.Errorf("the README names the field %s beside -%s", row[2], f.name)
+			default:
+				if got, want := inFlagUnits(string(row[1])), f.value.String(); got != want {
+					t.Errorf("the default of -%s is %s, and the README says %s", f.name, want, row[1])
+				}
 			}
 		}
 	}
@@ -275,4 +286,27 @@ func TestReadmeNamesEachBound(t *testing.T) {
 			t.Errorf("the README names a flag %q", m[1])
 		}
 	}
+}
+
+// inFlagUnits writes a default of the README's table, such as 32 KiB or 10 min, as the flag has it.
+func inFlagUnits(text string) string {
+	number, unit, _ := strings.Cut(text, " ")
+	n, err := strconv.Atoi(number)
+	switch {
+	case text == "off":
+		return "0"
+	case err != nil:
+		return text
+	}
+	switch unit {
+	case "KiB":
+		return strconv.Itoa(n << 10)
+	case "MiB":
+		return strconv.Itoa(n << 20)
+	case "s":
+		return (time.Duration(n) * time.Second).String()
+	case "min":
+		return (time.Duration(n) * time.Minute).String()
+	}
+	return number
 }
