@@ -42,7 +42,7 @@ type actor struct {
 	paused   bool // reading
 	slowed   bool // told by PauseProducing
 	producer bool // is told of the marks
-	unsold   bool // it was stopped when it was slowed
+	unsold   bool // it was slowed when it was stopped, or when it gave up after its peer's end
 	over     bool // it may have ended with its peer
 	writes   int
 	timeouts int // that were set
@@ -142,6 +142,7 @@ func (a *actor) ConnectionMade(t reactor.Transport) {
 // register has the actor told of the marks from now on, or no more.
 func (a *actor) register() {
 	a.writes++ // it is told anew of what is queued
+	a.unsold = a.unsold || a.slowed && a.link.shut
 	a.producer, a.slowed = !a.producer, false
 	if a.producer {
 		a.t.RegisterProducer(a)
@@ -240,7 +241,7 @@ func (a *actor) StopProducing() {
 	if !a.producer || a.lost {
 		a.s.w.Errorf("StopProducing with a producer %v, lost %v", a.producer, a.lost)
 	}
-	a.producer, a.slowed, a.unsold = false, false, a.slowed
+	a.producer, a.slowed, a.unsold = false, false, a.unsold || a.slowed
 }
 
 // WriteConnectionLost is told to every actor, whatever part it plays.
