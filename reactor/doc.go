@@ -28,14 +28,15 @@
 // # What holds
 //
 // Each connection is told ConnectionLost exactly once, last, and never from inside another of its callbacks. A panic in a
-// callback is reported and costs the connection that it happened in. A loop that has nothing to do does nothing: no
+// callback is reported and costs the connection that it happened in. A peer that reads a clean end has received all output that
+// was accepted before; else it gets a reset. A port survives what accept(2) may say. A loop that has nothing to do does nothing: no
 // wake-ups. When Run returns, no descriptor and no goroutine is left.
 //
 // # How it is cut
 //
 // loop.go is one tick, and calls everything else: the descriptor table (fdset.go), posted calls (calls.go), timers
-// (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds and port.go accepts,
-// client.go connects; transport.go and output.go are a connection, and sendfile.go and detach.go the rarer things that it
-// can do; udp.go is a UDP port. All of them know the kernel through one interface, System (system.go), which a simulation
+// (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds, port.go and accept.go accept,
+// client.go connects; transport.go and output.go are a connection, and producer.go, sendfile.go and detach.go the rarer things
+// that it can do; udp.go is a UDP port. All of them know the kernel through one interface, System (system.go), which a simulation
 // can replace; what is below it is a poller and the socket calls, in files of their own for each kind of system.
 package reactor

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"weak"
 )
 
 // The pool has the goroutines and the queue that it was given, and no more.
@@ -216,5 +217,29 @@ func TestDeferToThreadAtTheEnd(t *testing.T) {
 	}
 	if err := DeferToThread(l.Reactor, work, never); err != ErrStopped {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A goroutine of the pool that is at rest keeps nothing of its last call.
+func TestPoolKeepsNothing(t *testing.T) {
+	l := start(t, Config{ThreadPoolSize: 1})
+	done := make(chan struct{})
+	var kept weak.Pointer[[1000]byte]
+	func() {
+		x := new([1000]byte)
+		kept = weak.Make(x)
+		if err := l.CallInThread(func() { x[0] = 1; close(done) }); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	receive(t, done, "the call")
+	eventually(t, "the call to be collected", func() bool {
+		runtime.GC()
+		return kept.Value() == nil
+	})
+	l.threads.mu.Lock()
+	defer l.threads.mu.Unlock()
+	if l.threads.started != 1 {
+		t.Errorf("%d goroutines are left: this test tests nothing", l.threads.started)
 	}
 }
