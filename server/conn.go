@@ -85,19 +85,10 @@ func (c *conn) parsesIn(st step) bool {
 	case stepParse:
 		return !c.outputFull && !c.yields
 	case stepBody:
-		b := &c.exchange().body
+		b := &c.cur.body
 		return b.flows() && (b.to != bodyToBuffer || !c.outputFull) // a peer that does not read is not read from
 	}
 	return st == stepDiscard
-}
-
-// exchange is the exchange of the request that is arriving: the connection's, or the loop's spare one as long as all
-// happens within one callback.
-func (c *conn) exchange() *exchange {
-	if c.cur != nil {
-		return c.cur
-	}
-	return c.w.get()
 }
 
 // consume parses and serves what b holds and returns how much of it is done with.
@@ -108,13 +99,12 @@ func (c *conn) consume(b []byte) int {
 		if !c.parsesIn(st) {
 			return at
 		}
-		x := c.exchange()
-		h := &x.req.head
-		switch st {
-		case stepBody:
+		if c.cur == nil && st == stepParse {
+			c.cur = c.w.take()
+		}
+		x, h := c.cur, &c.w.discarded
+		if x != nil {
 			h = x.parsedHead()
-		case stepDiscard:
-			h = &c.w.discarded
 		}
 		ev, n, err := c.p.Next(b[at:], h)
 		if err != nil {
@@ -130,9 +120,10 @@ func (c *conn) consume(b []byte) int {
 			switch {
 			case st == stepBody:
 				x.req.ownBody()
-			case st == stepParse && at < len(b):
+			case at < len(b):
 				c.intake = intakeHead
-				c.own(x)
+			case c.intake == intakeIdle && x != nil: // there were only empty lines
+				c.letGo()
 			}
 			return at
 		case parser.EventHead:
@@ -182,7 +173,6 @@ func (c *conn) headComplete(x *exchange, head []byte, more int) {
 	c.intake = intakeBody
 	x.hasBody, x.body.awaited, x.body.came = true, h.Expect100, more > 0
 	if h.Chunked || h.ContentLength > int64(more) {
-		c.own(x)
 		x.keepHead() // what the handler peeks at stays valid while the body arrives
 	}
 	c.serve(x)
@@ -229,14 +219,13 @@ func (c *conn) advance(x *exchange) {
 			h := l.h
 			l.h = nil
 			x.req.whole = x.req.whole || l.whole
-			if c.cur == x { // another request may have been served since the head
+			if len(x.headBuf) > 0 { // another request may have been served since the head
 				x.name()
 			}
 			x.serve(h)
 		case x.body.to == bodyToCallback && !x.body.begun:
 			c.beginCallback(x)
 		case x.waits():
-			c.own(x)
 			if c.eof && x.detached { // it came with an earlier request, or while the body was kept
 				x.req.end()
 			}
@@ -247,15 +236,11 @@ func (c *conn) advance(x *exchange) {
 			return
 		}
 	}
-	if x.detached {
-		c.own(x)
-	}
 }
 
 // drop ends an exchange that gets no answer, since its handler has panicked.
 func (c *conn) drop(x *exchange) {
-	c.own(x) // and so not used again: other code may still refer to it
-	c.cur = nil
+	c.cur = nil // and it is not used again: other code may still refer to it
 	c.blame(failedFor(x.res.err))
 	streaming := c.output == outputStreaming
 	x.endBody(ErrPanic)
@@ -268,12 +253,11 @@ func (c *conn) drop(x *exchange) {
 	c.lingers = true
 }
 
-// own makes x the connection's, and no longer the loop's to use again.
-func (c *conn) own(x *exchange) {
-	if c.cur != x {
-		c.cur = x
-		c.w.keep(x)
-	}
+// letGo gives an exchange back that no handler has seen.
+func (c *conn) letGo() {
+	x := c.cur
+	c.cur = nil
+	c.w.release(x)
 }
 
 // conclude ends an exchange whose answer was given, and lets the next request begin.

@@ -31,7 +31,7 @@ func (c *conn) failAt(err *parser.Error, b []byte) {
 	case stepParse:
 		c.refuse(err, b)
 	case stepBody:
-		x := c.exchange()
+		x := c.cur
 		c.failBody(x, err, b)
 		c.advance(x)
 	case stepDiscard:
@@ -41,7 +41,10 @@ func (c *conn) failAt(err *parser.Error, b []byte) {
 
 // refuse answers a request that no handler has seen.
 func (c *conn) refuse(err *parser.Error, given []byte) {
-	x := c.exchange()
+	if c.cur == nil { // not a byte of it has come
+		c.cur = c.w.take()
+	}
+	x := c.cur
 	c.logRefused(x, err, given)
 	body := refusalText(err)
 	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)
@@ -57,8 +60,7 @@ func (c *conn) refuse(err *parser.Error, given []byte) {
 		b = append(b, body...)
 	}
 	c.t.Write(b)
-	c.cur = nil
-	c.w.release(x)
+	c.letGo()
 	c.output, c.lingers = outputLast, true
 }
 
@@ -123,9 +125,8 @@ func (c *conn) abort() {
 
 // dropRequest lets go of a request whose head was still arriving.
 func (c *conn) dropRequest() {
-	if x := c.cur; x != nil && c.intake <= intakeHead {
-		c.cur = nil
-		c.w.release(x)
+	if c.cur != nil && c.intake <= intakeHead {
+		c.letGo()
 	}
 }
 

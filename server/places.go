@@ -342,7 +342,6 @@ func (c *conn) sendOff(x *exchange) bool {
 	detached := x.detached
 	x.detach()
 	x.mode = modeBlocking
-	c.own(x)
 	if e := x.expiry; e != nil {
 		e.x, e.done = x.standIn(), len(x.res.onDone)
 	}

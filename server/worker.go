@@ -52,31 +52,24 @@ func newWorker(s *Server, loop *reactor.Reactor) *worker {
 	return w
 }
 
-// get is the exchange for the next request. It stays in the list, so that a request
-// that is answered at once neither takes nor gives anything.
-func (w *worker) get() *exchange {
-	if w.spare == nil {
-		w.spare, w.spares = newExchange(), 1
+// take gives out an exchange for a request that begins to arrive. It comes back by release, unless it was detached.
+func (w *worker) take() *exchange {
+	x := w.spare
+	if x == nil {
+		return newExchange()
 	}
-	return w.spare
-}
-
-// keep takes the exchange that get gave out of the list.
-func (w *worker) keep(x *exchange) {
 	w.spare, x.next = x.next, nil
 	w.spares--
+	return x
 }
 
-// release returns an exchange that nobody refers to any more.
+// release takes back an exchange that no other code refers to.
 func (w *worker) release(x *exchange) {
 	if x.detached || x.req.late.Load() { // other code may still refer to it, and is caught if it is late
-		if x == w.spare {
-			w.keep(x)
-		}
 		return
 	}
 	x.recycle()
-	if x != w.spare && w.spares < maxSpares {
+	if w.spares < maxSpares {
 		x.next, w.spare = w.spare, x
 		w.spares++
 	}
