@@ -247,8 +247,8 @@ func TestMaxBlockingWaiting(t *testing.T) {
 			t.Errorf("an orderly end after %d bytes", n)
 		}
 	}
-	if cut == 0 || cut == 3 {
-		t.Errorf("%d of 3 slow peers were reset", cut)
+	if cut == 0 { // on a machine that is slow enough, a second round may reset the others
+		t.Error("none of the slow peers was reset")
 	}
 	if n := strings.Count(log.String(), `"reason":"stalled"`); n != cut || closedFor(s, ErrStalled) != uint64(cut) {
 		t.Errorf("%d lines for %d resets, counted %v: %s", n, cut, counts(s), log.String())
