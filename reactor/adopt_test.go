@@ -99,7 +99,7 @@ func TestAdoptWhatIsDetached(t *testing.T) {
 		loops := [2]*loop{start(t, c)}
 		conn, rec := loops[0].connect(nil, nil)
 		loops[1] = start(t, c)
-		long := strings.Repeat("0123456789", 1<<18) // more than the sockets take
+		long := strings.Repeat("0123456789", 1<<16) // more than the sockets take
 		for i := range 4 {
 			here, there := loops[i%2], loops[(i+1)%2]
 			var fd int
