@@ -38,6 +38,18 @@ type ClientFactory interface {
 	ConnectionFailed(c *Connector, reason error)
 }
 
+// A ConnectorWatcher is a ClientFactory that follows what becomes of its connectors: Twisted's startedConnecting and
+// clientConnectionLost.
+type ConnectorWatcher interface {
+	// StartedConnecting is called by each Connect, before anything else becomes of it; also inside ConnectTCP and
+	// ConnectUnix, which have not returned c yet.
+	StartedConnecting(c *Connector)
+
+	// ClientConnectionLost is called when a connection of c is lost, after the protocol was told. The connector may be asked
+	// to Connect again.
+	ClientConnectionLost(c *Connector, reason error)
+}
+
 // ConnectOptions are the options of ConnectTCP and ConnectUnix. Nil and the zero value are the defaults.
 type ConnectOptions struct {
 	// TransportOptions are those of the connection.
@@ -169,12 +181,22 @@ func (c *Connector) Connect() error {
 		c.r.startFactory(c.factory)
 		c.started = true
 	}
+	c.tellStarted()
 	c.state = Connecting
 	a := &attempt{c: c, fd: -1, deadline: never}
 	c.attempt = a
 	c.r.attempts[a] = struct{}{}
 	a.begin()
 	return nil
+}
+
+// tellStarted tells a ConnectorWatcher. If that panics, nothing has begun.
+func (c *Connector) tellStarted() {
+	if w, ok := c.factory.(ConnectorWatcher); ok {
+		defer c.rest()
+		w.StartedConnecting(c)
+		c.state = Connecting
+	}
 }
 
 // Cancel gives up connecting: the factory is told ConnectionFailed with ErrCancelled. It does nothing when there is a
@@ -201,6 +223,9 @@ func (c *Connector) lost(t *transport, reason error) {
 	if t.proto == nil {
 		c.factory.ConnectionFailed(c, reason)
 		return
+	}
+	if w, ok := c.factory.(ConnectorWatcher); ok {
+		defer w.ClientConnectionLost(c, reason) // also when the protocol panics
 	}
 	t.proto.ConnectionLost(reason)
 }

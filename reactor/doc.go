@@ -17,8 +17,8 @@
 //
 // Connections are accepted by [Reactor.ListenTCP], [Reactor.ListenUnix] and [Reactor.ListenFD], and opened by
 // [Reactor.ConnectTCP] and [Reactor.ConnectUnix]; [Reactor.AdoptConn] and [Reactor.AdoptFD] take over those that were opened
-// elsewhere. To a Protocol all are alike. Why one has ended is told by an error that errors.Is tells apart, and [ReasonName]
-// names for logs. Datagrams come and go through [Reactor.ListenUDP].
+// elsewhere. A [ReconnectingClientFactory] keeps a client connected. To a Protocol all are alike. Why one has ended is told by
+// an error that errors.Is tells apart, and [ReasonName] names for logs. Datagrams come and go through [Reactor.ListenUDP].
 //
 // A reactor is a value. There may be many in one process, each on a goroutine of its own; a connection stays where it was
 // accepted. A [Group] is one loop for each core, started and stopped together; [Port.Share] has several reactors accept from

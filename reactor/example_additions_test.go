@@ -119,3 +119,44 @@ func ExampleReactor_AdoptConn() {
 	}
 	// Output: EARLY AND LATE
 }
+
+// greeted prints what it receives, and hangs up.
+type greeted struct{ t reactor.Transport }
+
+func (g *greeted) ConnectionMade(t reactor.Transport) { g.t = t }
+func (g *greeted) DataReceived(p []byte)              { fmt.Printf("received %s", p); g.t.LoseConnection() }
+func (g *greeted) ConnectionLost(error)               {}
+
+func ExampleReconnectingClientFactory() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	port, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return hello{} }), nil)
+	if err != nil {
+		panic(err)
+	}
+	var f *reactor.ReconnectingClientFactory
+	f = &reactor.ReconnectingClientFactory{
+		Factory:      reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return &greeted{} }),
+		InitialDelay: 10 * time.Millisecond, // the default is a second
+		Retrying: func(c *reactor.Connector, reason error, delay time.Duration) {
+			fmt.Println(reactor.ReasonName(reason), delay < 100*time.Millisecond)
+			if f.Retries() == 2 {
+				f.StopTrying()
+				r.Stop()
+			}
+		},
+	}
+	if _, err := r.ConnectTCP(port.Addr().String(), f, nil); err != nil {
+		panic(err)
+	}
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// received hello from one of the loops
+	// done true
+	// received hello from one of the loops
+	// done true
+}

@@ -42,6 +42,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Producers", producers},
 		{"Ending", ending},
 		{"Adopting", adopting},
+		{"Reconnecting", reconnecting},
 		{"Unix", unixSockets},
 		{"Datagrams", datagrams},
 	} {
