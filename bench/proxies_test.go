@@ -39,7 +39,13 @@ func TestCourt(t *testing.T) {
 		"seen twice":               {logLine("a", "/") + logLine("a", "/"), map[string]fate{"a": mayBe}, []string{"a"}, "seen 2 times"},
 		"content that was served":  {logLine("a", "/"), map[string]fate{"a": mustNotBe}, []string{"a"}, "is content"},
 		"its answer went astray":   {logLine("a", "/"), map[string]fate{"a": mayBe}, nil, "its answer went elsewhere"},
-		"lines are missing":        {`{"message":"3 lines dropped"}` + "\n", nil, nil, "not whole"},
+		"its proxy broke it off": {
+			strings.Replace(logLine("a", "/"), `"status"`, `"error":"reset","status"`, 1), map[string]fate{"a": mayBe}, nil, "",
+		},
+		"broken off though it is a request": {
+			strings.Replace(logLine("a", "/"), `"status"`, `"error":"reset","status"`, 1), map[string]fate{"a": mustAnswer}, nil, "answered 0 times",
+		},
+		"lines are missing": {`{"message":"3 lines dropped"}` + "\n", nil, nil, "not whole"},
 	} {
 		w := newWitness()
 		for i := range c.log { // in the smallest pieces
