@@ -5,21 +5,25 @@ import (
 	"sync"
 )
 
-// bodyReader carries a body from the loop to a Blocking handler. The loop puts pieces in, and pauses the connection
-// when bodyReaderHigh bytes wait; the handler's Read takes them out, and has the loop go on when half of that is left.
+// bodyReader carries a body from the loop to a Blocking handler. The loop puts pieces into one buffer, and pauses the
+// connection when bodyReaderHigh bytes wait there. Read empties another buffer, then swaps the two and has the loop go
+// on. So the loop never waits while bytes are copied out.
 type bodyReader struct {
 	x *exchange
 
+	reading sync.Mutex // held by Read; guards taken
+	taken   []byte     // what Read has taken, and not yet given out
+	spare   []byte     // the whole of that buffer
+
 	mu     sync.Mutex
 	more   sync.Cond
-	buf    []byte // what has come, from off on
-	off    int
+	buf    []byte // what has come since
 	asked  bool
 	paused bool
 	closed bool
 	err    error // how the body ended
 
-	counted int // what buf was last counted to hold: see memory.go
+	counted int // what the buffers were last counted to hold: see memory.go
 }
 
 // bodyReaderHigh is how much of a body waits for a Blocking handler that does not read. Two reads of the loop fit in.
@@ -64,47 +68,54 @@ func (r *Request) BodyReader() io.ReadCloser {
 
 // Read implements io.Reader.
 func (b *bodyReader) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for b.off == len(b.buf) {
-		switch {
-		case b.closed:
-			return 0, ErrBodyClosed
-		case b.err != nil:
-			return 0, b.err
+	if err := b.take(); err != nil {
+		return 0, err
+	}
+	n := copy(p, b.taken)
+	b.taken = b.taken[n:]
+	return n, nil
+}
+
+// take sees to it that there is something in taken. It waits for more of the body, and takes all that has come.
+func (b *bodyReader) take() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.taken) > 0 && !b.closed {
+		return nil
+	}
+	if !b.asked {
+		b.asked = true
+		if !b.post(b.ask) {
+			b.err = ErrServerClosed
 		}
-		if !b.asked {
-			b.asked = true
-			if !b.post(b.ask) {
-				b.err = ErrServerClosed
-				continue
-			}
-		}
+	}
+	for len(b.buf) == 0 && b.err == nil && !b.closed {
 		b.await()
 	}
-	if b.closed {
-		return 0, ErrBodyClosed
+	switch {
+	case b.closed:
+		return ErrBodyClosed
+	case len(b.buf) == 0:
+		return b.err
 	}
-	n := copy(p, b.buf[b.off:])
-	b.off += n
-	if b.off == len(b.buf) && b.err == nil {
-		b.buf, b.off = b.buf[:0], 0
-	}
-	if b.paused && len(b.buf)-b.off <= bodyReaderHigh/2 {
+	b.taken, b.buf, b.spare = b.buf, b.spare[:0], b.buf
+	if b.paused {
 		b.paused = false
 		b.post(b.x.resumeBody)
 	}
-	return n, nil
+	return nil
 }
 
 // await waits until more has come of the body. The wait for the peer is without a place; see places.go. The caller has
 // b.mu.
 func (b *bodyReader) await() {
 	b.x.job.giveBack()
-	for b.off == len(b.buf) && b.err == nil && !b.closed {
+	for len(b.buf) == 0 && b.err == nil && !b.closed {
 		b.more.Wait()
 	}
 	b.mu.Unlock()
@@ -148,12 +159,9 @@ func (b *bodyReader) put(p []byte) (pause bool) {
 	if b.closed {
 		return true
 	}
-	if b.off > 0 && len(b.buf)+len(p) > cap(b.buf) {
-		b.buf, b.off = b.buf[:copy(b.buf, b.buf[b.off:])], 0
-	}
 	b.buf = append(b.buf, p...)
-	b.x.req.conn.w.recountMade(&b.counted, cap(b.buf))
-	b.paused = len(b.buf)-b.off >= bodyReaderHigh
+	b.x.req.conn.w.recountMade(&b.counted, cap(b.buf)+cap(b.spare))
+	b.paused = len(b.buf) >= bodyReaderHigh
 	b.more.Signal()
 	return b.paused
 }
