@@ -252,107 +252,18 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 
 // ContentLength returns the length of the body as it was announced, in bytes: 0 for a request without one, -1 for a
 // chunked body, whose length only its end tells.
-func (r *Request) ContentLength() int64 {
-	r.lent()
-	if r.head.Chunked {
-		return -1
-	}
-	return max(r.head.ContentLength, 0)
-}
-
 // Body returns the body, decoded from chunks, and hands it over: it is yours, and
 // PeekBody goes on to show it. nil when there is none.
-func (r *Request) Body() []byte {
-	r.mustBeWhole("Body")
-	switch {
-	case r.kept || len(r.body) == 0:
-	case r.bodyBuf != nil:
-		r.bodyBuf = nil // its bytes leave the pool with r.body
-		r.kept = true
-	default:
-		r.body = bytes.Clone(r.body)
-		r.kept = true
-	}
-	return r.body
-}
-
 // PeekBody is Body, lent: it copies nothing.
-func (r *Request) PeekBody() []byte {
-	r.mustBeWhole("PeekBody")
-	return r.body
-}
-
 // mustBeWhole panics for what shows the body of a request whose body was not asked for.
-func (r *Request) mustBeWhole(verb string) {
-	r.lent()
-	if !r.whole {
-		panic("server: " + verb + " of a request whose body was not read: a handler at the head asks by ReadBody first")
-	}
-}
-
 // trailers are the field lines after a chunked body.
-type trailers struct {
-	fields []parser.Field
-	raw    []byte
-}
-
 // trailer returns the trailers, if there are any. It panics if the body was not asked for.
-func (r *Request) trailer(verb string) trailers {
-	r.lent()
-	if !r.whole && !r.asked {
-		panic("server: " + verb + " of a request whose body was not asked for")
-	}
-	if t := r.trailers.Load(); t != nil {
-		return *t
-	}
-	return trailers{}
-}
-
 // Trailer returns the value of the first trailer field with that name, or "".
 // Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
-func (r *Request) Trailer(name string) string {
-	t := r.trailer("Trailer")
-	for _, f := range t.fields {
-		if parser.EqualFold(f.Name.In(t.raw), name) {
-			return string(f.Value.In(t.raw))
-		}
-	}
-	return ""
-}
-
 // Trailers iterates over all trailer fields, in order, names as they came.
-func (r *Request) Trailers() iter.Seq2[string, string] {
-	t := r.trailer("Trailers")
-	return func(yield func(string, string) bool) {
-		for _, f := range t.fields {
-			if !yield(string(f.Name.In(t.raw)), string(f.Value.In(t.raw))) {
-				return
-			}
-		}
-	}
-}
-
 // addBody adds a piece of the body that the parser reported. A first piece stays where
 // it lies; mostly it is the whole body.
-func (r *Request) addBody(p []byte) {
-	if r.body == nil {
-		r.body = p
-		return
-	}
-	r.ownBody()
-	r.bodyBuf.B = append(r.bodyBuf.B, p...)
-	r.body = r.bodyBuf.B
-}
-
 // ownBody moves the body that has arrived so far out of the read buffer.
-func (r *Request) ownBody() {
-	if r.bodyBuf == nil && r.body != nil {
-		r.bodyBuf = bytebufferpool.Get()
-		r.bodyBuf.B = append(r.bodyBuf.B, r.body...)
-		r.body = r.bodyBuf.B
-	}
-}
-
 // Span is a piece of a head, by offset and length.
 type Span = parser.Span
 
@@ -450,52 +361,10 @@ func (r *Request) Reactor() *reactor.Reactor {
 // Context returns a context that ends when the response is done, when the peer is
 // gone or has half-closed, and when the server is closed or the context of its Shutdown
 // has ended. It is the same each time until SetContext replaces it, and may be kept.
-func (r *Request) Context() context.Context {
-	r.lent()
-	r.ctxMu.Lock()
-	defer r.ctxMu.Unlock()
-	if r.ctx == nil {
-		r.ctx, r.cancel = context.WithCancel(context.Background())
-		if r.ended {
-			r.cancel()
-		}
-	}
-	return r.ctx
-}
-
 // SetContext has Context return a child of ctx from now on: middleware adds values and deadlines so, for tracing and
 // the like. The child ends when ctx does, and as every context of a request ends. ctx is mostly made of r.Context().
 // SetContext is for the goroutine that r belongs to, and panics for a nil ctx.
-func (r *Request) SetContext(ctx context.Context) {
-	r.lent()
-	if ctx == nil {
-		panic("server: SetContext of a nil context")
-	}
-	r.ctxMu.Lock()
-	defer r.ctxMu.Unlock()
-	before := r.cancel
-	child, cancel := context.WithCancel(ctx)
-	r.ctx, r.cancel = child, func() {
-		cancel()
-		if before != nil {
-			before() // handed out before, and perhaps no parent of this one
-		}
-	}
-	if r.ended {
-		r.cancel()
-	}
-}
-
 // end ends the context.
-func (r *Request) end() {
-	r.ctxMu.Lock()
-	defer r.ctxMu.Unlock()
-	r.ended = true
-	if r.cancel != nil {
-		r.cancel()
-	}
-}
-
 // detach makes the request independent of the connection's buffers: it is about to
 // outlive the call that brought them.
 func (r *Request) detach() {
@@ -515,13 +384,6 @@ func (r *Request) detach() {
 }
 
 // keepBody moves a body that lies in the read buffer out of it.
-func (r *Request) keepBody() {
-	if r.bodyBuf == nil && !r.kept {
-		r.body = bytes.Clone(r.body)
-		r.kept = len(r.body) > 0
-	}
-}
-
 // reset readies the request for another use. What it had lent is gone.
 func (r *Request) reset() {
 	if r.bodyBuf != nil {
