@@ -13,7 +13,7 @@
 // in Run: there are no locks to take, and nothing may block. Other goroutines come in through [Reactor.CallFromThread];
 // work that blocks goes out through [Reactor.CallInThread], and its result comes back with [DeferToThread]. A callback that
 // keeps the loop all the same is reported while it does ([Config.StallLimit], [Reactor.Serving]), and [Reactor.Lag] says
-// how long the loop is away from its connections.
+// how long the loop is away from its connections. [Reactor.Shares] says what its time goes to.
 //
 // Connections are accepted by [Reactor.ListenTCP], [Reactor.ListenUnix] and [Reactor.ListenFD], and opened by
 // [Reactor.ConnectTCP] and [Reactor.ConnectUnix]; [Reactor.AdoptConn] and [Reactor.AdoptFD] take over those that were opened
@@ -36,7 +36,8 @@
 //
 // loop.go is one tick, and calls everything else: the descriptor table (fdset.go), posted calls (calls.go), timers
 // (timers.go), timeouts of connections (sweep.go), the events of its life (triggers.go). listen.go binds, port.go and accept.go accept,
-// client.go connects; transport.go and output.go are a connection, and producer.go, sendfile.go and detach.go the rarer things
-// that it can do; udp.go is a UDP port. All of them know the kernel through one interface, System (system.go), which a simulation
+// client.go connects and reconnect.go connects again; transport.go and output.go are a connection, and producer.go,
+// sendfile.go, detach.go and adopt.go the rarer things that it can do; lines.go is a protocol on top of one; udp.go is a UDP
+// port. stall.go and shares.go watch the loop. All of them know the kernel through one interface, System (system.go), which a simulation
 // can replace; what is below it is a poller and the socket calls, in files of their own for each kind of system.
 package reactor

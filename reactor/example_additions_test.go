@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"microhttp/reactor"
@@ -159,4 +161,75 @@ func ExampleReconnectingClientFactory() {
 	// done true
 	// received hello from one of the loops
 	// done true
+}
+
+// An adder speaks a protocol of lines: ADD and numbers, SUM, QUIT.
+type adder struct {
+	*reactor.LineTransport
+	sum int
+}
+
+func (a *adder) ConnectionMade(t *reactor.LineTransport) {
+	a.LineTransport = t
+	a.SetTimeout(time.Minute)
+	a.SendLineString("READY")
+}
+
+func (a *adder) LineReceived(line []byte) {
+	a.SetTimeout(time.Minute)
+	words := strings.Fields(string(line))
+	switch {
+	case len(words) > 1 && words[0] == "ADD":
+		for _, word := range words[1:] {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				a.SendLineString("NO NUMBER " + word)
+				return
+			}
+			a.sum += n
+		}
+		a.SendLineString("OK")
+	case len(words) == 1 && words[0] == "SUM":
+		a.SendLineString(strconv.Itoa(a.sum))
+	case len(words) == 1 && words[0] == "QUIT":
+		a.SendLineString("BYE")
+		a.LoseConnection()
+	default:
+		a.SendLineString("WHAT?")
+	}
+}
+
+func (a *adder) ConnectionLost(error) {}
+
+func ExampleNewLineProtocol() {
+	r, err := reactor.New(reactor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	port, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol {
+		return reactor.NewLineProtocol(&adder{}, &reactor.LineOptions{MaxLength: 512})
+	}), nil)
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		conn, err := net.Dial("tcp", port.Addr().String())
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "ADD 20 17\r\nADD 5\r\nSUM\r\nQUIT\r\n")
+		answers, _ := io.ReadAll(conn)
+		fmt.Print(strings.ReplaceAll(string(answers), "\r", ""))
+		r.Stop()
+	}()
+	if err := r.Run(); err != nil {
+		panic(err)
+	}
+	// Output:
+	// READY
+	// OK
+	// OK
+	// 42
+	// BYE
 }

@@ -32,7 +32,7 @@ func (t *transport) RegisterProducer(p Producer) {
 		p.StopProducing()
 		return
 	}
-	if source, ok := p.(*transport); ok {
+	if source, ok := sourceOf(p); ok {
 		if source.flags&gone != 0 {
 			return // it produces nothing any more
 		}
@@ -49,7 +49,7 @@ func (t *transport) RegisterProducer(p Producer) {
 // unregister forgets the producer. What has waited for it goes on.
 func (t *transport) unregister() {
 	if c := t.cold; c != nil {
-		if source, ok := c.producer.(*transport); ok {
+		if source, ok := sourceOf(c.producer); ok {
 			source.unfeed(t)
 		}
 		c.producer = nil
@@ -78,7 +78,11 @@ func (t *transport) unfeed(consumer *transport) {
 // waitsForProducer reports whether an orderly end has to wait: not when nothing can be written any more, and not for a
 // connection that produces for itself, as an echo does.
 func (t *transport) waitsForProducer() bool {
-	return t.flags&produced != 0 && t.flags&mute == 0 && t.producer() != Producer(t)
+	if t.flags&produced == 0 || t.flags&mute != 0 {
+		return false
+	}
+	source, _ := sourceOf(t.producer())
+	return source != t
 }
 
 // producer is the one that is registered: most protocols are their own.

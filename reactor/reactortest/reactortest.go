@@ -43,6 +43,7 @@ func Run(t *testing.T, config func() reactor.Config) {
 		{"Ending", ending},
 		{"Adopting", adopting},
 		{"Reconnecting", reconnecting},
+		{"Lines", lines},
 		{"Unix", unixSockets},
 		{"Datagrams", datagrams},
 	} {
