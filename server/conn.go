@@ -347,7 +347,7 @@ func (c *conn) settle() {
 	if c.in != nil || c.cur != nil || c.held > 0 {
 		c.recount()
 	}
-	if pause := c.in != nil && len(c.in.B) >= c.w.srv.conf.pipelined && !c.parses(); pause != c.paused {
+	if pause := c.keptInput() >= c.w.srv.conf.pipelined && !c.parses(); pause != c.paused {
 		c.paused = pause
 		if pause {
 			c.t.PauseReading()
@@ -355,6 +355,14 @@ func (c *conn) settle() {
 			c.t.ResumeReading()
 		}
 	}
+}
+
+// keptInput is how much input waits to be parsed.
+func (c *conn) keptInput() int {
+	if c.in == nil {
+		return 0
+	}
+	return len(c.in.B)
 }
 
 // inputs is the pool of the buffers for input. It has only those: the pool of bodies hands

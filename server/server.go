@@ -64,7 +64,8 @@ type Server struct {
 	// MaxPipelinedBytes is the input at which a connection is no longer read from
 	// while an answer is owed on it. Of a peer that has sent so much a reset is noticed at
 	// once, but not with select(2), and an orderly end when something is sent to it. Default
-	// 64 KiB.
+	// 64 KiB. If it is negative, a connection is read from only when what comes will be used
+	// at once.
 	MaxPipelinedBytes int
 	// MaxUnsentBytes is the output that waits for a peer at which nothing further is
 	// made for it; that goes on when a quarter is left. It is what the kernel does not

@@ -14,18 +14,21 @@ import (
 
 type answer struct {
 	w        http.ResponseWriter // nil: nobody is written to any more
-	old      bool                // the request is of HTTP/1.0
-	headed   bool                // the head has been written
-	chunked  bool                // the content is
-	streamed bool                // the content comes in pieces, each of which is to be flushed
-	left     int                 // of the present chunk
-	last     bool                // the last chunk has come: what follows are trailers
-	kept     []byte              // the beginning of what is not complete yet: a head, a size line
+	lane     *lane
+	two      bool   // the request is of HTTP/2 or later
+	closes   bool   // the connection ends with the answer, or the stream of HTTP/2 does
+	old      bool   // the request is of HTTP/1.0
+	headed   bool   // the head has been written
+	chunked  bool   // the content is
+	streamed bool   // the content comes in pieces, each of which is to be flushed
+	left     int    // of the present chunk
+	last     bool   // the last chunk has come: what follows are trailers
+	kept     []byte // the beginning of what is not complete yet: a head, a size line
 }
 
 // begin readies a for the answer to r.
-func (a *answer) begin(w http.ResponseWriter, r *http.Request) {
-	*a = answer{w: w, old: r.ProtoMajor == 1 && r.ProtoMinor == 0, kept: a.kept[:0]}
+func (a *answer) begin(w http.ResponseWriter, r *http.Request, l *lane) {
+	*a = answer{w: w, lane: l, two: r.ProtoMajor > 1, old: r.ProtoMajor == 1 && r.ProtoMinor == 0, kept: a.kept[:0]}
 }
 
 // write takes bytes of the answer.
@@ -73,11 +76,24 @@ func (a *answer) head(p []byte) []byte {
 	}
 	a.headed = true
 	a.setFields(head)
+	a.endsConnection()
 	a.w.WriteHeader(status)
 	for _, name := range announced(a.w.Header()) {
 		a.w.Header().Del(name) // it is out; net/http would send it as a trailer too
 	}
 	return rest
+}
+
+// endsConnection has the connection end with an answer that begins before the body is whole, if the body has been read
+// or may still be. net/http then leaves the body alone. Else its server, before it sends the head, reads what is left or
+// waits until our read of it has returned; and it would use a connection again that we have left in the middle of a body.
+func (a *answer) endsConnection() {
+	if l := a.lane; !l.feed.open || !l.feed.asked && !l.conn.Streams() {
+		return
+	}
+	if a.closes = true; !a.two {
+		a.w.Header().Set("Connection", "close")
+	}
 }
 
 // single are the fields that an answer has once at most. Whoever is around the bridge may have set some of them already, as
@@ -99,7 +115,7 @@ func (a *answer) setFields(head []byte) {
 			a.chunked = true
 			continue
 		case "Connection":
-			if a.old || string(value) != "close" {
+			if a.old || a.two || string(value) != "close" {
 				continue
 			}
 		case "Content-Length":

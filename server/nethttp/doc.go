@@ -17,8 +17,9 @@
 // that package server promises holds: the lifetime law, the limits and refusals of the parser, the order of OnDone,
 // framing. That costs about two microseconds for each request.
 //
-// The loop of a request is the goroutine that serves it, as long as the handler answers before it returns. If it takes
-// a Pending or a Stream, or blocks, the loop goes on on a goroutine of its own until the answer is complete. It is the
+// The loop of a request is the goroutine that serves it, as long as the handler answers before it returns. That
+// goroutine also gathers the body, if the handler is one that is called when the body is whole. If the handler takes
+// a Pending or a Stream, blocks, or takes the body as it comes, the loop goes on on a goroutine of its own until the answer is complete. It is the
 // loop of this request alone: what the request leaves on it is undone when it ends, as follows. Calls that CallFromThread
 // or CallInThread have accepted are made, timers are dropped. It watches no descriptors. A handler that keeps a
 // Reactor for longer than its request belongs under a server.Server.

@@ -22,6 +22,8 @@ import (
 type lane struct {
 	loop     *reactor.Reactor
 	protocol reactor.Protocol
+	conn     connection // the protocol that reads the request
+	feed     feed
 	answer   answer
 	in       []byte // what is sent to the protocol
 	room     []byte // for AvailableBuffer
@@ -35,7 +37,17 @@ type lane struct {
 	finished bool        // finish was called
 	flushing bool        // a flush is posted
 	borrowed atomic.Bool // the handler has asked for the loop
+	unread   bool        // when it was called, the body was being read
+	thrown   any         // what reading the body has panicked with
 	done     chan struct{}
+}
+
+// connection is what the server's protocol is, besides a Protocol.
+type connection interface {
+	reactor.Protocol
+	Gathers() bool
+	Streams() bool
+	RefuseBody(*parser.Error)
 }
 
 var _ reactor.Transport = (*lane)(nil)
@@ -53,7 +65,9 @@ func newLane(h server.Handler) *lane {
 	})(h)}
 	// The bounds of net/http's server hold already; what is left is what a span can hold.
 	s.MaxHeaderBytes, s.MaxHeaderFields, s.MaxTargetBytes = maxHead, maxHead, maxHead
-	l.protocol = s.Factory(loop).BuildProtocol(netip.AddrPort{})
+	s.MaxPipelinedBytes = -1 // the body is read when it is asked for
+	l.conn = s.Factory(loop).BuildProtocol(netip.AddrPort{}).(connection)
+	l.protocol = l.conn
 	l.protocol.ConnectionMade(l)
 	return l
 }
@@ -63,7 +77,8 @@ const maxHead = parser.MaxSection
 
 // begin readies the lane for a request.
 func (l *lane) begin(w http.ResponseWriter, r *http.Request) {
-	l.answer.begin(w, r)
+	l.feed.begin(r)
+	l.answer.begin(w, r, l)
 	l.remote = r.RemoteAddr
 	l.local, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	l.answered = false
@@ -72,6 +87,7 @@ func (l *lane) begin(w http.ResponseWriter, r *http.Request) {
 // release lets go of what belongs to the request, for the next one.
 func (l *lane) release() {
 	l.answer.w = nil
+	l.feed.release()
 	l.remote, l.local = "", nil
 	if cap(l.in) > maxKept {
 		l.in = nil
@@ -96,11 +112,11 @@ func (l *lane) setOver(why *bool) {
 	}
 }
 
-// finish ends the request on its loop, and the loop, unless a goroutine is just answering, though nobody waits any more:
+// finish ends the request, on its loop if that runs, and the loop, unless a goroutine is just answering, though nobody waits any more:
 // then the loop goes on until it has the answer, and finish is called again.
 func (l *lane) finish(reason error) {
 	if !l.finished {
-		l.finished = true
+		l.finished, l.unread = true, l.feed.reading
 		l.aborted = l.aborted || !l.over()
 		l.lose(reason)
 		close(l.done) // ServeHTTP returns
@@ -207,10 +223,8 @@ func (l *lane) SetProtocol(p reactor.Protocol) {
 // Detach implements reactor.Transport: there is no descriptor to give away.
 func (l *lane) Detach() (int, []byte, error) { return -1, nil, errors.ErrUnsupported }
 
-// PauseReading, ResumeReading, SetTimeout and RegisterProducer implement reactor.Transport. There is one request, whose
-// bytes are there already, and the http.Server in front has timeouts of its own.
-func (l *lane) PauseReading()                       {}
-func (l *lane) ResumeReading()                      {}
+// SetTimeout and RegisterProducer implement reactor.Transport. The http.Server in front has timeouts of its own, and
+// Write waits.
 func (l *lane) SetTimeout(time.Duration)            {}
 func (l *lane) RegisterProducer(p reactor.Producer) {}
 

@@ -2,8 +2,6 @@ package nethttp
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"sync"
 
@@ -15,11 +13,26 @@ import (
 // loop, where it must not block. It may be used by any number of goroutines at once.
 //
 // The request: method, path, query, host, fields, body and trailers are those of the http.Request, the path and the
-// query those of its URL, so that http.StripPrefix has an effect. The body is read whole before h is called, up to 8 MiB;
-// beyond that the answer is 413, for other limits put http.MaxBytesHandler in front. Fields that are about the
+// query those of its URL, so that http.StripPrefix has an effect. Fields that are about the
 // connection to the client (Connection, Transfer-Encoding, Content-Length) are not passed on; Content-Length is that of
 // the body. What the parser of this module refuses is answered with its status, though net/http let it through. The
 // Context of the request ends with that of the http.Request, but has no values of it.
+//
+// The body is read when a handler asks for it, and no faster than that handler takes it. So net/http sends 100 (Continue)
+// when the body is asked for, and PauseBody, or a BodyReader that is not read, slows the client down.
+//
+//   - A handler that is called with its whole body gets up to 8 MiB. Beyond that the answer is 413. A server.MaxBody in h
+//     sets another bound.
+//   - A Streaming handler has no bound but MaxBody, and those of what is in front, such as http.MaxBytesHandler.
+//   - An *http.MaxBytesError is server.ErrBodyTooLarge for the handler, io.ErrUnexpectedEOF is server.ErrBodyCut, a read
+//     deadline server.ErrBodyTimeout, and a client that is gone is a server.CloseReason. Any other error is a
+//     *parser.Error of status 400. A panic of the body is one of ServeHTTP.
+//   - An answer may begin before the end of the body, and both then go on at once. Over HTTP/1.1 the client is told that
+//     the connection ends. This is so for a Stream, and for any answer when the body was asked for. Other answers wait
+//     until net/http has read a rest of up to 256 KiB, as it always does.
+//   - A read that waits for the client when the answer is complete is ended by a read deadline. A ResponseWriter that
+//     http.ResponseController finds no deadlines in cannot do that. The read then goes on, after ServeHTTP has returned,
+//     until r.Body returns.
 //
 // The answer: its fields are added to those that the http.ResponseWriter has already, but for such as there is only one of
 // (Content-Type, Date, ETag), which are replaced. Each piece of a Stream is flushed, and Write waits for a peer that does
@@ -48,83 +61,39 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	l.begin(w, r)
 	l.protocol.DataReceived(head)
-	if err := l.sendBody(r); err != nil {
-		l.lose(err)
-		l.dispose()
-		status := http.StatusBadRequest
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			status = http.StatusRequestEntityTooLarge
-		}
-		http.Error(w, "reading the body: "+err.Error(), status)
-		return
-	}
+	l.gather()
 	if !l.over() {
 		l.goOn(r.Context())
 	}
 	broken := l.aborted || !l.answer.headed
+	if l.unread {
+		l.stopReading(w, broken)
+	}
+	thrown := l.thrown
 	switch {
 	case l.running:
-	case l.ended || l.borrowed.Load():
+	case l.ended || l.feed.open || l.borrowed.Load():
 		l.dispose()
 	default:
 		l.release()
 		b.lanes.Put(l)
 	}
-	if broken {
+	switch {
+	case thrown != nil:
+		panic(thrown)
+	case broken:
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// sendBody sends the body of r, if it has one, in the framing that appendHead announced. It stops when there is an
-// answer already. The error is that of reading it.
-func (l *lane) sendBody(r *http.Request) error {
-	if !hasBody(r) {
-		return nil
-	}
-	body := io.Reader(r.Body)
-	if r.ContentLength > 0 {
-		body = io.LimitReader(body, r.ContentLength)
-	}
-	sent, piece := int64(0), make([]byte, 32<<10)
-	for !l.over() {
-		n, err := body.Read(piece)
-		if n > 0 {
-			sent += int64(n)
-			l.sendPiece(piece[:n], r.ContentLength < 0)
-		}
-		switch {
-		case err == io.EOF && sent < r.ContentLength:
-			return io.ErrUnexpectedEOF
-		case err == io.EOF && r.ContentLength > 0:
-			return nil
-		case err == io.EOF:
-			l.in, err = appendTrailer(l.in[:0], r)
-			if err == nil {
-				l.protocol.DataReceived(l.in)
-			}
-			return err
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *lane) sendPiece(p []byte, chunked bool) {
-	if chunked {
-		p = appendChunk(l.in[:0], p)
-		l.in = p
-	}
-	l.protocol.DataReceived(p)
 }
 
 // goOn runs the loop until the answer is complete, or ctx ends because nobody awaits it any more.
 func (l *lane) goOn(ctx context.Context) {
 	l.running = true
 	stop := context.AfterFunc(ctx, func() {
-		l.loop.CallFromThread(func() { l.finish(context.Cause(ctx)) })
+		l.loop.CallFromThread(func() { l.contextEnded(context.Cause(ctx)) })
 	})
 	defer stop()
+	l.pull()
 	go func() {
 		defer l.finish(reactor.ErrConnectionDone) // if the handler has stopped the loop, or ended its goroutine
 		_ = l.loop.Run()                          // it has neither run before nor a poller that fails

@@ -1,0 +1,26 @@
+package server
+
+import "microhttp/parser"
+
+// What the bridge of package nethttp asks of a connection. There is no socket under its connections: it has the body of
+// a request from elsewhere, and is to know what a socket need not know.
+
+// Gathers reports whether all that the connection does is to gather the body of a request. No code of the handler runs,
+// and none is called before the body is whole or refused.
+func (c *conn) Gathers() bool {
+	x := c.cur
+	return x != nil && c.step() == stepBody && x.body.to == bodyToBuffer && x.leaf.h != nil && x.leaf.whole &&
+		x.mode == modeInline && x.expiry == nil
+}
+
+// Streams reports whether a Stream answers the request. It is for the time when a body is arriving.
+func (c *conn) Streams() bool { return c.cur != nil && c.cur.live != nil }
+
+// RefuseBody ends a body that cannot be read any further. Its handler gets err. A handler that was waiting for the whole
+// body is not called; err is the answer then. Nothing happens if no body is arriving.
+func (c *conn) RefuseBody(err *parser.Error) {
+	if c.step() == stepBody {
+		c.fail(err)
+		c.settle()
+	}
+}
