@@ -24,3 +24,13 @@ func (c *conn) RefuseBody(err *parser.Error) {
 		c.settle()
 	}
 }
+
+// BodyLimit returns the bound in bytes of the innermost MaxBody around the handler, or -1 if there is none. A buffered body
+// without one is bounded by Server.MaxBodyBytes.
+func (r *Request) BodyLimit() int64 {
+	r.lent()
+	if !r.x.bounded {
+		return -1
+	}
+	return r.x.maxBody
+}

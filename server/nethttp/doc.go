@@ -8,7 +8,8 @@
 //
 // Each request leaves the loop for a goroutine, and costs what that does, and the maps of net/http; a handler whose rate
 // matters is better written for package server. What the client sees is what net/http's server would send: the tests
-// ask both with the same bytes and list the few differences, which are where this server is stricter.
+// ask both with the same bytes and list the few differences, which are where this server is stricter. The goroutine begins
+// with the head. The body goes to it through a buffer of 128 KiB, and the peer is slowed down when that is full.
 //
 // # To: how a request crosses
 //

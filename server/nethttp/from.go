@@ -12,15 +12,26 @@ import (
 // off the loop as a [server.Blocking] handler does, with its bounds and its 503. An event stream that waits for the next
 // event counts for Server.MaxBlocking all the time. A nil h is http.DefaultServeMux, as in http.Server.
 //
-// The request is as net/http reads it, with these differences. Its body streams; server.MaxBody around From bounds it.
-// An answer whose status is below 400 is not sent when the peer's body was refused while h read it: the refusal is. PathValue and Pattern are those of the router
-// that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
+// The request is as net/http reads it, with these differences. PathValue and Pattern are those of the router that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
 // included, which http.StripPrefix takes away. OPTIONS * is answered with 200, as by http.Server. Context ends as
 // that of the server.Request does: when the answer is done, when the peer is gone or has half-closed, when the server
 // is closed. Its http.LocalAddrContextKey is our address, if there is one and From was called on the loop. Its
 // http.ServerContextKey is an http.Server that serves nothing and has the zero configuration; it is there because
 // httputil.ReverseProxy breaks off an answer that it cannot copy whole only if it is, and ends it as if it were
 // complete otherwise. TLS is nil.
+//
+// The body streams, and h takes as much of it as it reads: h is called when the head is complete, and what h does not read
+// is not read from the peer. It has no bound but a server.MaxBody around From, and what h sets.
+//
+//   - 100 (Continue) is sent at the first Read.
+//   - The answer may begin before the body is read, and both go on at once: EnableFullDuplex of http.ResponseController
+//     changes nothing. If the rest of the body is longer than 256 KiB or of unknown length when the answer begins, the
+//     connection ends with the answer.
+//   - Trailers are in Request.Trailer when Read has returned io.EOF, those that were not announced too.
+//   - A body that was cut off gives io.ErrUnexpectedEOF, a peer that was reset syscall.ECONNRESET, one that is too slow
+//     os.ErrDeadlineExceeded, MaxBody an *http.MaxBytesError. errors.Is finds in each the error of package server as well.
+//   - After Close, and when h has returned, Read returns http.ErrBodyReadAfterClose.
+//   - If the body was refused while h read it, an answer whose status is below 400 is not sent: the refusal is.
 //
 // The answer begins with the fields that were set on the server.Response before. An answer of at most 2 KiB that is
 // not flushed has a Content-Length, unless it has trailers, or Header()["Content-Length"] is nil; a larger one is
@@ -32,7 +43,7 @@ import (
 //
 // Besides the http.ResponseWriter there are http.Flusher, FlushError for http.ResponseController, io.StringWriter and
 // io.ReaderFrom.
-// There is no http.Hijacker, no http.Pusher, no deadline and no full duplex: http.ResponseController answers these
+// There is no http.Hijacker, no http.Pusher and no deadline: http.ResponseController answers these
 // with http.ErrNotSupported. Once h has returned, what it left behind may go on to use both: the request is its own,
 // and of the writer Write and Flush return server.ErrAnswered and the rest does nothing (but no two goroutines may use
 // Header at once).
@@ -76,10 +87,11 @@ func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort
 		w.Error(http.StatusBadRequest) // our parser and net/url do not agree
 		return
 	}
-	rw := newWriter(w, req)
+	rw, body := newWriter(w, req), req.Body
 	returned := false
 	defer func() {
-		rw.end() // whoever still holds it cannot reach the response any more
+		rw.end()         // whoever still holds it cannot reach the response any more
+		_ = body.Close() // and Read returns http.ErrBodyReadAfterClose
 		if returned {
 			return
 		}
@@ -95,7 +107,6 @@ func (f *from) serve(w *server.Response, r *server.Request, local netip.AddrPort
 	f.handler.ServeHTTP(rw, req)
 	returned = true
 	rw.finish()
-	_ = req.Body.Close()
 	if req.MultipartForm != nil {
 		_ = req.MultipartForm.RemoveAll() // as net/http does: what is left are files of nobody
 	}

@@ -4,7 +4,6 @@ package nethttp
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -41,7 +40,11 @@ func (f *from) request(r *server.Request, local netip.AddrPort) (*http.Request, 
 	for name, value := range r.PathValues() {
 		req.SetPathValue(name, value)
 	}
-	return req.WithContext(ctx), nil
+	req = req.WithContext(ctx)
+	if b, ok := req.Body.(*body); ok {
+		b.req = req
+	}
+	return req, nil
 }
 
 // setHeader sets the fields, and what they say about the connection.
@@ -79,11 +82,10 @@ func setBody(req *http.Request, r *server.Request) {
 		req.Body = http.NoBody
 		return
 	}
-	b := &body{r: r, reader: r.BodyReader()}
+	b := &body{r: r, reader: r.BodyReader(), limit: r.BodyLimit()}
 	if req.ContentLength < 0 {
 		req.TransferEncoding = []string{"chunked"} // the parser knows no other
-		b.trailer = trailersOf(h["Trailer"])
-		req.Trailer = b.trailer
+		req.Trailer = trailersOf(h["Trailer"])
 		delete(h, "Transfer-Encoding")
 		delete(h, "Trailer")
 	}
@@ -103,31 +105,3 @@ func trailersOf(lines []string) http.Header {
 	}
 	return t
 }
-
-// body is the body of a request. The transport of a proxy may close it while it still reads.
-type body struct {
-	r       *server.Request
-	reader  io.ReadCloser
-	trailer http.Header // of the http.Request, filled at the end of the body; nil if none was announced
-	ended   bool
-}
-
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.reader.Read(p)
-	switch {
-	case err == server.ErrBodyClosed:
-		err = http.ErrBodyReadAfterClose
-	case err == io.EOF && !b.ended:
-		b.ended = true
-		if b.trailer != nil {
-			for name, value := range b.r.Trailers() {
-				b.trailer.Add(name, value)
-			}
-		}
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (b *body) Close() error { return b.reader.Close() }

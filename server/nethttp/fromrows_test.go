@@ -51,6 +51,12 @@ var rows = []struct {
 		"POST / HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc",
 		"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n",
 	}, false},
+	{"unread", plain(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "no need") }), []string{
+		"POST /unread HTTP/1.1\nHost: a\nContent-Length: 3\n\nabc",
+		"POST /unread HTTP/1.1\nHost: a\nContent-Length: 3\nExpect: 100-continue\n\n",
+		"POST /unread HTTP/1.1\nHost: a\nContent-Length: 300000\n\n" + strings.Repeat("0123456789", 30_000),
+		"POST /unread HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n",
+	}, false},
 	{"ServeMux", newMux, slices.Concat(
 		asks("GET", "/items/7", "/items/a%2Fb", "/items/", "/files", "/files/", "/files/a/b", "/a/../items/7", "/none"),
 		asks("POST", "/items/7", "/posts"), asks("HEAD", "/items/7"),

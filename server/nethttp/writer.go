@@ -189,6 +189,10 @@ func (rw *writer) FlushError() error {
 	return rw.sendGathered()
 }
 
+// EnableFullDuplex is for http.ResponseController. It does nothing: the body can always be read after the answer has
+// begun, and at the same time.
+func (rw *writer) EnableFullDuplex() error { return nil }
+
 // pieces are what ReadFrom copies through.
 var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
