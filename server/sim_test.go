@@ -28,6 +28,11 @@ import (
 
 // host has a reactor of the world serve h.
 func host(w *sim.World, h func(loop *reactor.Reactor) server.HandlerFunc) *reactor.Port {
+	return hostHandler(w, func(loop *reactor.Reactor) server.Handler { return h(loop) })
+}
+
+// hostHandler is host for any Handler.
+func hostHandler(w *sim.World, h func(loop *reactor.Reactor) server.Handler) *reactor.Port {
 	loop := w.Reactor("server", reactor.Config{})
 	nop := zerolog.Nop()
 	s := &server.Server{Handler: h(loop), Logger: &nop, DetectLateUse: true}
