@@ -117,7 +117,7 @@ func (c *conn) bodyPiece(x *exchange, p []byte) {
 		x.req.addBody(p)
 	case bodyToCallback:
 		x.callBody(b.f, p, nil)
-		if x.fate.Load() == fateAborted {
+		if x.panicked() {
 			c.advance(x)
 		}
 	case bodyToReader:
@@ -220,20 +220,16 @@ func (r *Request) askOnce(verb string) {
 	r.asked = true
 }
 
-// beginCallback asks for the body of OnBody. A body that is whole already comes in one piece.
-func (c *conn) beginCallback(x *exchange) {
+// passWhole passes on to OnBody's function what does not arrive any more: the one piece of a body that is whole already,
+// and then the end.
+func (x *exchange) passWhole() {
 	b := &x.body
-	b.begun = true
-	if c.intake == intakeBody {
-		c.ask(x, bodyToCallback, 0)
+	if !b.begun && len(x.req.body) > 0 {
+		b.begun = true
+		x.callBody(b.f, x.req.body, nil)
 		return
 	}
-	if x.req.whole && len(x.req.body) > 0 {
-		x.callBody(b.f, x.req.body, nil)
-	}
-	if x.fate.Load() != fateAborted {
-		x.endBody(io.EOF)
-	}
+	x.endBody(io.EOF)
 }
 
 // PauseBody stops the calls of OnBody's function, after the present one. The peer is then slowed by TCP's own flow
@@ -257,6 +253,9 @@ func (x *exchange) resumeBody() {
 	c := x.req.conn
 	c.w.loop.CallFromThread(func() {
 		if c.cur == x {
+			if x.body.to == bodyToCallback {
+				c.advance(x) // the body may be whole already
+			}
 			c.resume()
 		}
 	})

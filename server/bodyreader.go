@@ -23,7 +23,8 @@ type bodyReader struct {
 	closed bool
 	err    error // how the body ended
 
-	counted int // what the buffers were last counted to hold: see memory.go
+	counted      int // what the buffers were last counted to hold: see memory.go
+	countedWhole int // and what readAll has gathered
 }
 
 // bodyReaderHigh is how much of a body waits for a Blocking handler that does not read. Two reads of the loop fit in.
@@ -193,6 +194,7 @@ func (r *Request) readAll() bool {
 	for {
 		if len(all) == cap(all) {
 			all = append(all, 0)[:len(all)]
+			x.req.conn.w.recountMade(&b.countedWhole, cap(all))
 		}
 		n, err := b.Read(all[len(all):cap(all)])
 		all = all[:len(all)+n]
@@ -213,4 +215,5 @@ func (b *bodyReader) uncount() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.x.req.conn.w.recountMade(&b.counted, 0)
+	b.x.req.conn.w.recountMade(&b.countedWhole, 0)
 }

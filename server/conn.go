@@ -204,8 +204,13 @@ func (c *conn) advance(x *exchange) {
 	for c.output < outputLast {
 		l := &x.leaf
 		switch {
-		case x.mode == modeInline && x.fate.Load() == fateAborted:
-			c.drop(x)
+		case x.mode == modeInline && x.panicked():
+			if x.fate.Load() == fateAborted {
+				c.drop(x)
+				return
+			}
+			c.answer(x)
+			c.conclude(x)
 			return
 		case l.h != nil && l.whole && c.intake == intakeBody:
 			if c.ask(x, bodyToBuffer, l.max) {
@@ -223,8 +228,11 @@ func (c *conn) advance(x *exchange) {
 				x.name()
 			}
 			x.serve(h)
-		case x.body.to == bodyToCallback && !x.body.begun:
-			c.beginCallback(x)
+		case x.body.to == bodyToCallback && c.intake == intakeBody && !x.body.begun:
+			x.body.begun = true
+			c.ask(x, bodyToCallback, 0)
+		case x.body.to == bodyToCallback && c.intake != intakeBody && !x.body.paused:
+			x.passWhole()
 		case x.waits():
 			if c.eof && x.detached { // it came with an earlier request, or while the body was kept
 				x.req.end()

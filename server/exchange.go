@@ -102,11 +102,10 @@ func (x *exchange) keepHead() {
 func (x *exchange) detach() {
 	if x.detached { // at the head, and the body has come since
 		x.req.keepBody()
-		x.res.keepLent()
-		return
+	} else {
+		x.detached = true
+		x.req.detach()
 	}
-	x.detached = true
-	x.req.detach()
 	x.res.keepLent()
 	x.held = len(x.req.raw) + len(x.req.body)
 	x.res.recount()
@@ -126,6 +125,13 @@ func (x *exchange) lostTo() error {
 		return x.reason
 	}
 	return ErrAnswered
+}
+
+// panicked reports whether a function on the loop has panicked so that its exchange is over: OnPanic has made the answer,
+// or there is none.
+func (x *exchange) panicked() bool {
+	fate := x.fate.Load()
+	return fate == fateAborted || fate == fateTaken && x.mode == modeInline && x.res.stream == nil
 }
 
 // waits reports whether the answer is still being made when the handlers on the loop have returned.
@@ -195,6 +201,7 @@ func (x *exchange) caught(returned *bool) {
 		x.logPanic(v, debug.Stack()) // and the answer stands
 	case x.mode == modePending:
 		x.fail(v, debug.Stack()) // that is the answer that the Pending owed
+		x.body.paused = true     // and nothing more is passed on until the loop has taken it back
 		x.handBack()
 	default:
 		x.fail(v, debug.Stack())

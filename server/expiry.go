@@ -50,6 +50,9 @@ func (c *conn) expire(x *exchange, e *expiry) {
 	if c.cur != x || x.expiry != e || c.output != outputOwed {
 		return
 	}
+	if x.mode == modeBlocking && x.job.withdraw() {
+		x.mode = modeInline // it never began, and never will
+	}
 	if x.mode == modeBlocking {
 		if !x.leave(ErrTimeout) {
 			return
@@ -67,6 +70,7 @@ func (c *conn) expire(x *exchange, e *expiry) {
 		x.leaf.h = nil
 		x.endBody(ErrTimeout)
 	}
+	x.req.end()
 	x.res.Error(503)
 	x.res.err = ErrTimeout
 	if e.fill != nil {
@@ -90,6 +94,9 @@ func (x *exchange) standIn() *exchange {
 	r.conn, r.head, r.raw, r.text, r.received = x.req.conn, x.req.head, x.req.raw, x.req.text, x.req.received
 	r.pattern, r.names, r.values = x.req.pattern, x.req.names, slices.Clone(x.req.values)
 	r.keyed = slices.Clone(x.req.keyed)
+	x.req.ctxMu.Lock()
+	r.ctx = x.req.ctx // it has the values of SetContext, and ends with the time
+	x.req.ctxMu.Unlock()
 	w := &y.res
 	w.fields, w.lines = slices.Clone(x.res.fields), slices.Clone(x.res.lines)
 	w.flags, w.onPanic = x.res.flags&(ownDate|closeAfter), x.res.onPanic

@@ -31,10 +31,13 @@ func (c *conn) recount() {
 // holds is what an exchange keeps in memory of its request. Of one that is detached it is
 // what it was then: its owner may be changing it.
 func (x *exchange) holds() int {
-	if x.detached {
+	if x.detached && x.body.to != bodyToBuffer {
 		return x.held
 	}
 	n := cap(x.headBuf)
+	if x.detached { // at the head, and the body still arrives
+		n = x.held
+	}
 	if x.req.bodyBuf != nil {
 		n += cap(x.req.bodyBuf.B)
 	}
