@@ -338,6 +338,8 @@ func (c *conn) settle() {
 		return
 	}
 	switch st {
+	case stepNever:
+		never(c)
 	case stepGone:
 		return
 	case stepEnd:

@@ -33,8 +33,27 @@ func playCounters(w *sim.World) {
 		}
 		next.Serve(rw, r)
 	})
+	bodies := &bodyCount{w: w}
+	takeSome := func(whole Handler) Handler { // bodies are streamed for some
+		return Wrap(func(rw *Response, r *Request, next Handler) {
+			if rnd.IntN(4) == 0 {
+				rw.AnswerWithin(time.Duration(rnd.Int64N(int64(30*time.Second))), func(*Response, *Request) {
+					if rnd.IntN(4) == 0 {
+						panic("in the function of AnswerWithin")
+					}
+				})
+			}
+			if rnd.IntN(3) == 0 {
+				rw.OnPanic(func(rw *Response, r *Request, _ any, _ []byte) { rw.Error(500) })
+			}
+			if rnd.IntN(2) == 0 {
+				next = StreamingFunc(func(rw *Response, r *Request) { streamAnything(bodies, loop, rw, r) })
+			}
+			next.Serve(rw, r)
+		})(whole)
+	}
 	s := &Server{
-		Handler: refuseSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) })), Logger: &nop, Loops: 1,
+		Handler: refuseSome(takeSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }))), Logger: &nop, Loops: 1,
 		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
 		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
 		MaxBlocking: 1, MaxBlockingWaiting: rnd.IntN(3), BlockingQueueTimeout: time.Duration(rnd.IntN(20)) * time.Millisecond,
@@ -77,6 +96,9 @@ func playCounters(w *sim.World) {
 		}
 		if let := s.accepted.Load(); ended != let {
 			w.Errorf("%d connections have a reason for their end, and %d were let in", ended, let)
+		}
+		if bodies.open != 0 {
+			w.Errorf("%d bodies have no end", bodies.open)
 		}
 		for state := range jobStates {
 			if n := s.places.count(state); n > 0 {

@@ -1,5 +1,7 @@
 package server
 
+import "fmt"
+
 // A connection is two machines, one for each direction, and one table that says what follows from both.
 //
 // The intake takes requests in. It is about one request at a time: the next one is not looked at before the exchange of
@@ -55,6 +57,10 @@ var steps = [intakes][outputs]step{
 	intakeRefused:  {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 	intakeClosed:   {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 }
+
+// never is called when a connection stands where it cannot, which is a bug of this package. The panic costs the connection
+// alone. It is a variable for the tests, where it ends the program.
+var never = func(c *conn) { panic(fmt.Sprintf("server: intake %d with output %d", c.intake, c.output)) }
 
 // step is what c does next.
 func (c *conn) step() step { return steps[c.intake][c.output] }
