@@ -55,6 +55,45 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// Middleware at the head, a value by pointer and the route cost nothing, and nor does a body that came with its head.
+func TestAllocationsAtTheHead(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	names, seven := []string{}, 7
+	route := Wrap(func(w *Response, r *Request, next Handler) {
+		r.SetMatch("/", names, nil)
+		next.Serve(w, r)
+	})
+	user := Wrap(func(w *Response, r *Request, next Handler) {
+		userKey.Set(r, &seven)
+		next.Serve(w, r)
+	})
+	for name, c := range map[string]struct {
+		request string
+		leaf    Handler
+	}{
+		"no body":            {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HandlerFunc(func(w *Response, r *Request) { *userKey.Get(r) = 7 })},
+		"a whole body, lent": {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", HandlerFunc(func(w *Response, r *Request) { w.Write(r.PeekBody()) })},
+		"a bound":            {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", MaxBody(10)(HandlerFunc(hello))},
+		"a body that is not asked for": {
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", StreamingFunc(hello),
+		},
+	} {
+		p, m := inMemory(t, nil, func(s *Server) { s.Handler = Chain(user, route, MaxBody(100))(c.leaf) })
+		request := []byte(c.request)
+		if got := testing.AllocsPerRun(100, func() {
+			m.out.Reset()
+			p.DataReceived(request)
+		}); got != 0 {
+			t.Errorf("%s: %v allocations, want none", name, got)
+		}
+		if !strings.HasPrefix(m.out.String(), "HTTP/1.1 200 OK\r\n") {
+			t.Errorf("%s: answered with %q", name, m.out.String())
+		}
+	}
+}
+
 func BenchmarkPlaintext(b *testing.B) {
 	for name, n := range map[string]int{"1": 1, "16 pipelined": 16} {
 		b.Run(name, func(b *testing.B) {

@@ -65,6 +65,7 @@ func streamAnything(bodies *bodyCount, loop *reactor.Reactor, rw *Response, r *R
 	case 3, 4: // both ways at once: what comes goes back, no faster than the peer reads
 		s := rw.Stream()
 		s.OnDrain(func() { breaks(); r.ResumeBody() })
+		loop.CallLater(10*time.Minute, func() { s.Close() }) // else one whose body stays paused is open for ever
 		bodies.ask(r, func(p []byte, err error) {
 			if err != nil {
 				s.Close()
