@@ -327,3 +327,42 @@ func holds(s *Server) int {
 func pausedConn(s *Server) bool {
 	return onLoop(s, func(w *worker) bool { return w.conns.next != &w.conns && w.conns.next.paused })
 }
+
+// The end of a body that was paused with its last piece comes when it is resumed, though no byte does.
+func TestPausedAtItsLastPiece(t *testing.T) {
+	var o told
+	proto, m := inMemory(t, nil, func(s *Server) {
+		s.Handler = StreamingFunc(func(_ *Response, r *Request) {
+			loop := r.Reactor()
+			r.OnBody(func(p []byte, err error) {
+				o.add(p, err)
+				r.PauseBody()
+				loop.CallFromThread(r.ResumeBody)
+			})
+		})
+	})
+	proto.DataReceived([]byte(announced))
+	proto.DataReceived([]byte("Hello there!"))
+	for range 4 {
+		_ = m.loop.Iterate(0)
+	}
+	o.check(t, io.EOF)
+	wantContains(t, "answer", m.out.String(), "HTTP/1.1 200 OK")
+}
+
+// An answer that comes when the connection is being reset, and before that is done, ends the body, too.
+func TestAnsweredWhileTheConnectionEnds(t *testing.T) {
+	var o told
+	var p *Pending
+	proto, m := inMemory(t, nil, func(s *Server) {
+		s.Handler = StreamingFunc(func(w *Response, r *Request) {
+			p = w.Later()
+			r.OnBody(o.add)
+		})
+	})
+	proto.DataReceived([]byte(announced))
+	proto.(*conn).abortFor(ErrOverloaded)
+	_ = p.Answer(func(*Response) {})
+	_ = m.loop.Iterate(0)
+	o.check(t, ErrOverloaded)
+}

@@ -301,6 +301,7 @@ func (c *conn) complete(x *exchange) {
 		return
 	case c.output == outputEnded:
 		c.cur = nil
+		x.endBody(c.over())
 		x.finish(c.over())
 		return
 	case x.fate.Load() == fateAborted:
@@ -322,7 +323,7 @@ func (c *conn) goOn() {
 
 // resume goes on with what was kept while the connection was not parsing.
 func (c *conn) resume() {
-	if c.in != nil && c.parses() {
+	if (c.in != nil || c.step() == stepBody) && c.parses() { // of a body that has come, the end may be left
 		c.consumeKept()
 	}
 	c.settle()
@@ -393,7 +394,10 @@ func (c *conn) keepRest(b []byte, n int) {
 
 // consumeKept consumes what was kept and closes the gap.
 func (c *conn) consumeKept() {
-	b := c.in.B
+	var b []byte
+	if c.in != nil {
+		b = c.in.B
+	}
 	n := c.consume(b)
 	switch {
 	case n == len(b):
