@@ -19,8 +19,8 @@ const (
 	inChunks  = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 
-// malformedBody stands for any error of the parser's with status 400.
-var malformedBody = errors.New("malformed")
+// errMalformed stands for any error of the parser's with status 400.
+var errMalformed = errors.New("malformed")
 
 var bodyEnds = map[string]struct {
 	sent   string
@@ -38,7 +38,7 @@ var bodyEnds = map[string]struct {
 	"too large, announced":   {sent: announced + "Hello there!", bound: 5, err: ErrBodyTooLarge, status: 413},
 	"too large, in chunks":   {sent: inChunks + "5\r\nHello\r\n7\r\n there!\r\n0\r\n\r\n", bound: 11, err: ErrBodyTooLarge, status: 413},
 	"as large as is allowed": {sent: inChunks + "5\r\nHello\r\n7\r\n there!\r\n0\r\n\r\n", bound: 12, err: io.EOF, status: 200},
-	"malformed":              {sent: inChunks + "5\r\nHelloXX", err: malformedBody, status: 400},
+	"malformed":              {sent: inChunks + "5\r\nHelloXX", err: errMalformed, status: 400},
 	"peer gone":              {sent: announced + "Hello", then: func(p *peer, _ *Server) { p.SetLinger(0); p.Close() }, err: ErrPeerGone},
 	"server closed":          {sent: announced + "Hello", then: func(_ *peer, s *Server) { s.Close() }, err: ErrServerClosed},
 }
@@ -76,7 +76,7 @@ func (o *told) check(t *testing.T, want error) {
 		t.Fatalf("got the errors %v, and more after them: %v", o.errs, o.after)
 	}
 	err := o.errs[0]
-	if bad, ok := errors.AsType[*parser.Error](err); want == malformedBody && ok && bad.Status == 400 {
+	if bad, ok := errors.AsType[*parser.Error](err); want == errMalformed && ok && bad.Status == 400 {
 		return
 	}
 	if !errors.Is(err, want) {
