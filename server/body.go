@@ -147,7 +147,9 @@ func (c *conn) bodyEnd(x *exchange, h *parser.Head, tail []byte) {
 func (c *conn) failBody(x *exchange, err *parser.Error, given []byte) {
 	c.logRefused(x, err, given)
 	x.body.failed = err
-	x.leaf.h = nil
+	if x.mode != modeBlocking { // else it has begun, and its goroutine looks there
+		x.leaf.h = nil
+	}
 	x.endBody(err)
 }
 
