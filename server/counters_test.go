@@ -82,7 +82,7 @@ func playCounters(w *sim.World) {
 	}
 	w.Go("judge", func() {
 		w.Wait("the clients to leave", func() bool { return left == clients })
-		w.Sleep(10 * time.Minute)
+		w.Sleep(11 * time.Minute) // no stream stays open for longer than ten
 		got := fmt.Sprint(f.held, f.made.bytes.Load(), loop.Unsent(), f.open, f.turned, s.doors.open.Load(), len(s.doors.from),
 			f.conns.next == &f.conns)
 		if want := "0 0 0 0 0 0 0 true"; got != want {
