@@ -153,7 +153,8 @@ type Transport interface {
 	// close, and so are the bytes that were accepted and not sent, to be sent first. Nothing else is held back: what the
 	// peer has sent is still in the kernel, except for the bytes lent to the DataReceived that calls Detach, if one does;
 	// those it has are all there are. The transport is dead from here on, and the protocol is told ConnectionLost with
-	// ErrDetached at the end of the tick. A CloseWrite that has not been done is left to the caller.
+	// ErrDetached at the end of the tick. A CloseWrite that has not been done is left to the caller. Reactor.AdoptFD takes fd
+	// over, on the same loop or another.
 	//
 	// The error is net.ErrClosed when the connection is lost or ending, or ErrFilesQueued; nothing has happened then.
 	Detach() (fd int, unsent []byte, err error)
