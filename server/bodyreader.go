@@ -183,7 +183,7 @@ func (r *Request) readAll() bool {
 	x := r.x
 	limit := x.bound(bodyToBuffer, 0)
 	if limit >= 0 && r.head.ContentLength > limit {
-		x.res.refusal(ErrBodyTooLarge)
+		x.tooLarge()
 		return false
 	}
 	b := r.BodyReader().(*bodyReader)
@@ -200,7 +200,7 @@ func (r *Request) readAll() bool {
 		all = all[:len(all)+n]
 		switch {
 		case limit >= 0 && int64(len(all)) > limit:
-			x.res.refusal(ErrBodyTooLarge)
+			x.tooLarge()
 			return false
 		case err == io.EOF:
 			r.body, r.kept, r.whole = all, len(all) > 0, true
@@ -209,6 +209,12 @@ func (r *Request) readAll() bool {
 			return false // the answer says why
 		}
 	}
+}
+
+// tooLarge makes the answer of a body that is beyond the bound of readAll.
+func (x *exchange) tooLarge() {
+	x.logTooLarge()
+	x.res.refusal(ErrBodyTooLarge)
 }
 
 func (b *bodyReader) uncount() {

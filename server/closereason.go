@@ -187,7 +187,9 @@ func (c *conn) over() CloseReason {
 // judge completes the reason of a connection that is lost, from what the reactor says. An answer that was still owed
 // makes an orderly end the peer's: only the peer can have left then.
 func (c *conn) judge(reason error) {
-	c.blame(lostBy(reason))
+	if c.why == CloseDone && reason != reactor.ErrConnectionDone {
+		c.why = lostBy(reason)
+	}
 	if c.why == CloseDone && c.cur != nil && c.cur.detached {
 		c.why = ErrPeerClosed
 	}

@@ -17,7 +17,25 @@ const maxShown = 256
 // refused it; otherwise it may be nil.
 func (c *conn) logRefused(x *exchange, err *parser.Error, b []byte) {
 	if c.mayLogRefusal(err.Reason) {
-		c.logRefusal(err.Status, err.Reason, refusedFor(err), c.fault(x, b))
+		f := c.fault(x, b)
+		if err == ErrBodyTooLarge && x.req.head.ContentLength >= 0 {
+			f.Field = contentLength
+		}
+		c.logRefusal(err.Status, err.Reason, refusedFor(err), f)
+	}
+}
+
+var contentLength = []byte("Content-Length")
+
+// logTooLarge writes the line of a request whose body is too large for a Blocking handler, in the goroutine of that.
+func (x *exchange) logTooLarge() {
+	c := x.req.conn
+	if c.mayLogRefusal(ErrBodyTooLarge.Reason) {
+		f := x.req.shown()
+		if x.req.head.ContentLength >= 0 {
+			f.Field = contentLength
+		}
+		c.logRefusal(ErrBodyTooLarge.Status, ErrBodyTooLarge.Reason, ErrRefused, f)
 	}
 }
 
@@ -47,7 +65,11 @@ func (c *conn) fault(x *exchange, b []byte) parser.Fault {
 	if b == nil && c.in != nil {
 		b = c.in.B
 	}
-	f := c.p.Fault(b, &x.req.head)
+	h := &x.req.head
+	if x.body.head != nil {
+		h = x.body.head // which the parser has filled since
+	}
+	f := c.p.Fault(b, h)
 	if x.req.raw != nil { // the head is complete
 		whole := x.req.shown()
 		f.Method, f.Path = whole.Method, whole.Path

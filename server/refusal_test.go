@@ -86,6 +86,39 @@ func TestRefusalLines(t *testing.T) {
 	}
 }
 
+// A body that is refused leaves one line too, and the same one, whichever handler it was for.
+func TestRefusalLinesOfBodies(t *testing.T) {
+	const post, chunked = "POST /a HTTP/1.1\r\nHost: a\r\n", "Transfer-Encoding: chunked\r\n\r\n"
+	buffered := HandlerFunc(hello)
+	for name, h := range map[string]Handler{
+		"buffered": MaxBody(5)(buffered), "blocking": MaxBody(5)(Blocking(buffered)), "bounded off the loop": Blocking(MaxBody(5)(buffered)),
+		"streamed": MaxBody(5)(Streaming(HandlerFunc(func(_ *Response, r *Request) { r.OnBody(func([]byte, error) {}) }))),
+		"read":     MaxBody(5)(Blocking(Streaming(HandlerFunc(func(_ *Response, r *Request) { _, _ = io.Copy(io.Discard, r.BodyReader()) })))),
+	} {
+		for request, want := range map[string]string{
+			post + "Content-Length: 6\r\n\r\nabcdef":    `413 refused POST /a Content-Length <nil> <nil> <nil> body too large`,
+			post + chunked + "6\r\nabcdef\r\n0\r\n\r\n": `413 refused POST /a <nil> <nil> <nil> <nil> body too large`,
+			post + chunked + "1\r\nxY":                  `400 refused POST /a <nil> 'Y' 4 body chunk data does not end in CR LF`,
+			post + chunked + "1\r\nx\r\n0\r\nA: \x00":   `400 refused POST /a A 0x00 3 trailer control byte in a field value`,
+		} {
+			var log syncBuffer
+			logger := zerolog.New(&log)
+			_, addr := start(t, nil, func(s *Server) { s.Handler, s.Logger = h, &logger })
+			p := dial(t, addr)
+			p.send("%s", request)
+			res, _ := p.answer("POST")
+			p.Close()
+			line := lineOf(t, log.String())
+			what, _ := strings.CutPrefix(line["message"].(string), refused)
+			got := fmt.Sprint(line["status"], line["reason"], " ", line["method"], " ", line["path"], " ", line["field"], " ", line["byte"], " ",
+				line["offset"], " ", line["section"], " ", what)
+			if got = strings.Replace(got, "refused", " refused", 1); got != want || float64(res.StatusCode) != line["status"] {
+				t.Errorf("%s, %q: status %d\n got %s\nwant %s", name, request, res.StatusCode, got, want)
+			}
+		}
+	}
+}
+
 // What has come of a request that never comes whole is in its line too.
 func TestRefusalLinesOfWhatIsNotWhole(t *testing.T) {
 	for request, want := range map[string][3]any{
