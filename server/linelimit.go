@@ -41,19 +41,25 @@ type lineCount struct {
 	most    int
 	written int
 	leftOut int
+	last    string      // the latest message that was left out, if its text is worth more than a count
 	window  *time.Timer // ends it
 }
 
 // mayLog reports whether a line of a kind may be written now: at most so many in a second. A line that may not is counted.
 // It is false too if the logger would drop the line.
 func (s *Server) mayLog(level zerolog.Level, what, about string, most int) bool {
+	return s.mayLogLast(level, lineKind{what, about}, most, "")
+}
+
+// mayLogLast is mayLog for a line whose message is written at the end of the window, with the count, if it was the last to be
+// left out.
+func (s *Server) mayLogLast(level zerolog.Level, kind lineKind, most int, message string) bool {
 	if s.log.GetLevel() > level || zerolog.GlobalLevel() > level {
 		return false
 	}
 	l := &s.lines
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kind := lineKind{what, about}
 	n := l.kinds[kind]
 	if n == nil && len(l.kinds) >= maxLineKinds {
 		kind = lineKind{what: "lines of other kinds"}
@@ -72,6 +78,7 @@ func (s *Server) mayLog(level zerolog.Level, what, about string, most int) bool 
 		return true
 	}
 	n.leftOut++
+	n.last = message
 	return false
 }
 
@@ -89,7 +96,7 @@ func (s *Server) endWindow(kind lineKind) {
 		return
 	}
 	s.logLeftOut(kind, n)
-	n.written, n.leftOut = 1, 0
+	n.written, n.leftOut, n.last = 1, 0, ""
 	n.window.Reset(lineWindow)
 }
 
@@ -108,6 +115,14 @@ func (s *Server) endLines() {
 }
 
 func (s *Server) logLeftOut(kind lineKind, n *lineCount) {
-	s.log.WithLevel(n.level).Int("left_out", n.leftOut).
+	e := s.log.WithLevel(n.level)
+	if n.last != "" {
+		if n.leftOut > 1 {
+			e = e.Int("left_out", n.leftOut-1)
+		}
+		e.Msg(n.last)
+		return
+	}
+	e.Int("left_out", n.leftOut).
 		Msg(strconv.Itoa(n.leftOut) + " more in the last second: " + kind.String())
 }

@@ -42,7 +42,7 @@ func (s *Server) reportError(err error) {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		kind = errno.Error() // each loop has its own text for the same trouble
 	}
-	if s.mayLog(zerolog.ErrorLevel, "", kind, 1) {
+	if s.mayLogLast(zerolog.ErrorLevel, lineKind{"", kind}, 1, err.Error()) {
 		s.log.Error().Msg(err.Error())
 	}
 }
