@@ -193,8 +193,9 @@ func TestMaxConns(t *testing.T) {
 	b.Close()
 	await(t, "a place", func() bool { return s.doors.open.Load() == 1 })
 	dial(t, addr).get("/")
-	if got := strings.Count(log.String(), tooMany); got != 1 {
-		t.Errorf("%d lines in the log, want 1: %s", got, log.String())
+	await(t, "the count of those that were refused", func() bool { return len(linesWith(log.String(), "left_out")) > 0 })
+	if got := linesWith(log.String(), tooMany); len(got) != 2 || !strings.Contains(got[1], `"left_out":2`) {
+		t.Errorf("%d lines in the log, want one and one that counts: %s", len(got), log.String())
 	}
 }
 

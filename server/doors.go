@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"microhttp/reactor"
+
+	"github.com/rs/zerolog"
 )
 
 // Who is let in. Connections are counted when they are made and when they are lost, over
@@ -94,20 +96,18 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 	if refusal := w.srv.doors.enter(remote.Addr()); refusal != "" {
 		return w.turnAway(remote, refusal)
 	}
-	w.full = false
 	c := &conn{w: w, id: w.srv.accepted.Add(1)}
 	c.p.Limits = &w.srv.limits
 	return c
 }
 
-// turnAway refuses a connection. That the server is full is logged when it begins, not
-// for each of those who come then.
+// turnAway refuses a connection. That the server is full is logged once a second, with the number
+// of connections that were refused.
 func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
 	w.srv.ended[ErrTooManyConns].Add(1)
 	if refusal != tooMany {
 		w.logTurnedAway(remoteName(remote), refusal)
-	} else if !w.full {
-		w.full = true
+	} else if w.srv.mayLog(zerolog.WarnLevel, connectionRefused, refusal, 1) {
 		w.srv.log.Warn().Int("status", 503).Str("reason", ErrTooManyConns.Name()).Int64("max", w.srv.doors.most).
 			Msg(connectionRefused + refusal)
 	}

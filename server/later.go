@@ -50,8 +50,7 @@ func (c *conn) answerForPending() {
 	if x.take() != nil {
 		return
 	}
-	c.w.srv.log.Warn().Str("method", x.req.Method()).Str("pattern", x.req.pattern).
-		Msg("a Pending was not answered in time")
+	x.logUnanswered()
 	x.res.Reset()
 	x.res.Error(503)
 	c.complete(x)

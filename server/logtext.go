@@ -62,7 +62,7 @@ var levelWords = map[string]struct{ word, color string }{
 const colorEnd = "\x1b[0m"
 
 // durations are the fields whose numbers are durations, in zerolog.DurationFieldUnit.
-var durations = map[string]bool{"duration": true, "lasted": true, "elapsed": true, "latency": true, "took": true}
+var durations = map[string]bool{"duration": true, "lasted": true, "elapsed": true, "latency": true, "took": true, "held": true, "call": true}
 
 // inMessage are the fields that stand behind the message, since they say what has happened.
 var inMessage = map[string]bool{zerolog.ErrorFieldName: true, "panic": true}

@@ -150,6 +150,18 @@ func (x *exchange) logBusy(err error) {
 
 const connectionRefused = "connection refused: "
 
+const unanswered = "a Pending was not answered in time"
+
+// logUnanswered writes the line of a request that the server answers with 503, since its Pending was not.
+func (x *exchange) logUnanswered() {
+	s := x.req.conn.w.srv
+	if s.mayLog(zerolog.WarnLevel, unanswered, "", linesPerWindow) {
+		f := x.req.shown()
+		e := appendFault(s.log.Warn().Int("status", 503), &f).Str("pattern", x.req.pattern)
+		x.req.conn.appendPeer(e).Msg(unanswered)
+	}
+}
+
 // logTurnedAway writes the line of a connection that is not let in.
 func (w *worker) logTurnedAway(remote, refusal string) {
 	if w.srv.mayLog(zerolog.InfoLevel, connectionRefused, refusal, linesPerWindow) {

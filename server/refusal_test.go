@@ -279,6 +279,41 @@ func TestRefusalsAreCheap(t *testing.T) {
 	}
 }
 
+// Whatever each request can cause is limited: a handler that does the same wrong for all of them, one that panics, one that
+// never answers.
+func TestLinesOfEachRequestAreLimited(t *testing.T) {
+	for name, h := range map[string]HandlerFunc{
+		"field":  func(w *Response, r *Request) { w.SetHeader("X", "\n") },
+		"cookie": func(w *Response, r *Request) { w.SetCookie(&Cookie{Name: "a", Value: "\n"}) },
+		"body":   func(w *Response, r *Request) { w.SetStatus(204); w.WriteString("x") },
+		"panic":  func(w *Response, r *Request) { panic("again") },
+		"owed":   func(w *Response, r *Request) { w.Later() },
+		"late":   func(w *Response, r *Request) { w.OnDone(func(w *Response, _ *Request) { w.SetStatus(404) }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log syncBuffer
+			logger := zerolog.New(&log)
+			const requests = 3 * linesPerWindow
+			s, addr := start(t, h, func(s *Server) { s.Logger, s.PendingTimeout = &logger, 10*time.Millisecond })
+			for range requests {
+				p := dial(t, addr)
+				p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				p.rest()
+				p.Close()
+			}
+			s.endLines()
+			lines, counted := 0, 0.0
+			for line := range strings.Lines(log.String()) {
+				n, _ := lineOf(t, line)["left_out"].(float64)
+				lines, counted = lines+1, counted+max(n, 1)
+			}
+			if lines >= requests || counted != requests {
+				t.Errorf("%d lines, which count %v, of %d: %s", lines, counted, requests, log.String())
+			}
+		})
+	}
+}
+
 func TestTurnedAwayLines(t *testing.T) {
 	var log syncBuffer
 	logger := zerolog.New(&log)

@@ -27,7 +27,6 @@ type worker struct {
 	made      made // of answers that are owed
 	relieving bool // relieve is on its way
 	crowded   bool // what handlers own is too much: see refuses
-	full      bool // that there are too many connections was logged
 	turned    int  // connections that are being turned away
 	routed    bool // a router names the handlers: see shares.go
 
