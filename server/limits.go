@@ -21,7 +21,8 @@ type settings struct {
 	pipelined int
 	unsent    int
 	linger    uint32 // bytes
-	share     int    // of MaxBufferedBytes, for one loop
+	mostHeld  int64  // MaxBufferedBytes; math.MaxInt64 is no bound
+	share     int    // an equal part of it for each loop
 	maxBody   int64  // of bodies that are buffered; -1 is MaxBufferedBytes
 	maxHeld   int64  // MaxBufferedBytes; -1 is none
 
@@ -65,10 +66,11 @@ func (s *Server) init() {
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)
 		}
-		s.conf.share = math.MaxInt
+		s.conf.share, s.conf.mostHeld = math.MaxInt, math.MaxInt64
+		s.counted.Store(&[]*worker{})
 		s.conf.maxHeld = -1
 		if n := orDefault(s.MaxBufferedBytes, 256<<20); n > 0 {
-			s.conf.share, s.conf.maxHeld = int(min(n, math.MaxInt))/s.conf.loops, n
+			s.conf.share, s.conf.maxHeld, s.conf.mostHeld = int(min(n, math.MaxInt))/s.conf.loops, n, n
 		}
 		if s.conf.maxBody = -1; s.MaxBodyBytes >= 0 {
 			s.conf.maxBody = orDefault(s.MaxBodyBytes, 8<<20)
@@ -91,6 +93,24 @@ func (s *Server) init() {
 		s.log = newLogger(s.Logger)
 		s.over = make(chan struct{})
 	})
+}
+
+// check returns a LimitError if one of the limits that were set allows what another forbids.
+func (s *Server) check() error {
+	held := s.conf.maxHeld
+	for _, l := range []LimitError{
+		{"MaxBodyBytes", s.MaxBodyBytes, "MaxBufferedBytes", held},
+		{"MaxHeaderBytes", int64(s.MaxHeaderBytes), "MaxBufferedBytes", held},
+		{"MaxPipelinedBytes", int64(s.MaxPipelinedBytes), "MaxBufferedBytes", held},
+		{"MaxUnsentBytes", int64(s.MaxUnsentBytes), "MaxBufferedBytes", held},
+		{"MaxTargetBytes", int64(s.MaxTargetBytes), "MaxHeaderBytes", int64(s.MaxHeaderBytes)},
+		{"MaxConnsPerAddr", int64(s.MaxConnsPerAddr), "MaxConns", int64(s.MaxConns)},
+	} {
+		if l.Most > 0 && l.Value > l.Most {
+			return &l
+		}
+	}
+	return checkBounds(s.handler, -1, held)
 }
 
 // period is orDefault for a duration.

@@ -86,7 +86,7 @@ func (s *Server) listen(open func() error) error {
 	if f, ok := s.Handler.(HandlerFunc); ok && f == nil {
 		return errors.New("server: Handler is a nil HandlerFunc")
 	}
-	if err := checkBounds(s.handler, -1, s.conf.maxHeld); err != nil {
+	if err := s.check(); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	var err error

@@ -1,6 +1,9 @@
 package server
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // What a loop holds for its connections: input that is not consumed, requests that arrive
 // or are being answered, answers that are still owed, output that no socket takes. The
@@ -8,7 +11,7 @@ import "sync/atomic"
 // counted here, connection by connection, whenever one comes to rest with more or less than
 // before. A connection that keeps nothing is never counted.
 //
-// Beyond the loop's share the connections that hold the most are ended, in halves: those
+// Beyond the bound, each loop that holds more than an equal share of it ends the connections that hold the most, in halves: those
 // that hold at least half of what the greatest does, until it fits again. So it is paid for
 // by those who cause it, and a request that comes and goes in one piece notices nothing.
 // What handlers own is not freed by that. When it alone is too much, whoever comes next is
@@ -44,10 +47,35 @@ func (x *exchange) holds() int {
 	return n
 }
 
-// over reports whether the loop holds more than its share.
-func (w *worker) over() bool { return w.holds() > w.srv.conf.share }
+// over reports whether the server holds more than its bound, and this loop more than an equal share of that. If all
+// loops together hold too much, at least one of them is over.
+func (w *worker) over() bool {
+	n := w.holds()
+	w.publish(n)
+	return n > w.srv.conf.share && w.srv.excess() > 0
+}
 
 func (w *worker) holds() int { return w.held + int(w.made.bytes.Load()) + w.loop.Unsent() }
+
+// publishedStep is how much a loop's count may change before the other loops get to know.
+const publishedStep = 16 << 10
+
+// publish tells the other loops what this one holds.
+func (w *worker) publish(n int) {
+	if d := n - w.told; d >= publishedStep || d <= -publishedStep || d != 0 && n > w.srv.conf.share {
+		w.told = n
+		w.published.Store(int64(n))
+	}
+}
+
+// excess is by how much all loops together hold more than MaxBufferedBytes. It may be called on any loop.
+func (s *Server) excess() int {
+	sum := int64(0)
+	for _, w := range *s.counted.Load() {
+		sum += w.published.Load()
+	}
+	return int(min(max(sum-s.conf.mostHeld, 0), math.MaxInt))
+}
 
 // checkHeld has the loop relieved, once this callback is over, if it holds too much.
 func (w *worker) checkHeld() {
@@ -68,7 +96,8 @@ const (
 // relieve ends the connections that hold the most.
 func (w *worker) relieve() {
 	w.relieving = false
-	excess := w.holds() - w.srv.conf.share
+	// Another loop may be over its share too: each frees no more than it holds above that.
+	excess := min(w.srv.excess(), w.holds()-w.srv.conf.share)
 	if excess <= 0 {
 		return
 	}

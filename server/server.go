@@ -75,8 +75,9 @@ type Server struct {
 	MaxUnsentBytes int
 	// MaxBufferedBytes bounds all that the server holds for its connections: input
 	// that is kept, requests and answers in the hands of handlers, streamed pieces, unsent
-	// output. Each loop has an equal share. Beyond it the connections of the loop that hold
-	// the most are ended, one that is still sending its request with 503, and those that
+	// output. What counts is the capacity of the buffers. All loops share the bound. Beyond it, each
+	// loop that holds more than an equal part of it ends those of its connections that hold
+	// the most, one that is still sending its request with 503. Those that
 	// hold little go on. When what handlers own is too much by itself, new requests are
 	// answered with 503 until it is not. Default 256 MiB;
 	// negative is no bound.
@@ -198,7 +199,8 @@ type Server struct {
 	accepted atomic.Uint64 // connections that were let in
 	lines    lineLimits
 	places   places
-	handler  Handler // Handler, or notFound
+	counted  atomic.Pointer[[]*worker] // the loops that MaxBufferedBytes is for
+	handler  Handler                   // Handler, or notFound
 	log      zerolog.Logger
 }
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"microhttp/parser"
@@ -25,6 +27,8 @@ type worker struct {
 
 	held      int  // what the connections hold, but for their unsent output
 	made      made // of answers that are owed
+	told      int  // what published says
+	published atomic.Int64
 	relieving bool // relieve is on its way
 	crowded   bool // what handlers own is too much: see refuses
 	turned    int  // connections that are being turned away
@@ -48,6 +52,13 @@ const shutdownGrace = 250 * time.Millisecond
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
 	w := &worker{srv: s, loop: loop, drained: make(chan struct{}), epoch: loop.Now()}
 	w.conns.prev, w.conns.next = &w.conns, &w.conns
+	for {
+		before := s.counted.Load()
+		all := append(slices.Clone(*before), w)
+		if s.counted.CompareAndSwap(before, &all) {
+			break
+		}
+	}
 	return w
 }
 
