@@ -250,20 +250,6 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 	}
 }
 
-// ContentLength returns the length of the body as it was announced, in bytes: 0 for a request without one, -1 for a
-// chunked body, whose length only its end tells.
-// Body returns the body, decoded from chunks, and hands it over: it is yours, and
-// PeekBody goes on to show it. nil when there is none.
-// PeekBody is Body, lent: it copies nothing.
-// mustBeWhole panics for what shows the body of a request whose body was not asked for.
-// trailers are the field lines after a chunked body.
-// trailer returns the trailers, if there are any. It panics if the body was not asked for.
-// Trailer returns the value of the first trailer field with that name, or "".
-// Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
-// Trailers iterates over all trailer fields, in order, names as they came.
-// addBody adds a piece of the body that the parser reported. A first piece stays where
-// it lies; mostly it is the whole body.
-// ownBody moves the body that has arrived so far out of the read buffer.
 // Span is a piece of a head, by offset and length.
 type Span = parser.Span
 
@@ -358,13 +344,6 @@ func (r *Request) Reactor() *reactor.Reactor {
 	return r.conn.t.Reactor()
 }
 
-// Context returns a context that ends when the response is done, when the peer is
-// gone or has half-closed, and when the server is closed or the context of its Shutdown
-// has ended. It is the same each time until SetContext replaces it, and may be kept.
-// SetContext has Context return a child of ctx from now on: middleware adds values and deadlines so, for tracing and
-// the like. The child ends when ctx does, and as every context of a request ends. ctx is mostly made of r.Context().
-// SetContext is for the goroutine that r belongs to, and panics for a nil ctx.
-// end ends the context.
 // detach makes the request independent of the connection's buffers: it is about to
 // outlive the call that brought them.
 func (r *Request) detach() {
@@ -383,7 +362,6 @@ func (r *Request) detach() {
 	r.keepBody()
 }
 
-// keepBody moves a body that lies in the read buffer out of it.
 // reset readies the request for another use. What it had lent is gone.
 func (r *Request) reset() {
 	if r.bodyBuf != nil {

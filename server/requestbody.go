@@ -11,6 +11,8 @@ import (
 
 // The body of a request as its handler sees it, when it is whole. How it arrives is in body.go.
 
+// ContentLength returns the length of the body as it was announced, in bytes: 0 for a request without one, -1 for a
+// chunked body, whose length only its end tells.
 func (r *Request) ContentLength() int64 {
 	r.lent()
 	if r.head.Chunked {
@@ -19,6 +21,8 @@ func (r *Request) ContentLength() int64 {
 	return max(r.head.ContentLength, 0)
 }
 
+// Body returns the body, decoded from chunks, and hands it over: it is yours, and
+// PeekBody goes on to show it. nil when there is none.
 func (r *Request) Body() []byte {
 	r.mustBeWhole("Body")
 	switch {
@@ -33,11 +37,13 @@ func (r *Request) Body() []byte {
 	return r.body
 }
 
+// PeekBody is Body, lent: it copies nothing.
 func (r *Request) PeekBody() []byte {
 	r.mustBeWhole("PeekBody")
 	return r.body
 }
 
+// mustBeWhole panics for what shows the body of a request whose body was not asked for.
 func (r *Request) mustBeWhole(verb string) {
 	r.lent()
 	if !r.whole {
@@ -45,11 +51,13 @@ func (r *Request) mustBeWhole(verb string) {
 	}
 }
 
+// trailers are the field lines after a chunked body.
 type trailers struct {
 	fields []parser.Field
 	raw    []byte
 }
 
+// trailer returns the trailers, if there are any. It panics if the body was not asked for.
 func (r *Request) trailer(verb string) trailers {
 	r.lent()
 	if !r.whole && !r.asked {
@@ -61,6 +69,8 @@ func (r *Request) trailer(verb string) trailers {
 	return trailers{}
 }
 
+// Trailer returns the value of the first trailer field with that name, or "".
+// Trailers are kept apart from the header fields (RFC 9110, 6.5.1).
 func (r *Request) Trailer(name string) string {
 	t := r.trailer("Trailer")
 	for _, f := range t.fields {
@@ -71,6 +81,7 @@ func (r *Request) Trailer(name string) string {
 	return ""
 }
 
+// Trailers iterates over all trailer fields, in order, names as they came.
 func (r *Request) Trailers() iter.Seq2[string, string] {
 	t := r.trailer("Trailers")
 	return func(yield func(string, string) bool) {
@@ -82,6 +93,8 @@ func (r *Request) Trailers() iter.Seq2[string, string] {
 	}
 }
 
+// addBody adds a piece of the body that the parser reported. A first piece stays where
+// it lies; mostly it is the whole body.
 func (r *Request) addBody(p []byte) {
 	if r.body == nil {
 		r.body = p
@@ -92,6 +105,7 @@ func (r *Request) addBody(p []byte) {
 	r.body = r.bodyBuf.B
 }
 
+// ownBody moves the body that has arrived so far out of the read buffer.
 func (r *Request) ownBody() {
 	if r.bodyBuf == nil && r.body != nil {
 		r.bodyBuf = bytebufferpool.Get()
@@ -100,6 +114,7 @@ func (r *Request) ownBody() {
 	}
 }
 
+// keepBody moves a body that lies in the read buffer out of it.
 func (r *Request) keepBody() {
 	if r.bodyBuf == nil && !r.kept {
 		r.body = bytes.Clone(r.body)

@@ -2,6 +2,9 @@ package server
 
 import "context"
 
+// Context returns a context that ends when the response is done, when the peer is
+// gone or has half-closed, and when the server is closed or the context of its Shutdown
+// has ended. It is the same each time until SetContext replaces it, and may be kept.
 func (r *Request) Context() context.Context {
 	r.lent()
 	r.ctxMu.Lock()
@@ -15,6 +18,9 @@ func (r *Request) Context() context.Context {
 	return r.ctx
 }
 
+// SetContext has Context return a child of ctx from now on: middleware adds values and deadlines so, for tracing and
+// the like. The child ends when ctx does, and as every context of a request ends. ctx is mostly made of r.Context().
+// SetContext is for the goroutine that r belongs to, and panics for a nil ctx.
 func (r *Request) SetContext(ctx context.Context) {
 	r.lent()
 	if ctx == nil {
@@ -35,6 +41,7 @@ func (r *Request) SetContext(ctx context.Context) {
 	}
 }
 
+// end ends the context.
 func (r *Request) end() {
 	r.ctxMu.Lock()
 	defer r.ctxMu.Unlock()
