@@ -98,10 +98,11 @@ func (a *actor) write(n int) {
 	}
 }
 
-// checkMark looks, when the tick is over, whether a producer beyond the high mark was told so.
+// checkMark looks, in a later tick, whether a producer beyond the high mark was told so. What ResumeProducing writes is
+// flushed at the end of its tick, after the timers that are due by then.
 func (a *actor) checkMark() {
 	writes := a.writes
-	a.l.CallLater(0, a.ifAlive(func() {
+	a.l.CallLater(time.Millisecond, a.ifAlive(func() {
 		if n := a.t.Buffered(); writes == a.writes && n > a.s.opts.HighWater && a.producer && !a.slowed && !a.mute() && !a.endsWithPeer() {
 			a.s.w.Errorf("%d bytes are queued above the high mark of %d, and the producer was not told", n, a.s.opts.HighWater)
 		}
