@@ -136,7 +136,9 @@ func (c *conn) consume(b []byte) int {
 			if at == len(b) && c.intake == intakeIdle {
 				return at // it was answered, and there is no other
 			}
-			c.gathered()
+			if at < len(b) {
+				c.gathered()
+			}
 		case parser.EventBody:
 			if st == stepBody {
 				c.bodyPiece(x, h.Body.In(b[at-n:at]))
