@@ -157,7 +157,7 @@ func TestAnsweredInTime(t *testing.T) {
 			s.WriteString("begun, ")
 			<-began
 			s.WriteString("and whole")
-		}), time.Millisecond, "begun, and whole"},
+		}), time.Second, "begun, and whole"},
 		"a Stream on the loop": {HandlerFunc(func(w *Response, r *Request) {
 			s := w.Stream()
 			s.WriteString("begun, ")
@@ -173,7 +173,7 @@ func TestAnsweredInTime(t *testing.T) {
 				if _, err := p.r.Peek(1); err != nil { // the head is out
 					t.Fatal(err)
 				}
-				close(began)
+				time.AfterFunc(c.d, func() { close(began) }) // the time is over then
 			}
 			res, body := p.answer("POST")
 			want(t, "answer", fmt.Sprint(res.StatusCode, body), "200"+c.want)
