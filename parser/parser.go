@@ -222,7 +222,7 @@ func (p *Parser) begin(next part, place at) {
 	p.part, p.at, p.pos, p.count = next, place, 0, 0
 }
 
-// fail refuses the peer for good: in a section that begins at b[base], at its byte i; offset is the same from the
+// fail refuses the peer from here on: in a section that begins at b[base], at its byte i; offset is the same from the
 // section's first byte on the wire.
 func (p *Parser) fail(err *Error, section Section, base, i int, offset uint64) (Event, int, error) {
 	p.part, p.rule, p.section = partFailed, err.number, section

@@ -30,7 +30,7 @@ const (
 type acceptResult uint8
 
 const (
-	acceptFailed acceptResult = iota // go on, but not for ever: the newcomer may be in the queue still
+	acceptFailed acceptResult = iota // go on, a bounded number of times: the newcomer may still be in the queue
 	acceptNext                       // go on with the next newcomer: this one is in, turned away, or gone
 	acceptNobody                     // no newcomer is waiting
 	acceptShed                       // there is no descriptor: turn the newcomer away
@@ -93,7 +93,7 @@ func (p *Port) accept() (acceptResult, syscall.Errno) {
 }
 
 // shed turns one newcomer away when there is no descriptor for it: the reserve is given up, the newcomer accepted and
-// closed, and the reserve taken back. Left in the queue it would wait for ever, and the port be readable all the while.
+// closed, and the reserve taken back. Left in the queue it would wait without end, and the port be readable all the while.
 func (p *Port) shed() (acceptResult, syscall.Errno) {
 	r := p.r
 	if r.reserve < 0 {

@@ -279,7 +279,7 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// A log that nobody reads, and that blocks whoever writes to it, costs its lines, and neither requests nor the end.
+// A log whose reader has stopped costs the lines of the log. It holds up neither requests nor the end.
 func TestTheLogIsStuck(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, "-access-log", "-loops", "1")
