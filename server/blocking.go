@@ -65,5 +65,7 @@ func (x *exchange) serveOffLoop(h Handler) {
 	}
 	if s := x.res.stream; s != nil && x.fate.Load() != fateAborted {
 		s.Close()
+	} else if len(x.res.before) > 0 && x.take() == nil {
+		x.run(decideHead)
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"io"
+	"sync/atomic"
 
 	"microhttp/parser"
 )
@@ -22,14 +23,16 @@ const (
 	bodyOver // it went there, or its end was told
 )
 
-// requestBody is what the loop knows of a body while it arrives. Only the loop touches it.
+// requestBody is what the loop knows of a body while it arrives. Only the loop touches it, but for failed.
 type requestBody struct {
 	bodyProgress
 
 	f      func(p []byte, err error)
 	reader *bodyReader
-	head   *parser.Head  // what the parser fills when the Request is another goroutine's
-	failed *parser.Error // why the body is not whole, when the peer gets to know
+	head   *parser.Head // what the parser fills when the Request is another goroutine's
+
+	// failed is why the body is not whole, when the peer gets to know. Only the loop sets it.
+	failed atomic.Pointer[parser.Error]
 }
 
 // bodyProgress is how far a body has come.
@@ -146,7 +149,7 @@ func (c *conn) bodyEnd(x *exchange, h *parser.Head, tail []byte) {
 // answer.
 func (c *conn) failBody(x *exchange, err *parser.Error, given []byte) {
 	c.logRefused(x, err, given)
-	x.body.failed = err
+	x.body.failed.Store(err)
 	if x.mode != modeBlocking { // else it has begun, and its goroutine looks there
 		x.leaf.h = nil
 	}

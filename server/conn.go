@@ -211,8 +211,7 @@ func (c *conn) advance(x *exchange) {
 				c.drop(x)
 				return
 			}
-			c.answer(x)
-			c.conclude(x)
+			c.give(x)
 			return
 		case l.h != nil && l.whole && c.intake == intakeBody:
 			if c.ask(x, bodyToBuffer, l.max) {
@@ -241,11 +240,20 @@ func (c *conn) advance(x *exchange) {
 			}
 			return
 		default:
-			c.answer(x)
-			c.conclude(x)
+			c.give(x)
 			return
 		}
 	}
+}
+
+// give gives the answer that a handler has made.
+func (c *conn) give(x *exchange) {
+	if len(x.res.before) > 0 && !x.decide() {
+		c.drop(x)
+		return
+	}
+	c.answer(x)
+	c.conclude(x)
 }
 
 // drop ends an exchange that gets no answer, since its handler has panicked.
@@ -308,10 +316,9 @@ func (c *conn) complete(x *exchange) {
 		return
 	case x.fate.Load() == fateAborted:
 		c.drop(x)
+	case c.output == outputOwed:
+		c.give(x)
 	default:
-		if c.output == outputOwed {
-			c.answer(x)
-		}
 		c.conclude(x)
 	}
 	c.resume()

@@ -29,6 +29,7 @@ type exchange struct {
 	detached bool // it outlives the handler's call, and is not used again
 	running  bool // a handler runs on the loop
 	mending  bool // OnPanic runs
+	heading  bool // a function of OnHead runs
 	last     bool // the head of the answer says that the connection ends
 	given    bool // the answer was given
 	short    bool // it is shorter than its Content-Length
@@ -80,8 +81,8 @@ func (x *exchange) recycle() {
 	x.headBuf = x.headBuf[:0]
 	if x.hasBody {
 		x.body.bodyProgress, x.hasBody = bodyProgress{}, false
-		if x.body.failed != nil { // of the others, an exchange that is used again has none
-			x.body.failed = nil
+		if x.body.failed.Load() != nil { // of the others, an exchange that is used again has none
+			x.body.failed.Store(nil)
 		}
 	}
 	x.leaf.h = nil

@@ -79,8 +79,7 @@ func (c *conn) expire(x *exchange, e *expiry) {
 	if x.fate.Load() == fateAborted {
 		c.drop(x)
 	} else {
-		c.answer(x)
-		c.conclude(x)
+		c.give(x)
 	}
 	c.resume()
 }
@@ -101,5 +100,6 @@ func (x *exchange) standIn() *exchange {
 	w.fields, w.lines = slices.Clone(x.res.fields), slices.Clone(x.res.lines)
 	w.flags, w.onPanic = x.res.flags&(ownDate|closeAfter), x.res.onPanic
 	w.onDone = slices.Clone(x.res.onDone)
+	w.before = slices.Clone(x.res.before)
 	return y
 }

@@ -80,8 +80,10 @@ func (c *conn) answer(x *exchange) { c.answerBy(x, &x.res) }
 
 // answerBy sends w as the answer to the request of x.
 func (c *conn) answerBy(x *exchange, w *Response) {
-	if x.hasBody && x.body.failed != nil && w.status < 400 {
-		w.refusal(x.body.failed)
+	if x.hasBody && w.status < 400 && w.flags&decided == 0 {
+		if err := x.body.failed.Load(); err != nil {
+			w.refusal(err)
+		}
 	}
 	body := w.content()
 	f := frame(w, &x.req.head, int64(len(body)))

@@ -162,7 +162,7 @@ type leaf struct {
 
 // choose makes l the leaf of x. It runs when the handlers on the stack have returned.
 func (x *exchange) choose(l leaf) {
-	if x.leaf.h != nil || x.mode != modeInline || x.res.stream != nil || x.mending { // else the table allows it
+	if x.leaf.h != nil || x.mode != modeInline || x.res.stream != nil || x.mending || x.heading { // else the table allows it
 		x.must(verbLeaf)
 	}
 	x.leaf = l

@@ -37,7 +37,12 @@ func (p *Pending) Answer(fill func(w *Response)) (err error) {
 			err = gone
 		}
 	}()
-	x.run(func(w *Response, _ *Request) { fill(w) })
+	x.run(func(w *Response, r *Request) {
+		fill(w)
+		if len(w.before) > 0 {
+			decideHead(w, r)
+		}
+	})
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Response struct {
 	sent     int64   // bytes of content handed to the transport
 	err      error   // why the answer did not go out whole
 
+	before  []before // see onhead.go
 	onDone  []func(w *Response, r *Request)
 	onPanic func(w *Response, r *Request, v any, stack []byte)
 }
@@ -44,6 +45,7 @@ const (
 	ownDate                       // the handler set Date itself
 	answered                      // OnDone's functions run: nothing changes the answer any more
 	givenAway                     // given is the server's for good
+	decided                       // OnHead's functions were called
 )
 
 // noCopy has go vet report who copies what is lent.
@@ -400,7 +402,7 @@ func (w *Response) OnPanic(f func(w *Response, r *Request, v any, stack []byte))
 }
 
 // Reset makes the response as a handler gets it: status 200, no fields, no body.
-// Functions of OnDone and OnPanic stay. Once a Stream was taken, and in OnDone, it does
+// Functions of OnHead, OnDone and OnPanic stay. Once a Stream was taken, and in OnDone, it does
 // nothing.
 func (w *Response) Reset() {
 	w.x.req.lent()
@@ -422,6 +424,10 @@ func (w *Response) recycle() {
 		w.body = nil
 	}
 	w.sent, w.err = 0, nil
+	if len(w.before) > 0 { // there was no answer
+		clear(w.before)
+		w.before = w.before[:0]
+	}
 	if len(w.onDone) > 0 {
 		clear(w.onDone)
 		w.onDone = w.onDone[:0]

@@ -51,6 +51,7 @@ func (w *Response) Stream() *Stream {
 	if w.stream != nil {
 		return w.stream
 	}
+	taken := len(w.before) > 0 && w.decideStream()
 	f := frame(w, &x.req.head, unknownLength)
 	s := &Stream{x: x, framing: f, left: -1}
 	if f.kind == framedLength && !f.mute {
@@ -58,7 +59,11 @@ func (w *Response) Stream() *Stream {
 	}
 	w.stream = s
 	if x.mode == modeBlocking {
-		s.sink = newPipe(s)
+		p := newPipe(s)
+		s.sink = p
+		if taken {
+			p.begin()
+		}
 	} else {
 		x.detach()
 		x.fate.Store(fateTaken) // the loop's: no other code can answer

@@ -19,6 +19,7 @@ type pipe struct {
 	buf    []byte
 	spare  []byte
 	posted bool // fetch is on its way
+	taken  bool // the answer has begun already
 	paused bool // the peer does not keep up
 	err    error
 
@@ -29,6 +30,12 @@ func newPipe(s *Stream) *pipe {
 	p := &pipe{s: s}
 	p.room.L = &p.mu
 	return p
+}
+
+// begin begins the answer before there is content. The caller owns it already.
+func (p *pipe) begin() {
+	p.taken = true
+	_ = p.post(nil, nil, false)
 }
 
 // write hands b over in pieces, waiting for room before each.
@@ -104,10 +111,13 @@ func (p *pipe) fetch() {
 	p.mu.Unlock()
 	x := p.s.x
 	c := x.req.conn
-	if x.live == nil && c.cur == x && c.output != outputEnded && x.take() == nil {
+	if x.live == nil && c.cur == x && c.output != outputEnded && (p.taken || x.take() == nil) {
 		p.s.begin()
 	}
 	switch {
+	case p.taken && c.cur != x:
+		p.lost(x.reason)
+		return
 	case c.cur != x || x.live == nil:
 		p.lost(x.lostTo())
 		return

@@ -29,6 +29,7 @@ const (
 	inBlocking                        // a Blocking handler runs
 	streamInBlocking                  // … and has called Stream
 	inOnPanic                         // OnPanic runs
+	inOnHead                          // a function of OnHead runs
 	situations
 )
 
@@ -85,6 +86,14 @@ var forbidden = [situations][verbs]string{
 		verbBodyReader:   "in OnPanic, which must answer at once",
 		verbAnswerWithin: "in OnPanic, which must answer at once",
 	},
+	inOnHead: {
+		verbLater:        "in OnHead, where the answer is made",
+		verbStream:       "in OnHead, where the answer is made",
+		verbLeaf:         "in OnHead, where the answer is made",
+		verbOnBody:       "in OnHead, where the answer is made",
+		verbBodyReader:   "in OnHead, where the answer is made",
+		verbAnswerWithin: "in OnHead, where the answer is made",
+	},
 }
 
 // situation is what was done with x before.
@@ -93,6 +102,8 @@ func (x *exchange) situation() situation {
 	switch {
 	case x.mending:
 		return inOnPanic
+	case x.heading:
+		return inOnHead
 	case x.leaf.h != nil:
 		return leafChosen
 	case x.mode == modeBlocking && streams:

@@ -79,6 +79,9 @@ var inSituation = [situations]func(do func(w *Response, r *Request)) Handler{
 			panic("on purpose")
 		})
 	},
+	inOnHead: func(do func(w *Response, r *Request)) Handler {
+		return StreamingFunc(func(w *Response, r *Request) { w.OnHead(do) })
+	},
 }
 
 func TestVerbs(t *testing.T) {
