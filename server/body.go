@@ -104,7 +104,7 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // tooLarge refuses a chunked body when its chunks announce more than the bound, and reports whether it did.
 func (c *conn) tooLarge(x *exchange) bool {
-	if x.body.limit < 0 || c.p.Announced() <= x.body.limit || !x.req.head.Chunked {
+	if x.body.limit < 0 || c.p.Announced() <= x.body.limit {
 		return false
 	}
 	c.fail(ErrBodyTooLarge)

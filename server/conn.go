@@ -112,7 +112,7 @@ func (c *conn) consume(b []byte) int {
 			return len(b)
 		}
 		at += n
-		if st == stepBody && c.tooLarge(x) {
+		if st == stepBody && x.req.head.Chunked && c.tooLarge(x) {
 			return len(b)
 		}
 		switch ev {
@@ -133,11 +133,8 @@ func (c *conn) consume(b []byte) int {
 				return len(b)
 			}
 			c.headComplete(x, b[at-n:at], len(b)-at)
-			if at == len(b) && c.intake == intakeIdle {
-				return at // it was answered, and there is no other
-			}
-			if at < len(b) {
-				c.gathered()
+			if c.answered(len(b) - at) {
+				return at
 			}
 		case parser.EventBody:
 			if st == stepBody {
@@ -147,10 +144,24 @@ func (c *conn) consume(b []byte) int {
 			c.intake = intakeIdle
 			if st == stepBody {
 				c.bodyEnd(x, h, b[at-n:at])
-				c.gathered()
+				if c.answered(len(b) - at) {
+					return at
+				}
 			}
 		}
 	}
+}
+
+// answered reports whether a request was answered and no byte of another one is there. Else more bytes follow.
+func (c *conn) answered(more int) bool {
+	switch {
+	case c.intake != intakeIdle:
+		return false
+	case more > 0:
+		c.gathered()
+		return false
+	}
+	return true
 }
 
 // gathered has the rest of a batch wait for the flush of this tick when its answers are many.
@@ -280,7 +291,7 @@ func (c *conn) letGo() {
 
 // conclude ends an exchange whose answer was given, and lets the next request begin.
 func (c *conn) conclude(x *exchange) {
-	if x.hasBody || x.detached {
+	if x.hasBody && x.body.to != bodyOver || x.detached {
 		x.endBody(ErrAnswered)
 	}
 	x.finish(nil)

@@ -17,8 +17,8 @@ import (
 // Cookies iterates over the cookies of all Cookie fields, in order, names and values
 // uninterpreted. A name may occur twice, and may be empty.
 func (r *Request) Cookies() iter.Seq2[string, string] {
-	r.lent()
 	return func(yield func(string, string) bool) {
+		r.lent()
 		for name, value := range r.cookies {
 			if !yield(r.str(name), r.str(value)) {
 				return

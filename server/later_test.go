@@ -197,10 +197,13 @@ func TestDetectLateUse(t *testing.T) {
 			l := <-kept
 			await(t, "the end of the response", l.r.late.Load)
 			for what, use := range map[string]func(){
-				"Method":      func() { l.r.Method() },
-				"Path":        func() { l.r.Path() },
-				"Header":      func() { l.r.Header("Host") },
-				"Headers":     func() { l.r.Headers() },
+				"Method": func() { l.r.Method() },
+				"Path":   func() { l.r.Path() },
+				"Header": func() { l.r.Header("Host") },
+				"Headers": func() {
+					for range l.r.Headers() {
+					}
+				},
 				"PeekBody":    func() { l.r.PeekBody() },
 				"Body":        func() { l.r.Body() },
 				"PathValue":   func() { l.r.SetMatch("", []string{"a"}, []Span{{}}); l.r.PathValue("a") },

@@ -70,13 +70,20 @@ const lateUse = "a Request or Response was used after its response was done"
 // to the response is undone before it is used again. Only done is read here, for a goroutine
 // that is late is also a race.
 func (r *Request) lent() {
+	if r.late.Load() || r.done {
+		r.usedLate()
+	}
+}
+
+// usedLate is the rest of lent, apart from it so that lent is inlined.
+//
+//go:noinline
+func (r *Request) usedLate() {
 	if r.late.Load() {
 		panic("server: " + lateUse)
 	}
-	if r.done {
-		r.tainted = true
-		r.conn.w.srv.logLateUse()
-	}
+	r.tainted = true
+	r.conn.w.srv.logLateUse()
 }
 
 // open is lent for what would take the next request's answer away: who comes late panics, and who
@@ -240,8 +247,8 @@ func (r *Request) PeekHeader(name string) []byte {
 // Headers iterates over all fields, in order, names as they came. Lines with one
 // name are not combined.
 func (r *Request) Headers() iter.Seq2[string, string] {
-	r.lent()
 	return func(yield func(string, string) bool) {
+		r.lent()
 		for i := range r.head.Fields {
 			if !yield(r.str(r.head.Fields[i].Name), r.str(r.head.Fields[i].Value)) {
 				return
