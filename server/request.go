@@ -51,6 +51,8 @@ type Request struct {
 	values  []parser.Span
 	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
 
+	forwarded Forwarded // what a proxy says of the request
+
 	received time.Time   // when the head was complete, once that is not this tick
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
 	done     bool        // the response is done, and this awaits its next use
@@ -385,6 +387,9 @@ func (r *Request) reset() {
 		r.keyed = r.keyed[:0]
 	}
 	r.pattern, r.names, r.values = "", nil, nil
+	if r.forwarded != (Forwarded{}) {
+		r.forwarded = Forwarded{}
+	}
 	if r.ctx != nil {
 		r.cancel() // a handler at the head has asked for it, and the body did not come
 		r.ctx, r.cancel = nil, nil
