@@ -27,6 +27,7 @@ const maxLogged = 1 << 10
 //	duration     from the end of the request's head to the end of the answer, in milliseconds
 //	             (or what zerolog.DurationFieldUnit says)
 //	remote       address and port of the connection's peer; "unix" for that of a Unix socket
+//	client       the client's address, when a trusted proxy has reported it: see ClientAddress
 //	conn         the number of the connection, as in the server's own log
 //	request_id   see RequestID; left out when there is none
 //	user_agent   the request's User-Agent; left out when there is none
@@ -63,6 +64,9 @@ func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
 		Dur("duration", time.Since(r.Received())).
 		Bytes("remote", remote).
 		Uint64("conn", r.ConnID())
+	if client := r.Forwarded().For; client.IsValid() {
+		e = e.Bytes("client", client.AppendTo(buf[:0]))
+	}
 	if agent := r.PeekHeader("User-Agent"); agent != nil {
 		e = e.Bytes("user_agent", clip(agent))
 	}
