@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"microhttp/reactor/reactortest": {
 		"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool",
 	},
+	"microhttp/reactor/tlslayer": {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
 	"microhttp/server": {
 		"microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
@@ -74,6 +75,15 @@ func TestNetHTTPIsNotLinked(t *testing.T) {
 		links := slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "net/http")
 		if links != (pkg == "microhttp/server/nethttp") {
 			t.Errorf("%s links net/http: %t", pkg, links)
+		}
+	}
+}
+
+// TestTLSIsNotLinked holds that a reactor alone does not bring crypto/tls along.
+func TestTLSIsNotLinked(t *testing.T) {
+	for _, pkg := range []string{"microhttp/parser", "microhttp/reactor", "microhttp/reactor/sim"} {
+		if slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "crypto/tls") {
+			t.Errorf("%s links crypto/tls", pkg)
 		}
 	}
 }

@@ -1,0 +1,163 @@
+package tlslayer
+
+// The engine is TLS without I/O: ciphertext goes in, plaintext and ciphertext come out. It wraps an unmodified tls.Conn
+// around memory. Until the handshake is complete only advance may be called, and each call may be made on another
+// goroutine; afterwards everything belongs to the loop.
+//
+// The handshake of crypto/tls blocks until it has read what it needs, and remembers every error. So it runs as a coroutine:
+// it is suspended when the memory is empty and resumed when there is more. A suspended handshake holds no thread.
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/netip"
+	"runtime/debug"
+
+	"microhttp/reactor"
+)
+
+var (
+	// ErrTruncated is the end of a connection whose peer has closed it without the closing alert of TLS (close_notify): an
+	// attacker may have cut it off. It wraps io.ErrUnexpectedEOF.
+	ErrTruncated = fmt.Errorf("tlslayer: the peer has ended without close_notify: %w", io.ErrUnexpectedEOF)
+
+	// ErrHandshake is wrapped by every reason that a handshake has failed for.
+	ErrHandshake = errors.New("tlslayer: handshake failed")
+
+	errAbandoned = errors.New("tlslayer: the connection ended during the handshake")
+)
+
+// Lengths of records (RFC 8446, section 5.2, and RFC 5246, section 6.2.3).
+const (
+	recordHeader  = 5
+	recordPayload = 16 << 10
+	recordMost    = recordPayload + 2048 // of ciphertext, in TLS 1.2
+)
+
+// engine is the state of one TLS connection.
+type engine struct {
+	conn *tls.Conn
+	mem  memory
+	hs   *handshake // nil when the handshake is complete
+}
+
+// handshake is the coroutine.
+type handshake struct {
+	next func() (struct{}, bool)
+	stop func()
+	err  error
+	over bool
+}
+
+func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
+	e := &engine{}
+	e.mem.local, e.mem.peer = local, peer
+	if client {
+		e.conn = tls.Client(&e.mem, c)
+	} else {
+		e.conn = tls.Server(&e.mem, c)
+	}
+	hs := &handshake{}
+	hs.next, hs.stop = iter.Pull(func(yield func(struct{}) bool) {
+		e.mem.yield = func() bool { return yield(struct{}{}) }
+		hs.err = errGoexit
+		defer func() {
+			hs.over = true
+			if v := recover(); v != nil { // a function of the tls.Config has panicked
+				hs.err = &reactor.PanicError{Value: v, Stack: debug.Stack()}
+			}
+		}()
+		hs.err = e.conn.HandshakeContext(context.Background()) // which starts no goroutine
+	})
+	e.hs = hs
+	return e
+}
+
+// errGoexit is the error of a handshake in which a function of the tls.Config has called runtime.Goexit.
+var errGoexit = fmt.Errorf("%w: a function of the tls.Config has ended its goroutine", ErrHandshake)
+
+// advance goes on with the handshake, with p as further input, until it needs more or is over. What it does not use of p
+// comes back. What it has written is in mem.out.
+func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error) {
+	hs := e.hs
+	e.mem.in, e.mem.eof = p, eof
+	hs.next()
+	rest, e.mem.in = e.mem.in, nil
+	if !hs.over {
+		return rest, false, nil
+	}
+	e.mem.yield = nil
+	if hs.err != nil {
+		if _, panicked := hs.err.(*reactor.PanicError); panicked {
+			return nil, true, hs.err
+		}
+		return nil, true, fmt.Errorf("%w: %w", ErrHandshake, hs.err)
+	}
+	e.hs = nil
+	return rest, true, nil
+}
+
+// abandon ends a handshake that will not be gone on with.
+func (e *engine) abandon() {
+	if e.hs != nil && !e.hs.over {
+		e.hs.stop()
+	}
+}
+
+// read decrypts p, which must hold whole records, into dst. It returns how much plaintext there is and what is left of p;
+// errWouldBlock when p is used up. io.EOF is the peer's close_notify; any other error ends the connection.
+func (e *engine) read(dst, p []byte) (n int, rest []byte, err error) {
+	e.mem.in = p
+	for err == nil && len(dst)-n > 0 {
+		var k int
+		k, err = e.conn.Read(dst[n:])
+		n += k
+	}
+	rest, e.mem.in = e.mem.in, nil
+	if err == io.EOF && e.mem.asked {
+		err = ErrTruncated
+	}
+	return n, rest, err
+}
+
+// write encrypts p and appends the records to mem.out.
+func (e *engine) write(p []byte) error {
+	_, err := e.conn.Write(p)
+	return err
+}
+
+// whole returns how many of the bytes of p are to be handed over: whole records only, or all if that cannot be a record,
+// so that crypto/tls says what is wrong with it.
+func whole(p []byte) int {
+	at := 0
+	for {
+		n := nextRecord(p[at:])
+		switch {
+		case n < 0:
+			return len(p)
+		case n == 0 || n > len(p)-at:
+			return at
+		}
+		at += n
+	}
+}
+
+// nextRecord is the length of the record that p begins with, header included; 0 when its header is not complete, and -1 if
+// that is no header of a record.
+func nextRecord(p []byte) int {
+	if len(p) < recordHeader {
+		return 0
+	}
+	n := int(p[3])<<8 | int(p[4])
+	if p[0] < 20 || p[0] > 23 || p[1] != 3 || n > recordMost {
+		return -1
+	}
+	return recordHeader + n
+}
+
+// temporary reports whether a read only says that there are no more bytes yet.
+func temporary(err error) bool { return err == errWouldBlock }
