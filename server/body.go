@@ -137,6 +137,7 @@ func (c *conn) bodyEnd(x *exchange, h *parser.Head, tail []byte) {
 	}
 	switch x.body.to {
 	case bodyToBuffer:
+		x.req.join()
 		x.body.to = bodyOver
 		c.advance(x)
 	case bodyToCallback, bodyToReader:
@@ -161,6 +162,7 @@ func (x *exchange) endBody(err error) {
 	b := &x.body
 	f, reader := b.f, b.reader
 	b.to, b.f = bodyOver, nil
+	x.req.gathered.drop()
 	if f != nil {
 		x.callBody(f, nil, err)
 	}

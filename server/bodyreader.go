@@ -187,23 +187,20 @@ func (r *Request) readAll() bool {
 		return false
 	}
 	b := r.BodyReader().(*bodyReader)
-	var all []byte
-	if n := r.head.ContentLength; n > 0 && n <= bodyReaderHigh {
-		all = make([]byte, 0, n)
-	}
+	var g gatherer // not the request's, which is the loop's
+	defer g.drop()
 	for {
-		if len(all) == cap(all) {
-			all = append(all, 0)[:len(all)]
-			x.req.conn.w.recountMade(&b.countedWhole, cap(all))
-		}
-		n, err := b.Read(all[len(all):cap(all)])
-		all = all[:len(all)+n]
+		n, err := b.Read(g.room())
+		g.size += n
+		x.req.conn.w.recountMade(&b.countedWhole, g.holds())
 		switch {
-		case limit >= 0 && int64(len(all)) > limit:
+		case limit >= 0 && int64(g.size) > limit:
 			x.tooLarge()
 			return false
 		case err == io.EOF:
-			r.body, r.kept, r.whole = all, len(all) > 0, true
+			r.body = g.moveTo(make([]byte, 0, g.size))
+			x.req.conn.w.recountMade(&b.countedWhole, cap(r.body))
+			r.kept, r.whole = len(r.body) > 0, true
 			return true
 		case err != nil:
 			return false // the answer says why

@@ -42,7 +42,7 @@ func (x *exchange) holds() int {
 		n = x.held
 	}
 	if x.req.bodyBuf != nil {
-		n += cap(x.req.bodyBuf.B)
+		n += cap(x.req.bodyBuf.B) + x.req.gathered.holds()
 	}
 	return n
 }

@@ -36,12 +36,13 @@ type Request struct {
 	raw  []byte // the head; lent by the connection, until detach
 	text string // the one copy of raw, made when first asked for
 
-	body    []byte
-	bodyBuf *bytebufferpool.ByteBuffer // where body lies, if it did not lie in one read with the head
-	kept    bool                       // body is the handler's: Body was called
-	asked   bool                       // the body was asked for
-	whole   bool                       // … and is whole: it may be looked at
-	reader  *bodyReader                // BodyReader's
+	body     []byte
+	bodyBuf  *bytebufferpool.ByteBuffer // where body lies, if it did not lie in one read with the head
+	gathered gatherer                   // what of a large body has arrived, behind bodyBuf: see gather.go
+	kept     bool                       // body is the handler's: Body was called
+	asked    bool                       // the body was asked for
+	whole    bool                       // … and is whole: it may be looked at
+	reader   *bodyReader                // BodyReader's
 
 	trailers atomic.Pointer[trailers]
 	keyed    []keyed // what Keys have set
@@ -374,7 +375,7 @@ func (r *Request) detach() {
 // reset readies the request for another use. What it had lent is gone.
 func (r *Request) reset() {
 	if r.bodyBuf != nil {
-		bytebufferpool.Put(r.bodyBuf)
+		giveBody(r.bodyBuf)
 		r.bodyBuf = nil
 	}
 	r.received = time.Time{}

@@ -101,6 +101,10 @@ func (r *Request) addBody(p []byte) {
 		return
 	}
 	r.ownBody()
+	if r.gathered.size > 0 || len(r.bodyBuf.B)+len(p) > pieceSize {
+		r.gathered.add(p)
+		return
+	}
 	r.bodyBuf.B = append(r.bodyBuf.B, p...)
 	r.body = r.bodyBuf.B
 }
