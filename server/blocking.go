@@ -64,8 +64,11 @@ func (x *exchange) serveOffLoop(h Handler) {
 		x.run(h.Serve)
 	}
 	if s := x.res.stream; s != nil && x.fate.Load() != fateAborted {
-		s.Close()
+		x.run(closeStream)
 	} else if len(x.res.before) > 0 && x.take() == nil {
 		x.run(decideHead)
 	}
 }
+
+// closeStream closes the stream of w. Filters may panic in that.
+func closeStream(w *Response, _ *Request) { _ = w.stream.Close() }

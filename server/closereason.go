@@ -84,6 +84,9 @@ const (
 	// holds for one peer. Stream.Write returns it and has written nothing; the connection ends only if the Stream is
 	// closed without those bytes.
 	ErrUnsentBound
+	// ErrFilter means that a filter of the answer returned an error. The peer got 500, or a reset if the head had been
+	// sent. Response.Err and Stream.Write return it wrapped, together with that error.
+	ErrFilter
 
 	closeReasonCount = iota
 )
@@ -117,6 +120,7 @@ var closeReasons = [closeReasonCount]struct {
 	ErrAbortHandler:   {"abort-handler", false, zerolog.Disabled, "the handler aborted its answer"},
 	ErrContentLength:  {"content-length", false, zerolog.WarnLevel, "body does not agree with Content-Length"},
 	ErrUnsentBound:    {"unsent-bound", false, zerolog.WarnLevel, "too much unsent output"},
+	ErrFilter:         {"filter", false, zerolog.Disabled, "a filter of the answer failed"},
 }
 
 // ErrPeerGone matches, with errors.Is, every CloseReason that is the doing of the peer or of the network: ErrPeerClosed,

@@ -41,6 +41,9 @@ func misanswer(began chan<- struct{}) HandlerFunc {
 			panic("on purpose")
 		case "/abort":
 			panic(ErrAbortHandler)
+		case "/filter":
+			w.Filter(func([]byte, []byte, bool) ([]byte, error) { return nil, errors.New("on purpose") })
+			_, _ = w.Stream().WriteString("text")
 		case "/short":
 			w.SetHeader("Content-Length", "10")
 			_ = w.Stream().Close()
@@ -116,6 +119,7 @@ var closings = []struct {
 	{why: ErrAbortHandler, err: true, act: func(p *provoked) { p.ask("/abort") }, linger: true},
 	{why: ErrContentLength, err: true, line: true, act: func(p *provoked) { p.ask("/short") }, linger: true},
 	{why: ErrUnsentBound, err: true, line: true, act: func(p *provoked) { p.ask("/unsent") }, linger: true},
+	{why: ErrFilter, err: true, act: func(p *provoked) { p.ask("/filter") }, linger: true},
 }
 
 func (p *provoked) ask(path string) { p.peer.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path) }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 
@@ -29,4 +30,21 @@ func ExampleResponse_OnHead() {
 	res.Body.Close()
 	fmt.Println(res.StatusCode, res.Header["X-Content-Type-Options"], res.Header["Cache-Control"])
 	// Output: 404 [nosniff] [no-store]
+}
+
+// A filter that transforms the content, however the handler gives it.
+func ExampleResponse_Filter() {
+	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		w.Filter(func(dst, p []byte, last bool) ([]byte, error) {
+			dst = append(dst, bytes.ToUpper(p)...)
+			if last {
+				dst = append(dst, '!')
+			}
+			return dst, nil
+		})
+		w.WriteString("hello")
+	}))
+	defer end()
+	get(url)
+	// Output: 200 HELLO!
 }

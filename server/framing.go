@@ -86,7 +86,11 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 		}
 	}
 	body := w.content()
-	f := frame(w, &x.req.head, int64(len(body)))
+	length := int64(len(body))
+	if w.flags&filtered != 0 {
+		length = unknownLength
+	}
+	f := frame(w, &x.req.head, length)
 	if f.mute {
 		if bodyless(w.status) && len(body) > 0 {
 			w.logDropped()
@@ -94,8 +98,15 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 		body = nil
 	}
 	b := c.appendHead(c.t.AvailableBuffer(), x, w, f)
+	end := ""
+	if f.kind == framedChunked && !f.mute {
+		end = lastChunk
+		if len(body) > 0 {
+			b, end = appendChunkSize(b, len(body)), "\r\n"+lastChunk
+		}
+	}
 	if len(body) < largeBody {
-		c.t.Write(append(b, body...))
+		c.t.Write(append(append(b, body...), end...))
 	} else {
 		c.t.Write(b)
 		if w.given != nil && w.flags&givenAway != 0 {
@@ -103,11 +114,17 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 		} else {
 			c.t.Write(body)
 		}
+		if len(end) > 0 {
+			c.t.Write([]byte(end))
+		}
 	}
 	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake != intakeComplete
 	w.sent = int64(len(body))
 	x.given = true
 }
+
+// lastChunk ends chunked content without a trailer section.
+const lastChunk = "0\r\n\r\n"
 
 // largeBody is the size from which a body is not copied behind its head but written
 // by itself: copying it would cost more than a second write.

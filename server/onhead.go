@@ -7,7 +7,8 @@ package server
 
 // before is one entry of that stack.
 type before struct {
-	head func(w *Response, r *Request)
+	head   func(w *Response, r *Request)
+	filter filterFunc // in place of head
 }
 
 // OnHead adds a function that is called at the last moment before the head of the answer is made.
@@ -49,6 +50,9 @@ func decideHead(w *Response, _ *Request) {
 		w.refusal(err)
 	}
 	w.callOnHead()
+	if w.filters != nil {
+		w.filterContent()
+	}
 	w.flags |= decided
 }
 
@@ -63,7 +67,14 @@ func (w *Response) callOnHead() {
 		b := w.before[last]
 		w.before[last] = before{}
 		w.before = w.before[:last]
+		if b.filter != nil {
+			w.addFilter(b.filter)
+			continue
+		}
 		b.head(w, &x.req)
+	}
+	if w.filters != nil {
+		w.filterHead()
 	}
 }
 

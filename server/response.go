@@ -19,16 +19,17 @@ type Response struct {
 	_        noCopy
 	x        *exchange
 	status   int
-	fields   []byte  // field lines, each with its CRLF
-	lines    []line  // where each of them lies in fields
-	body     []byte  // what was written
-	given    []byte  // what SetBody gave, in place of body
-	declared int64   // the Content-Length that the handler set, or -1
-	flags    wflags  //
-	stream   *Stream // if the handler took one
-	counted  int     // what the body was last counted to hold: see memory.go
-	sent     int64   // bytes of content handed to the transport
-	err      error   // why the answer did not go out whole
+	fields   []byte   // field lines, each with its CRLF
+	lines    []line   // where each of them lies in fields
+	body     []byte   // what was written
+	given    []byte   // what SetBody gave, in place of body
+	declared int64    // the Content-Length that the handler set, or -1
+	flags    wflags   //
+	filters  *filters // when the head is decided, those that are yet to be called
+	stream   *Stream  // if the handler took one
+	counted  int      // what the body was last counted to hold: see memory.go
+	sent     int64    // bytes of content handed to the transport
+	err      error    // why the answer did not go out whole
 
 	before  []before // see onhead.go
 	onDone  []func(w *Response, r *Request)
@@ -46,6 +47,7 @@ const (
 	answered                      // OnDone's functions run: nothing changes the answer any more
 	givenAway                     // given is the server's for good
 	decided                       // OnHead's functions were called
+	filtered                      // the length of the content is not known, since filters change it
 )
 
 // noCopy has go vet report who copies what is lent.
@@ -352,6 +354,7 @@ func (w *Response) Error(code int) {
 		return
 	}
 	w.SetStatus(code)
+	w.dropFilters()
 	w.body, w.given, w.declared = w.body[:0], nil, -1
 	w.DelHeader("Content-Encoding")
 	w.DelHeader("ETag")
@@ -412,6 +415,9 @@ func (w *Response) Reset() {
 }
 
 func (w *Response) reset() {
+	if len(w.before) > 0 || w.filters != nil {
+		w.dropFilters()
+	}
 	w.status, w.declared, w.flags = 200, -1, 0
 	w.fields, w.lines = w.fields[:0], w.lines[:0]
 	w.body, w.given = w.body[:0], nil

@@ -22,6 +22,7 @@ type Stream struct {
 	short   bool  // what was written before the stream was taken is not in it
 	left    int64 // of the declared length; -1 without one
 	closed  bool
+	filters *filters
 	trailer []byte // field lines after the last chunk
 	sink    sink
 }
@@ -29,8 +30,9 @@ type Stream struct {
 // sink is where the content of a Stream goes: straight to the transport, on the loop, or through a pipe, from the
 // goroutine of a Blocking handler.
 type sink interface {
-	write(p []byte, given bool) (int, error)
-	close(end []byte, broken bool) error // gives the exchange back, after end
+	admits() error                         // why content is not taken now
+	put(p []byte, given bool) (int, error) // for content that was admitted
+	close(end []byte, broken bool) error   // gives the exchange back, after end
 	full() bool
 	onDrain(f func())
 
@@ -53,7 +55,8 @@ func (w *Response) Stream() *Stream {
 	}
 	taken := len(w.before) > 0 && w.decideStream()
 	f := frame(w, &x.req.head, unknownLength)
-	s := &Stream{x: x, framing: f, left: -1}
+	s := &Stream{x: x, framing: f, left: -1, filters: w.filters}
+	w.filters = nil
 	if f.kind == framedLength && !f.mute {
 		s.left = f.length
 	}
@@ -115,7 +118,18 @@ func (s *Stream) write(p []byte, given bool) (int, error) {
 	case s.left >= 0 && int64(len(p)) > s.left:
 		return 0, ErrContentLength
 	}
-	n, err := s.sink.write(p, given)
+	if !s.framing.mute && len(p) > 0 {
+		if err := s.sink.admits(); err != nil {
+			return 0, err
+		}
+		if s.filters != nil {
+			if err := s.pass(p, false); err != nil {
+				return 0, err
+			}
+			return len(p), nil
+		}
+	}
+	n, err := s.sink.put(p, given)
 	if s.left >= 0 {
 		s.left -= int64(n)
 	}
@@ -171,6 +185,11 @@ func (s *Stream) Close() error {
 		s.breakOff(ErrUnsentBound)
 		_ = s.sink.close(nil, true)
 		return ErrUnsentBound
+	}
+	if s.filters != nil {
+		if err := s.pass(nil, true); err != nil && s.x.fate.Load() == fateAborted {
+			return err
+		}
 	}
 	return s.sink.close(s.end(), false)
 }

@@ -15,20 +15,29 @@ type loopSink struct {
 	idles   bool   // OnPeerEnd was called: the stream may be silent on purpose
 }
 
-func (l *loopSink) write(p []byte, given bool) (int, error) {
-	s := l.s
-	c := s.x.req.conn
+func (l *loopSink) admits() error {
+	c := l.s.x.req.conn
 	switch {
 	case c.output == outputEnded:
-		return 0, c.over()
-	case s.framing.mute || len(p) == 0:
-		return len(p), nil
+		return c.over()
 	case l.lacks:
-		return 0, ErrUnsentBound
+		return ErrUnsentBound
 	case c.t.Buffered() > unsentFactor*c.w.srv.conf.unsent:
 		l.lacks = true
-		s.x.res.LogMisuse("a Stream is written to though it is Full: what is written now is not sent")
-		return 0, ErrUnsentBound
+		l.s.x.res.LogMisuse("a Stream is written to though it is Full: what is written now is not sent")
+		return ErrUnsentBound
+	}
+	return nil
+}
+
+func (l *loopSink) put(p []byte, given bool) (int, error) {
+	s := l.s
+	c := s.x.req.conn
+	if c.output == outputEnded {
+		return 0, c.over()
+	}
+	if s.framing.mute || len(p) == 0 {
+		return len(p), nil
 	}
 	l.wrote = true
 	s.x.res.sent += int64(len(p))

@@ -186,7 +186,11 @@ func (rw *writer) FlushError() error {
 	if rw.status == 0 {
 		rw.begin(http.StatusOK, rw.header.Clone())
 	}
-	return rw.sendGathered()
+	if err := rw.sendGathered(); err != nil {
+		return err
+	}
+	rw.err = rw.stream.Flush()
+	return rw.err
 }
 
 // EnableFullDuplex is for http.ResponseController. It does nothing: the body can always be read after the answer has
