@@ -102,12 +102,11 @@ func TestAdoptWhatIsDetached(t *testing.T) {
 		long := strings.Repeat("0123456789", 1<<16) // more than the sockets take
 		for i := range 4 {
 			here, there := loops[i%2], loops[(i+1)%2]
-			var fd int
-			var unsent []byte
+			var d Detached
 			here.do(func() {
 				rec.Write([]byte(long))
 				var err error
-				if fd, unsent, err = rec.Detach(); err != nil {
+				if d, err = rec.Detach(); err != nil {
 					t.Error(err)
 				}
 			})
@@ -115,8 +114,8 @@ func TestAdoptWhatIsDetached(t *testing.T) {
 				t.Errorf("lost with %v", err)
 			}
 			rec = newRecorder()
-			rec.onMade = func() { rec.Write(unsent) }
-			there.adopt(fd, rec)
+			rec.onMade = func() { rec.Write(d.Unsent) }
+			there.adopt(d.FD, rec)
 		}
 		loops[0].do(func() { rec.LoseConnection() })
 		if got := readAll(t, conn); got != strings.Repeat(long, 4) {

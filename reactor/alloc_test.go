@@ -20,19 +20,20 @@ func TestNoAllocations(t *testing.T) {
 			onData func(p *recorder) func([]byte)
 		}{
 			{"Write", func(p *recorder) func([]byte) { return func([]byte) { p.Write(answer) } }},
-			{"AvailableBuffer", func(p *recorder) func([]byte) {
-				return func([]byte) { p.Write(append(p.AvailableBuffer(), answer...)) }
+			{"Room", func(p *recorder) func([]byte) {
+				return func([]byte) { p.Commit(append(p.Room(0), answer...)) }
 			}},
-			{"WriteSequence", func(p *recorder) func([]byte) {
-				pieces := [][]byte{answer[:10], answer[10:]}
-				return func([]byte) { p.WriteSequence(pieces...) }
+			{"Send", func(p *recorder) func([]byte) {
+				pieces := []Piece{Lent(answer[:10]), Given(answer[10:])}
+				return func([]byte) { p.Send(pieces...) }
 			}},
-			{"WriteSequence, vectored", func(p *recorder) func([]byte) {
-				pieces := [][]byte{answer[:10], nil, make([]byte, directSize)}
-				return func([]byte) { p.WriteSequence(pieces...); p.Write(answer) }
+			{"Send, vectored", func(p *recorder) func([]byte) {
+				pieces := []Piece{Lent(answer[:10]), Lent(nil), Given(make([]byte, directSize))}
+				return func([]byte) { p.Send(pieces...); p.Write(answer) }
 			}},
-			{"SendFile", func(p *recorder) func([]byte) {
-				return func([]byte) { p.Write(answer[:4]); p.SendFile(f, 4, int64(len(answer)-4)) }
+			{"Send, of a file", func(p *recorder) func([]byte) {
+				pieces := []Piece{FileRange(f, 4, int64(len(answer)-4)).OnFree(func() {})}
+				return func([]byte) { p.Write(answer[:4]); p.Send(pieces...) }
 			}},
 			{"SetTimeout", func(p *recorder) func([]byte) {
 				return func([]byte) { p.SetTimeout(time.Minute); p.Write(answer) }
@@ -53,7 +54,7 @@ func TestNoAllocations(t *testing.T) {
 					p.onData = func(b []byte) { p.data = p.data[:0]; f(b) }
 				})
 				in := make([]byte, len(answer))
-				if tc.name == "WriteSequence, vectored" {
+				if tc.name == "Send, vectored" {
 					in = make([]byte, 10+directSize+len(answer))
 				}
 				if n := testing.AllocsPerRun(500, func() { exchange(t, conn, in) }); n > 0 {

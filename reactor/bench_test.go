@@ -63,7 +63,7 @@ func (p *answerer) ConnectionLost(error)       {}
 
 func (p *answerer) DataReceived([]byte) {
 	p.SetTimeout(time.Minute)
-	p.Write(append(p.AvailableBuffer(), p.answer...))
+	p.Commit(append(p.Room(0), p.answer...))
 }
 
 // One connection, one request at a time: how long until the answer is there. Most of it is the kernel's.

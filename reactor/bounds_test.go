@@ -15,7 +15,7 @@ import (
 )
 
 // Large pieces leave in one system call, from where they lie and behind what was gathered; small ones with the rest.
-func TestWriteSequenceIsOneWrite(t *testing.T) {
+func TestSendIsOneWrite(t *testing.T) {
 	large := strings.Repeat("0123456789abcdef", directSize/16)
 	for _, tc := range []struct {
 		name   string
@@ -37,10 +37,10 @@ func TestWriteSequenceIsOneWrite(t *testing.T) {
 			conn, _ := l.connect(nil, func(p *recorder) {
 				p.onData = func([]byte) {
 					p.Write([]byte("before"))
-					p.WriteSequence(pieces...)
+					p.Send(lent(pieces)...)
 					p.Write([]byte("after"))
 					p.LoseConnection()
-					p.WriteSequence([]byte("too late"))
+					p.Send(Lent([]byte("too late")))
 				}
 			})
 			s.writes.Store(0)
@@ -57,7 +57,7 @@ func TestWriteSequenceIsOneWrite(t *testing.T) {
 				}
 			}
 			l.do(func() {
-				if len(bytes.Join(l.pieces[:cap(l.pieces)], nil)) > 0 {
+				if len(bytes.Join(l.iovecs[:cap(l.iovecs)], nil)) > 0 {
 					t.Error("the loop keeps the pieces")
 				}
 			})
@@ -66,7 +66,7 @@ func TestWriteSequenceIsOneWrite(t *testing.T) {
 }
 
 // An empty piece is no piece, wherever the socket stops, nothing it takes included.
-func TestWriteSequenceHasEmptyPieces(t *testing.T) {
+func TestSendHasEmptyPieces(t *testing.T) {
 	large := strings.Repeat("0123456789abcdef", directSize/16)
 	all := [][]byte{nil, []byte("a"), {}, []byte(large), nil, nil, []byte("b"), nil}
 	for _, inside := range []bool{true, false} {
@@ -81,7 +81,7 @@ func TestWriteSequenceHasEmptyPieces(t *testing.T) {
 			l := start(t, Config{System: s})
 			conn, rec := l.connect(nil, nil)
 			act := func() {
-				rec.WriteSequence(all...)
+				rec.Send(lent(all)...)
 				rec.LoseConnection()
 			}
 			if inside {
@@ -104,8 +104,8 @@ func TestWriteBound(t *testing.T) {
 		write func(p *recorder, b []byte)
 	}{
 		{"Write", func(p *recorder, b []byte) { p.Write(b) }},
-		{"WriteSequence", func(p *recorder, b []byte) { p.WriteSequence(b[:1000], b[1000:]) }},
-		{"AvailableBuffer", func(p *recorder, b []byte) { p.Write(append(p.AvailableBuffer(), b...)) }},
+		{"Send", func(p *recorder, b []byte) { p.Send(Lent(b[:1000]), Lent(b[1000:])) }},
+		{"Room", func(p *recorder, b []byte) { p.Commit(append(p.Room(0), b...)) }},
 	} {
 		for _, inside := range []bool{true, false} {
 			t.Run(tc.name, func(t *testing.T) {

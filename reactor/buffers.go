@@ -13,43 +13,37 @@ const (
 	outputShrink = 64 << 10
 )
 
-// outputs is the pool of the connections' own buffers, and marks of those that only mark the place of a file.
-var outputs, marks bytebufferpool.Pool
+// outputs is the pool of the connections' own buffers, and outputMin the least room of one.
+var outputs bytebufferpool.Pool
 
-// markSize is the most room that a buffer of marks has: what the pool gives to a new one.
-const markSize = 64
+const outputMin = 512
 
-// takeBuffer gets an empty buffer for n bytes. One that is not for the pool in the end is not of it either, and no larger
-// than it must be; and who only marks the place of a file needs no room. How much room a buffer has decides what a write
-// takes along, and the pool forgets when the collector likes; so a simulation, which is to be the same each time, has a
-// list of its own.
+// takeBuffer gets an empty buffer with room for n bytes. One that is not for the pool in the end is not of it either, and no
+// larger than it must be. How much room a buffer has decides what a write takes along, and the pool forgets when the collector
+// likes; so a simulation, which is to be the same each time, has a list of its own.
 func (r *Reactor) takeBuffer(n int) *bytebufferpool.ByteBuffer {
-	switch {
+	var b *bytebufferpool.ByteBuffer
+	switch last := len(r.spare) - 1; {
 	case n > outputKeep:
 		return &bytebufferpool.ByteBuffer{B: make([]byte, 0, n)}
-	case r.real && n == 0:
-		return marks.Get()
 	case r.real:
-		b := outputs.Get()
-		if cap(b.B) <= markSize { // a new one; so small, it would go back as a mark
-			b.B = make([]byte, 0, max(n, 8*markSize))
-		}
-		return b
+		b = outputs.Get()
+	case last >= 0:
+		b = r.spare[last]
+		r.spare = r.spare[:last]
+	default:
+		b = &bytebufferpool.ByteBuffer{}
 	}
-	if n := len(r.spare); n > 0 {
-		b := r.spare[n-1]
-		r.spare = r.spare[:n-1]
-		return b
+	if cap(b.B) < n || cap(b.B) == 0 {
+		b.B = make([]byte, 0, max(n, outputMin))
 	}
-	return &bytebufferpool.ByteBuffer{}
+	return b
 }
 
 // giveBuffer gives it back.
 func (r *Reactor) giveBuffer(b *bytebufferpool.ByteBuffer) {
 	switch {
 	case cap(b.B) > outputKeep:
-	case r.real && cap(b.B) <= markSize:
-		marks.Put(b)
 	case r.real:
 		outputs.Put(b)
 	default:

@@ -22,10 +22,10 @@ var content = sync.OnceValue(func() []byte { return pattern(unsent) })
 // queues are the ways in which output may wait for the socket.
 var queues = map[string]func(t *testing.T, p *recorder){
 	"Write": func(_ *testing.T, p *recorder) { p.Write(content()) },
-	"Give":  func(_ *testing.T, p *recorder) { p.Give(content()) },
+	"Give":  func(_ *testing.T, p *recorder) { p.Send(Given(content())) },
 	"SendFile": func(t *testing.T, p *recorder) {
 		f := temporary(t, string(content()))
-		p.SendFile(f, 0, unsent)
+		p.Send(FileRange(f, 0, unsent))
 	},
 	"DataReceived": func(_ *testing.T, p *recorder) {
 		p.Write(content()[:unsent/2])

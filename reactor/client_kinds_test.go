@@ -90,7 +90,7 @@ func TestConnectFrom(t *testing.T) {
 	l.connectTCP(port.Addr().String(), f, &ConnectOptions{From: netip.MustParseAddrPort("127.0.0.9:0")})
 	p := f.connection(t, 0)
 	l.do(func() {
-		if got := p.LocalAddr().Addr().String(); got != "127.0.0.9" {
+		if got := p.Info().LocalAddr().Addr().String(); got != "127.0.0.9" {
 			t.Errorf("connected from %s", got)
 		}
 	})
@@ -140,7 +140,7 @@ func TestConnectFromMapped(t *testing.T) {
 	l.connectTCP(port.Addr().String(), f, &ConnectOptions{From: from})
 	p := f.connection(t, 0)
 	l.do(func() {
-		if got := p.LocalAddr().Addr().String(); got != "127.0.0.9" {
+		if got := p.Info().LocalAddr().Addr().String(); got != "127.0.0.9" {
 			t.Errorf("connected from %s", got)
 		}
 	})
@@ -239,8 +239,8 @@ func TestConnectUnix(t *testing.T) {
 		}
 		defer peer.Close()
 		l.do(func() {
-			if p.RemoteAddr().IsValid() || p.LocalAddr().IsValid() || conn.Target() != path {
-				t.Errorf("addresses %v, %v, target %q", p.RemoteAddr(), p.LocalAddr(), conn.Target())
+			if p.Info().RemoteAddr().IsValid() || p.Info().LocalAddr().IsValid() || conn.Target() != path {
+				t.Errorf("addresses %v, %v, target %q", p.Info().RemoteAddr(), p.Info().LocalAddr(), conn.Target())
 			}
 			p.Write([]byte("hello"))
 		})

@@ -136,8 +136,8 @@ func TestConnectTCP(t *testing.T) {
 		}
 		long := strings.Repeat("0123456789", 100_000) // more than the sockets take
 		l.do(func() {
-			if p.RemoteAddr() != port.Addr() {
-				t.Errorf("RemoteAddr = %v, want %v", p.RemoteAddr(), port.Addr())
+			if p.Info().RemoteAddr() != port.Addr() {
+				t.Errorf("RemoteAddr = %v, want %v", p.Info().RemoteAddr(), port.Addr())
 			}
 			p.Write([]byte(long))
 		})

@@ -69,11 +69,10 @@ func TestSetProtocol(t *testing.T) {
 			p.onData = func(b []byte) {
 				head, rest, _ := strings.Cut(string(b), "\n")
 				p.Write([]byte("switching from " + head + "\n"))
-				p.SetProtocol(second)
+				p.SetProtocol(second, []byte(rest))
 				if second.Transport != p.Transport {
 					t.Error("ConnectionMade was not called by SetProtocol")
 				}
-				second.DataReceived([]byte(rest))
 			}
 			second.onData = func(b []byte) { second.Write(b) }
 		})
@@ -90,7 +89,7 @@ func TestSetProtocol(t *testing.T) {
 			t.Errorf("lost with %v", err)
 		}
 		l.do(func() {
-			second.SetProtocol(first) // too late
+			second.SetProtocol(first, []byte("x")) // too late
 			if len(first.made) > 0 || len(first.lost) > 0 {
 				t.Error("the first protocol was told something")
 			}
@@ -103,8 +102,7 @@ func TestDetach(t *testing.T) {
 	for _, inside := range []bool{true, false} {
 		eachPoller(t, func(t *testing.T, c Config) {
 			l := start(t, c)
-			var fd int
-			var unsent []byte
+			var d Detached
 			detached := make(chan struct{})
 			long := strings.Repeat("0123456789", 1<<20)
 			detach := func(p *recorder) {
@@ -112,16 +110,18 @@ func TestDetach(t *testing.T) {
 				p.Write([]byte(long)) // much more than the sockets take
 				p.Write([]byte("gathered"))
 				var err error
-				if fd, unsent, err = p.Detach(); err != nil {
+				if d, err = p.Detach(); err != nil {
 					t.Error(err)
 				}
 				p.Write([]byte("never seen"))
 				p.LoseConnection()
 				p.AbortConnection()
 				p.SetTimeout(time.Nanosecond)
-				p.SetNoDelay(true)
-				p.SetProtocol(nil)
-				if _, _, err := p.Detach(); err != net.ErrClosed {
+				if err := p.Info().Socket().SetNoDelay(true); err != net.ErrClosed {
+					t.Errorf("SetNoDelay of what is detached: %v", err)
+				}
+				p.SetProtocol(nil, nil)
+				if _, err := p.Detach(); err != net.ErrClosed {
 					t.Errorf("a second Detach: %v", err)
 				}
 				if p.Buffered() != 0 {
@@ -146,15 +146,15 @@ func TestDetach(t *testing.T) {
 			if err := rec.reason(l); err != ErrDetached {
 				t.Errorf("lost with %v", err)
 			}
-			if !strings.HasSuffix(string(unsent), "9gathered") || !strings.HasSuffix(long+"gathered", string(unsent)) {
-				t.Errorf("%d bytes were not sent", len(unsent))
+			if !strings.HasSuffix(string(d.Unsent), "9gathered") || !strings.HasSuffix(long+"gathered", string(d.Unsent)) {
+				t.Errorf("%d bytes were not sent", len(d.Unsent))
 			}
-			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			if flags, err := unix.FcntlInt(uintptr(d.FD), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 				t.Errorf("flags %x, %v", flags, err)
 			}
 			send(t, conn, "unread") // by us, until it is ours
 
-			f := os.NewFile(uintptr(fd), "detached")
+			f := os.NewFile(uintptr(d.FD), "detached")
 			mine, err := net.FileConn(f)
 			f.Close()
 			if err != nil {
@@ -164,7 +164,7 @@ func TestDetach(t *testing.T) {
 			if got := readN(t, mine, 6); got != "unread" {
 				t.Errorf("got %q", got)
 			}
-			go func() { mine.Write(unsent); mine.Close() }()
+			go func() { mine.Write(d.Unsent); mine.Close() }()
 			if got := readAll(t, conn); got != long+"gathered" {
 				t.Errorf("the peer got %d bytes, want %d", len(got), len(long)+8)
 			}
@@ -185,16 +185,16 @@ func TestDetachedNumberIsReused(t *testing.T) {
 					rec.Write(b)
 					return
 				}
-				fd, _, err := rec.Detach()
+				d, err := rec.Detach()
 				if err != nil {
 					t.Error(err)
 				}
 				next := dial(t, p)
-				unix.Close(fd)
+				unix.Close(d.FD)
 				if err := p.DoRead(); err != nil { // gets the number
 					t.Error(err)
 				}
-				if s := l.fds.lookup(fd); s == nil || s.conn == nil || s.conn == rec.Transport {
+				if s := l.fds.lookup(d.FD); s == nil || s.conn == nil || s.conn == rec.Transport {
 					t.Error("the number was not used again")
 				}
 				l.CallFromThread(func() { taken <- next })
@@ -217,12 +217,12 @@ func TestDetachErrors(t *testing.T) {
 	_, rec := l.connect(nil, nil)
 	f := temporary(t, "0123456789")
 	l.do(func() {
-		rec.SendFile(f, 0, 10)
-		if _, _, err := rec.Detach(); err != ErrFilesQueued {
+		rec.Send(FileRange(f, 0, 10))
+		if _, err := rec.Detach(); err != ErrFilesQueued {
 			t.Errorf("with a file queued: %v", err)
 		}
 		rec.LoseConnection()
-		if _, _, err := rec.Detach(); err != net.ErrClosed {
+		if _, err := rec.Detach(); err != net.ErrClosed {
 			t.Errorf("when ending: %v", err)
 		}
 	})
@@ -234,21 +234,21 @@ func TestDetachErrors(t *testing.T) {
 // A panic behind Detach ends nothing that is not ours any more, and is told once.
 func TestPanicAfterDetach(t *testing.T) {
 	l := start(t, Config{})
-	var fd int
+	var d Detached
 	conn, rec := l.connect(nil, func(p *recorder) {
-		p.onData = func([]byte) { fd, _, _ = p.Detach(); panic("after") }
+		p.onData = func([]byte) { d, _ = p.Detach(); panic("after") }
 	})
 	send(t, conn, "x")
 	if err := rec.reason(l); err != ErrDetached {
 		t.Errorf("lost with %v", err)
 	}
-	if _, err := unix.Write(fd, []byte("alive")); err != nil {
+	if _, err := unix.Write(d.FD, []byte("alive")); err != nil {
 		t.Error(err)
 	}
 	if got := readN(t, conn, 5); got != "alive" {
 		t.Errorf("got %q", got)
 	}
-	unix.Close(fd)
+	unix.Close(d.FD)
 }
 
 // A producer that is told of a mark may take that for its cue to detach the connection.
@@ -280,7 +280,7 @@ func (d *detacher) ResumeProducing() {}
 func (d *detacher) StopProducing()   {}
 
 func (d *detacher) PauseProducing() {
-	if fd, _, err := d.t.Detach(); err == nil {
-		*d.detached = kernel{}.Close(fd) == 0
+	if got, err := d.t.Detach(); err == nil {
+		*d.detached = kernel{}.Close(got.FD) == 0
 	}
 }

@@ -14,7 +14,7 @@ var (
 	// ErrConnectionDone is an orderly end: LoseConnection, or the peer has closed.
 	ErrConnectionDone = errors.New("reactor: connection done")
 	// ErrConnectionLost is a failed connection. The reason also wraps the syscall.Errno; or io.ErrUnexpectedEOF, when a file
-	// of SendFile was too short; or io.ErrShortWrite, when the peer has half-closed while a producer had more to send.
+	// of a FileRange was too short; or io.ErrShortWrite, when the peer has half-closed while a producer had more to send.
 	ErrConnectionLost = errors.New("reactor: connection lost")
 	// ErrAborted is our own AbortConnection.
 	ErrAborted = errors.New("reactor: connection aborted")

@@ -13,7 +13,7 @@ import (
 type doorman struct{}
 
 func (doorman) ConnectionMade(t reactor.Transport) {
-	if peer, err := t.UnixPeer(); err != nil || peer.UID != os.Getuid() {
+	if peer, err := t.Info().Socket().UnixPeer(); err != nil || peer.UID != os.Getuid() {
 		t.AbortConnection()
 		return
 	}

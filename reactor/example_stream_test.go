@@ -213,7 +213,7 @@ func (f *fetcher) ConnectionMade(t reactor.Transport) {
 		panic(err)
 	}
 	t.Write(fmt.Appendf(nil, "%d bytes:\n", info.Size()))
-	t.SendFile(file, 0, info.Size()) // and closes it
+	t.Send(reactor.FileRange(file, 0, info.Size())) // and closes it
 	t.LoseConnection()
 }
 
@@ -256,7 +256,7 @@ type sower struct{ seed []byte }
 
 func (s sower) ConnectionMade(t reactor.Transport) {
 	t.Write([]byte("sown: "))
-	t.Give(s.seed)
+	t.Send(reactor.Given(s.seed))
 	t.LoseConnection() // when all of it is sent
 }
 

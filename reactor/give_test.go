@@ -18,21 +18,27 @@ func TestGive(t *testing.T) {
 			}
 			return s.kernel.Write(fd, p)
 		}
+		s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
+			if full {
+				return 0, syscall.EAGAIN
+			}
+			return s.kernel.Writev(fd, pieces)
+		}
 		l := start(t, Config{System: s})
 		conn, rec := l.connect(nil, nil)
 		want := pattern(size)
 		l.do(func() {
 			rec.Write([]byte("<"))
-			rec.Give(want)
+			rec.Send(Given(want))
 			rec.Write([]byte(">"))
-			rec.Give([]byte("!"))
+			rec.Send(Given([]byte("!")))
 		})
 		l.do(func() {
 			tr := rec.Transport.(*transport)
 			if n := l.Unsent(); n != size+3 || rec.Buffered() != n {
 				t.Errorf("%d bytes unsent, %d buffered", n, rec.Buffered())
 			}
-			if n := cap(tr.out.B); n > outputKeep {
+			if n := tr.room(); n > outputKeep {
 				t.Errorf("a copy: %d bytes", n)
 			}
 			if lost {
@@ -57,9 +63,9 @@ func TestGiveIsBounded(t *testing.T) {
 	l := start(t, Config{System: s})
 	_, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{MaxBuffered: 100_000}}, nil)
 	l.do(func() {
-		rec.Give(make([]byte, 50_000))
-		rec.Give(make([]byte, 50_000))
-		rec.Give(make([]byte, 50_000))
+		rec.Send(Given(make([]byte, 50_000)))
+		rec.Send(Given(make([]byte, 50_000)))
+		rec.Send(Given(make([]byte, 50_000)))
 	})
 	if err := rec.reason(l); err != ErrWriteBound {
 		t.Errorf("lost with %v", err)
@@ -73,8 +79,8 @@ func TestGiveTooOften(t *testing.T) {
 	_, rec := l.connect(nil, nil)
 	page := make([]byte, directSize)
 	l.do(func() {
-		for range filesQueued + 1 {
-			rec.Give(page)
+		for range heldMost + 1 {
+			rec.Send(Given(page))
 		}
 	})
 	if err := rec.reason(l); err != ErrWriteBound {
@@ -114,7 +120,7 @@ func TestBuffersFit(t *testing.T) {
 	for _, n := range []int{size / 2, size / 4, size / 8, size / 16, size / 32} {
 		l.do(func() {
 			tr := rec.Transport.(*transport)
-			if c := cap(tr.out.B); c > 4*left+outputShrink {
+			if c := tr.room(); c > 4*left+outputShrink {
 				t.Errorf("%d bytes of buffer for %d", c, left)
 			}
 			take = n

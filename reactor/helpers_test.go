@@ -439,3 +439,23 @@ func (p *faultyPoller) Update(fd int, gen uint32, old, now Interest) error {
 	}
 	return p.Poller.Update(fd, gen, old, now)
 }
+
+// lent makes a Lent piece of each.
+func lent(pieces [][]byte) (all []Piece) {
+	for _, p := range pieces {
+		all = append(all, Lent(p))
+	}
+	return all
+}
+
+// room is how much memory the buffers of the connection's own have.
+func (t *transport) room() (n int) {
+	if t.out != nil {
+		for _, p := range t.out.pieces {
+			if p.own != nil {
+				n += cap(p.own.B)
+			}
+		}
+	}
+	return n
+}

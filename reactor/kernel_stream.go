@@ -117,14 +117,6 @@ func (kernel) Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, er
 
 func (kernel) Writev(fd int, pieces [][]byte) (int, syscall.Errno) { return sysWritev(fd, pieces) }
 
-func (kernel) SetNoDelay(fd int, on bool) syscall.Errno {
-	value := 0
-	if on {
-		value = 1
-	}
-	return tcpOnly(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, value))
-}
-
 func (kernel) SetKeepAlive(fd int, idle, interval time.Duration, count int) syscall.Errno {
 	return tcpOnly(keepAlive(fd, idle, interval, count))
 }

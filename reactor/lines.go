@@ -98,17 +98,17 @@ var _ Transport = (*LineTransport)(nil)
 // first.
 func (t *LineTransport) SendLine(line []byte) {
 	if len(line) >= directSize {
-		t.WriteSequence(line, t.delimiter)
+		t.Send(Lent(line), Lent(t.delimiter))
 		return
 	}
-	b := append(t.AvailableBuffer(), line...)
-	t.Write(append(b, t.delimiter...))
+	b := append(t.Room(len(line)+len(t.delimiter)), line...)
+	t.Commit(append(b, t.delimiter...))
 }
 
 // SendLineString is SendLine of a string.
 func (t *LineTransport) SendLineString(line string) {
-	b := append(t.AvailableBuffer(), line...)
-	t.Write(append(b, t.delimiter...))
+	b := append(t.Room(len(line)+len(t.delimiter)), line...)
+	t.Commit(append(b, t.delimiter...))
 }
 
 // SetRawMode has all that is not used yet handed to RawDataReceived, from when the callback returns on. It panics if the
@@ -138,7 +138,7 @@ func (t *LineTransport) SetLineMode(extra []byte) {
 }
 
 // Unused returns what has arrived and was not handed over: the rest of what one read gave, and the beginning of a line. The
-// bytes are lent. It is for what comes after the lines: Detach leaves them to the caller.
+// bytes are lent.
 func (t *LineTransport) Unused() []byte {
 	if t.busy {
 		return t.rest
@@ -189,31 +189,36 @@ func (t *LineTransport) drop() {
 	t.rest, t.kept, t.scanned = nil, nil, 0
 }
 
-// SetProtocol is the Transport's. What is not used is handed to p.DataReceived before it returns.
-func (t *LineTransport) SetProtocol(p Protocol) {
+// SetProtocol is the Transport's. What was not handed over follows rest: p gets both in one DataReceived.
+func (t *LineTransport) SetProtocol(p Protocol, rest []byte) {
 	if source, ok := sourceOf(t); t.lost || ok && source.flags&gone != 0 {
 		return
 	}
-	unused := t.Unused()
+	if unused := t.Unused(); len(rest) == 0 {
+		rest = unused
+	} else {
+		rest = append(bytes.Clone(rest), unused...)
+	}
 	t.drop()
 	if t.posted && !t.held {
 		t.Transport.ResumeReading() // it was waiting for goOn
 	}
-	t.Transport.SetProtocol(p)
-	if len(unused) > 0 {
-		p.DataReceived(unused)
-	}
+	t.Transport.SetProtocol(p, rest)
 }
 
-// Detach is the Transport's. Unused returns what has arrived already: it is the caller's, too, and before what is still in
-// the kernel.
-func (t *LineTransport) Detach() (fd int, unsent []byte, err error) {
+// Detach is the Transport's. What was not handed over is Received.
+func (t *LineTransport) Detach() (Detached, error) {
 	if t.lost {
-		return -1, nil, net.ErrClosed
+		return Detached{FD: -1}, net.ErrClosed
 	}
-	fd, unsent, err = t.Transport.Detach()
-	t.over = t.over || err == nil
-	return fd, unsent, err
+	d, err := t.Transport.Detach()
+	if err == nil {
+		if unused := t.Unused(); len(unused) > 0 {
+			d.Received = append(bytes.Clone(unused), d.Received...)
+		}
+		t.over = true
+	}
+	return d, err
 }
 
 // received is DataReceived.

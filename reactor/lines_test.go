@@ -89,11 +89,16 @@ type unread struct {
 	paused bool
 }
 
-func (u *unread) PauseReading()          { u.paused = true }
-func (u *unread) ResumeReading()         { u.paused = false }
-func (u *unread) LoseConnection()        {}
-func (u *unread) Reactor() *Reactor      { return u.r }
-func (u *unread) SetProtocol(p Protocol) { p.ConnectionMade(u) }
+func (u *unread) PauseReading()     { u.paused = true }
+func (u *unread) ResumeReading()    { u.paused = false }
+func (u *unread) LoseConnection()   {}
+func (u *unread) Reactor() *Reactor { return u.r }
+
+func (u *unread) SetProtocol(p Protocol, rest []byte) {
+	if p.ConnectionMade(u); len(rest) > 0 {
+		p.DataReceived(rest)
+	}
+}
 
 // told is what a line protocol is told when the pieces arrive. A line "pause" pauses until all else is done that the loop has
 // to do; a line "raw n" has so many bytes follow that are no lines.
@@ -339,7 +344,7 @@ func TestLinesSetProtocol(t *testing.T) {
 			r := newLiner(t)
 			r.acts = map[string]func(*liner){"upgrade": func(l *liner) {
 				if inside {
-					l.SetProtocol(next)
+					l.SetProtocol(next, nil)
 				} else {
 					l.PauseReading()
 				}
@@ -349,7 +354,7 @@ func TestLinesSetProtocol(t *testing.T) {
 			l.hears(r, "upgrade")
 			if !inside {
 				l.until("the rest", func() bool { return string(r.Unused()) == "to this" })
-				l.do(func() { r.ResumeReading(); r.SetProtocol(next) })
+				l.do(func() { r.ResumeReading(); r.SetProtocol(next, nil) })
 			}
 			receive(t, next.made, "ConnectionMade")
 			eventually(t, "the rest", func() bool { return next.received() == "to this" })
@@ -358,7 +363,7 @@ func TestLinesSetProtocol(t *testing.T) {
 			conn.Close()
 			next.reason(l)
 			l.do(func() {
-				if r.SetProtocol(newRecorder()); len(r.lost) > 0 || len(r.told) != 1 {
+				if r.SetProtocol(newRecorder(), nil); len(r.lost) > 0 || len(r.told) != 1 {
 					t.Error("the line protocol was told something")
 				}
 			})
@@ -373,12 +378,12 @@ func TestLinesDetach(t *testing.T) {
 	unused := ""
 	next := newRecorder()
 	r.acts = map[string]func(*liner){"detach": func(r *liner) {
-		fd, _, err := r.Detach()
+		d, err := r.Detach()
 		if err != nil {
 			t.Error(err)
 		}
-		unused = string(r.Unused())
-		if err := l.AdoptFD(fd, FactoryFunc(next.factory), nil); err != nil {
+		unused = string(d.Received)
+		if err := l.AdoptFD(d.FD, FactoryFunc(next.factory), nil); err != nil {
 			t.Error(err)
 		}
 	}}
@@ -391,7 +396,7 @@ func TestLinesDetach(t *testing.T) {
 		if unused != "never a line\r\n" || len(r.told) != 1 {
 			t.Errorf("%q is left, told %q", unused, r.told)
 		}
-		if _, _, err := r.Detach(); !errors.Is(err, net.ErrClosed) {
+		if _, err := r.Detach(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("detached twice: %v", err)
 		}
 	})

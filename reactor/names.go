@@ -48,7 +48,7 @@ func (t *transport) String() string {
 	name := "tcp " + t.remote.String()
 	if !t.remote.IsValid() {
 		name = "unix"
-		if peer, err := t.UnixPeer(); err == nil {
+		if peer, err := t.Info().Socket().UnixPeer(); err == nil {
 			name += " " + peer.String()
 		}
 	}

@@ -106,7 +106,7 @@ func TestUnixPeer(t *testing.T) {
 		}
 		receive(t, rec.made, "ConnectionMade")
 		l.do(func() {
-			peer, err := rec.UnixPeer()
+			peer, err := rec.Info().Socket().UnixPeer()
 			if want := (UnixPeer{path, self.PID, self.UID, self.GID}); peer != want || err != nil {
 				t.Errorf("%+v, %v; want %+v", peer, err, want)
 			}
@@ -118,7 +118,7 @@ func TestUnixPeer(t *testing.T) {
 		unix.Close(fd)
 		rec.reason(l)
 		l.do(func() {
-			if _, err := rec.UnixPeer(); err != net.ErrClosed {
+			if _, err := rec.Info().Socket().UnixPeer(); err != net.ErrClosed {
 				t.Errorf("when lost: %v", err)
 			}
 			if got := rec.String(); got != "unix, lost" {
@@ -146,11 +146,11 @@ func TestUnixPeerOfAClient(t *testing.T) {
 	p := f.connection(t, 0)
 	_, tcp := l.connect(nil, nil)
 	l.do(func() {
-		peer, err := p.UnixPeer()
+		peer, err := p.Info().Socket().UnixPeer()
 		if peer.Path != port.Path() || peer.PID != os.Getpid() || err != nil {
 			t.Errorf("%+v, %v", peer, err)
 		}
-		if _, err := tcp.UnixPeer(); !errors.Is(err, syscall.EPROTOTYPE) {
+		if _, err := tcp.Info().Socket().UnixPeer(); !errors.Is(err, syscall.EPROTOTYPE) {
 			t.Errorf("the peer of a TCP connection: %v", err)
 		}
 	})

@@ -83,7 +83,7 @@ func (o TransportOptions) withDefaults() TransportOptions {
 // tune tells a socket what differs from how the System makes them. A socket that refuses works all the same.
 func (o *TransportOptions) tune(sys System, fd int) {
 	if o.Nagle {
-		sys.SetNoDelay(fd, false)
+		sys.SetOption(fd, OptionNoDelay, 0)
 	}
 	if o.KeepAlive != defaultKeepAliveIdle || o.KeepAliveInterval != defaultKeepAliveInterval ||
 		o.KeepAliveCount != defaultKeepAliveCount {
@@ -93,7 +93,11 @@ func (o *TransportOptions) tune(sys System, fd int) {
 
 // tuneAll is tune for a socket that the System has not made.
 func (o *TransportOptions) tuneAll(sys System, fd int) {
-	sys.SetNoDelay(fd, !o.Nagle)
+	noDelay := 1
+	if o.Nagle {
+		noDelay = 0
+	}
+	sys.SetOption(fd, OptionNoDelay, noDelay)
 	o.setKeepAlive(sys, fd)
 }
 

@@ -20,12 +20,12 @@ func TestSocketsOrderMemory(t *testing.T) {
 			}
 		}},
 		{"Write, sent from where it lies", func(_ *testing.T, p *recorder) { p.Write([]byte(content)) }},
-		{"WriteSequence", func(_ *testing.T, p *recorder) {
-			p.WriteSequence([]byte(content[:directSize]), []byte(content[directSize:]))
+		{"Send", func(_ *testing.T, p *recorder) {
+			p.Send(Lent([]byte(content[:directSize])), Lent([]byte(content[directSize:])))
 		}},
-		{"Give", func(_ *testing.T, p *recorder) { p.Give([]byte(content)) }},
+		{"Give", func(_ *testing.T, p *recorder) { p.Send(Given([]byte(content))) }},
 		{"SendFile", func(t *testing.T, p *recorder) {
-			p.SendFile(kept{temporary(t, content)}, 0, int64(len(content)))
+			p.Send(FileRange(kept{temporary(t, content)}, 0, int64(len(content))))
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -1,19 +1,12 @@
 package reactor
 
 // Output. The loop has one buffer, lent to the connection whose read is being handled: its answers, however many, leave
-// in one write when the callback returns. Everything else, output made elsewhere and what a socket did not take, is kept
-// in a buffer of the connection, taken from a pool and given back as soon as it is empty. Large pieces are sent at once,
-// from where they lie.
+// in one write when the callback returns. Everything else, output made elsewhere and what a socket did not take, waits in
+// the connection's queue (queue.go). Large pieces are sent at once, from where they lie.
 //
-// The order of the bytes is kept by one rule: a connection that has a buffer of its own writes into that.
+// The order of the bytes is kept by one rule: a connection that has a queue adds to that.
 
-import (
-	"math"
-	"slices"
-	"syscall"
-
-	"github.com/valyala/bytebufferpool"
-)
+import "syscall"
 
 const (
 	// gatherSize is the loop's output buffer: what a batch of pipelined requests is answered with in one write.
@@ -25,8 +18,8 @@ const (
 	// piecesPerWrite is how many pieces one writev(2) sends.
 	piecesPerWrite = 64
 
-	// availableMin is the room that AvailableBuffer offers at least, so that an answer of ordinary size fits.
-	availableMin = 4 << 10
+	// roomMin is what Room offers at least, so that an answer of ordinary size fits.
+	roomMin = 4 << 10
 )
 
 // gathered is the loop's output buffer and the connection that it is lent to.
@@ -48,26 +41,28 @@ func (g *gathered) drop() {
 func (t *transport) gathers() bool { return t.r.out.owner == t && t.out == nil }
 
 func (t *transport) Write(p []byte) {
-	if t.flags&mute != 0 || len(p) == 0 {
-		return
+	switch {
+	case t.flags&mute != 0 || len(p) == 0:
+	case len(p) < directSize:
+		t.flags &^= roomLent
+		t.add(p)
+	default:
+		t.flags &^= roomLent
+		t.queue()
+		t.enqueue(Lent(p))
+		t.sendNow()
 	}
+}
+
+// add adds a copy of p, which is small.
+func (t *transport) add(p []byte) {
 	if t.gathers() {
-		t.gather(p)
-		return
-	}
-	if t.out != nil && behind(t.out.B, p) { // it lies in our buffer, which must not go back to the pool before it is sent
-		t.keep(p)
-		if len(p) >= directSize {
-			t.sendQueued()
+		g := &t.r.out
+		if len(p) > cap(g.buf)-len(g.buf) {
+			t.push()
 		}
-		t.touch()
-		return
-	}
-	if len(p) >= directSize {
-		t.sendQueued()
-		if t.out == nil {
-			t.send(p)
-			t.touch()
+		if t.gathers() {
+			g.buf = append(g.buf, p...)
 			return
 		}
 	}
@@ -75,87 +70,127 @@ func (t *transport) Write(p []byte) {
 	t.touch()
 }
 
-// gather adds p to the loop's buffer, or sends both when that is the cheaper way.
-func (t *transport) gather(p []byte) {
-	g := &t.r.out
-	switch {
-	case behind(g.buf, p):
-		g.buf = g.buf[:len(g.buf)+len(p)]
-		return
-	case len(p) < directSize && len(p) <= cap(g.buf)-len(g.buf):
-		g.buf = append(g.buf, p...)
-		return
-	}
-	t.push()
-	switch {
-	case t.flags&doomed != 0:
-	case t.out != nil:
-		t.keep(p)
-	case len(p) < directSize:
-		g.buf = append(g.buf, p...)
-	default:
-		t.send(p)
-	}
-}
-
-func (t *transport) AvailableBuffer() []byte {
+func (t *transport) Room(n int) []byte {
+	n = max(n, roomMin)
 	if t.flags&mute != 0 {
-		return nil
+		return make([]byte, 0, n) // for what is dropped then
 	}
-	if t.gathers() {
+	if t.gathers() && n <= gatherSize {
 		g := &t.r.out
-		if cap(g.buf)-len(g.buf) < availableMin {
+		if cap(g.buf)-len(g.buf) < n {
 			t.push()
 		}
 		if t.gathers() {
+			t.flags |= roomLent
 			return g.buf[len(g.buf):]
 		}
 	}
-	b := t.own(availableMin)
+	if t.gathers() {
+		t.push() // or the rest of the buffer would have to be moved
+	}
+	b := t.own(n)
 	t.touch()
+	t.flags |= roomLent
 	return b.B[len(b.B):]
 }
 
-// behind reports whether p was appended to what AvailableBuffer gave: whether it lies right behind buf, in its room.
-func behind(buf, p []byte) bool {
-	return len(p) > 0 && len(p) <= cap(buf)-len(buf) && &p[0] == &buf[:len(buf)+1][len(buf)]
+func (t *transport) Commit(b []byte) {
+	switch {
+	case t.flags&mute != 0:
+		return
+	case t.flags&roomLent == 0:
+		panic("reactor: Commit of room that was not lent by the call before it")
+	}
+	t.flags &^= roomLent
+	buf := &t.r.out.buf
+	gathers := t.gathers()
+	if !gathers {
+		buf = &t.out.pieces[len(t.out.pieces)-1].own.B
+	}
+	n := len(*buf)
+	switch room := cap(*buf) - n; {
+	case cap(b) > room: // append has moved it: it is the caller's own memory, and given to us
+		t.sendPiece(Given(b))
+	case cap(b) < room || len(b) > 0 && &b[0] != &(*buf)[:n+1][n]:
+		panic("reactor: Commit of a slice that is not the room that was lent")
+	case gathers:
+		*buf = (*buf)[:n+len(b)]
+	case !t.exceeds(len(b)):
+		*buf = (*buf)[:n+len(b)]
+		t.out.bytes += len(b)
+		t.r.unsent += len(b)
+		if len(b) >= directSize {
+			t.sendNow()
+		}
+		t.touch()
+	}
 }
 
-// Buffered is what no socket has taken yet.
-func (t *transport) Buffered() int {
-	n := t.unsent()
-	if t.r.out.owner == t {
-		n += len(t.r.out.buf)
+func (t *transport) Send(pieces ...Piece) {
+	if t.flags&mute != 0 {
+		for i := range pieces {
+			t.r.free(&pieces[i])
+		}
+		return
 	}
-	if t.cold != nil {
-		n += int(min(t.fileBytes(), int64(math.MaxInt-n)))
+	t.flags &^= roomLent
+	size, small := 0, true
+	for i := range pieces {
+		p := &pieces[i]
+		size += len(p.data)
+		small = small && p.file == nil && size < directSize
 	}
-	return n
+	if small {
+		for i := range pieces {
+			if p := pieces[i].data; len(p) > 0 && t.flags&doomed == 0 {
+				t.add(p)
+			}
+		}
+		return
+	}
+	t.queue()
+	for i := range pieces {
+		if t.flags&doomed != 0 {
+			t.r.free(&pieces[i])
+		} else {
+			t.enqueue(pieces[i])
+		}
+	}
+	t.sendNow()
 }
 
-// unsent is what the connection's own buffer holds.
-func (t *transport) unsent() int {
-	if t.out == nil {
-		return 0
+// sendPiece is Send of one piece of bytes.
+func (t *transport) sendPiece(p Piece) {
+	if len(p.data) < directSize {
+		if len(p.data) > 0 {
+			t.add(p.data)
+		}
+		return
 	}
-	return len(t.out.B) - t.sent
+	t.queue()
+	t.enqueue(p)
+	t.sendNow()
 }
 
-// Unsent is what all connections of this reactor hold back together: accepted output that no socket has taken, without
-// what is still gathered for the read that is being handled. It is for the loop.
-func (r *Reactor) Unsent() int { return r.unsent }
+// sendNow follows when pieces were put into the queue: it sends what is worth a system call of its own and keeps the rest.
+func (t *transport) sendNow() {
+	if t.out.bytes >= directSize && t.flags&(full|doomed) == 0 {
+		t.sendBytes()
+	}
+	if t.keepLent(); t.out.empty() {
+		t.release()
+	}
+	t.touch()
+}
 
-// push sends what is gathered for t.
+// push sends what is gathered for t, before which nothing is queued, and keeps what the socket does not take.
 func (t *transport) push() {
-	if g := &t.r.out; len(g.buf) > 0 {
-		p := g.buf
-		g.buf = g.buf[:0] // p stays intact: nothing is gathered before send has copied what is left of it
-		t.send(p)
+	g := &t.r.out
+	if len(g.buf) == 0 {
+		return
 	}
-}
-
-// send writes p, before which nothing is queued, and keeps what the socket does not take.
-func (t *transport) send(p []byte) {
+	p := g.buf
+	g.buf = g.buf[:0] // p stays intact: nothing is gathered before what is left of it is copied
 	if t.flags&dead != 0 {
 		return
 	}
@@ -166,124 +201,97 @@ func (t *transport) send(p []byte) {
 	}
 }
 
-func (t *transport) WriteSequence(pieces ...[]byte) {
-	if t.flags&mute != 0 {
+// keep copies p to the end of the queue, unless there is too much in it already.
+func (t *transport) keep(p []byte) {
+	if len(p) == 0 || t.exceeds(len(p)) {
 		return
 	}
-	total, lent := 0, false
-	for _, p := range pieces {
-		total += len(p)
-		lent = lent || t.out != nil && behind(t.out.B, p) // as in Write
+	b := t.own(len(p))
+	b.B = append(b.B, p...)
+	t.out.bytes += len(p)
+	t.r.unsent += len(p)
+}
+
+// sendQueued sends what is queued, if the socket may take it. Of files it sends filePiece, for others are to have their turn.
+func (t *transport) sendQueued() {
+	q := t.out
+	if q == nil || t.flags&(full|doomed) != 0 {
+		return
 	}
-	if total >= directSize && !lent {
-		t.sendQueued()
-		if t.out == nil {
-			t.sendPieces(pieces)
-			t.touch()
+	for budget := int64(filePiece); t.sendBytes(); {
+		if q.empty() {
+			t.release()
 			return
 		}
-	}
-	for _, p := range pieces {
-		t.Write(p)
-	}
-}
-
-// sendPieces sends what is gathered and the pieces behind it, before which nothing else is queued, and keeps what the
-// socket does not take.
-func (t *transport) sendPieces(pieces [][]byte) {
-	r := t.r
-	all := r.pieces[:0]
-	if g := &r.out; g.owner == t {
-		all = append(all, g.buf)
-		g.buf = g.buf[:0] // stays intact, as in push
-	}
-	all = append(all, pieces...)
-	rest := all
-	for len(rest) > 0 && t.flags&dead == 0 {
-		var whole bool
-		if rest, whole = t.writev(rest); !whole {
-			for _, p := range rest {
-				t.keep(p)
+		if budget == 0 {
+			t.hold(true) // the socket may take more, and the poller will say so when others have had their turn
+			return
+		}
+		n, asked := t.sendFile(&q.pieces[q.at], budget)
+		budget -= n
+		switch {
+		case q.pieces[q.at].left == 0:
+			p := q.pieces[q.at]
+			t.pop()
+			t.r.free(&p)
+			if t.out != q || t.flags&(full|dead) != 0 {
+				return // who was told that it is free has written, and so come here too, or has ended the connection
 			}
-			break
-		}
-	}
-	clear(all) // they are their owners' again
-	r.pieces = all[:0]
-}
-
-// writev is one writev(2), of as many pieces as it takes. It returns the rest, and whether the socket took all that it was
-// given. It dooms the connection when that fails.
-func (t *transport) writev(pieces [][]byte) (rest [][]byte, whole bool) {
-	asked := 0
-	some := pieces[:min(len(pieces), piecesPerWrite)]
-	for _, p := range some {
-		asked += len(p)
-	}
-	if asked == 0 {
-		return pieces[len(some):], true
-	}
-	t.r.watch.sends(asked)
-	n, errno := t.r.sys.Writev(int(t.fd), some)
-	t.r.watch.sent(asked)
-	if errno != 0 && !passing(errno) {
-		t.doom(lost(errno))
-		return nil, true
-	}
-	t.taken += int64(n)
-	if n < asked {
-		t.hold(n > 0)
-	}
-	whole = n == asked
-	for n > 0 || len(pieces) > 0 && len(pieces[0]) == 0 {
-		if n < len(pieces[0]) {
-			pieces[0] = pieces[0][n:]
-			break
-		}
-		n -= len(pieces[0])
-		pieces = pieces[1:]
-	}
-	return pieces, whole
-}
-
-// sendQueued writes the connection's own buffer, if the socket may take it.
-func (t *transport) sendQueued() {
-	if t.out == nil || t.flags&(full|doomed) != 0 {
-		return
-	}
-	if t.cold != nil && !t.sendFiles() {
-		return
-	}
-	if p := t.out.B[t.sent:]; len(p) > 0 {
-		n := t.write(p)
-		t.took(n)
-		if n < len(p) {
+		case n < asked:
 			t.hold(n > 0)
 			return
 		}
 	}
-	t.release()
 }
 
-// took notes that the socket has taken n bytes of the connection's own buffer.
-func (t *transport) took(n int) {
-	t.sent += n
-	t.r.unsent -= n
-	if n > 0 && cap(t.out.B) >= outputShrink && len(t.out.B)-t.sent <= cap(t.out.B)/4 {
-		t.shrink()
+// sendBytes sends the bytes that stand before the first file, and reports whether the socket has taken them all.
+func (t *transport) sendBytes() bool {
+	q := t.out
+	for {
+		t.took(0) // what is empty
+		if q.empty() || q.pieces[q.at].file != nil {
+			return true
+		}
+		var n, asked int
+		if next := q.at + 1; next == len(q.pieces) || q.pieces[next].file != nil {
+			p := q.pieces[q.at].Bytes()
+			n, asked = t.write(p), len(p)
+		} else {
+			n, asked = t.writev(q.pieces[q.at:])
+		}
+		t.took(n)
+		if n < asked {
+			if t.flags&doomed == 0 {
+				t.hold(n > 0)
+			}
+			return false
+		}
 	}
 }
 
-// shrink exchanges the connection's own buffer for one that fits what is left in it.
-func (t *transport) shrink() {
-	rest := t.out.B[t.sent:]
-	if len(rest) == 0 && (t.cold == nil || len(t.cold.files) == 0) {
-		return // it goes back in a moment
+// writev is one writev(2) of the bytes at the front of pieces, as many as it takes. It dooms the connection when that fails.
+func (t *transport) writev(pieces []Piece) (n, asked int) {
+	r := t.r
+	list := r.iovecs[:0]
+	for i := range pieces {
+		if pieces[i].file != nil || len(list) == piecesPerWrite {
+			break
+		}
+		if p := pieces[i].Bytes(); len(p) > 0 {
+			list = append(list, p)
+			asked += len(p)
+		}
 	}
-	b := t.r.takeBuffer(len(rest))
-	b.B = append(b.B, rest...)
-	t.r.giveBuffer(t.out)
-	t.out, t.sent = b, 0
+	r.watch.sends(asked)
+	n, errno := r.sys.Writev(int(t.fd), list)
+	r.watch.sent(asked)
+	clear(list) // they are their owners'
+	r.iovecs = list
+	if errno != 0 && !passing(errno) {
+		t.doom(lost(errno))
+	}
+	t.taken += int64(n)
+	return n, asked
 }
 
 // write is one write(2). It dooms the connection when that fails.
@@ -307,56 +315,4 @@ func passing(errno syscall.Errno) bool {
 func (t *transport) hold(moved bool) {
 	t.flags |= full
 	t.startClock(moved)
-}
-
-// keep copies p to the connection's own buffer, unless there is too much in it already.
-func (t *transport) keep(p []byte) {
-	if len(p) == 0 || t.exceeds(len(p)) {
-		return
-	}
-	t.r.unsent += len(p)
-	if t.out != nil && behind(t.out.B, p) {
-		t.out.B = t.out.B[:len(t.out.B)+len(p)]
-		return
-	}
-	b := t.own(len(p))
-	b.B = append(b.B, p...)
-}
-
-// exceeds reports whether n bytes more would be too many to wait in memory, and dooms the connection if so.
-func (t *transport) exceeds(n int) bool {
-	limit := t.options.MaxBuffered
-	if limit <= 0 || n <= limit-t.unsent()-t.givenBytes() {
-		return false
-	}
-	t.doom(ErrWriteBound)
-	return true
-}
-
-// own returns the connection's own buffer with room for n bytes behind what it holds. What was sent makes room first.
-func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
-	if t.out == nil {
-		t.out = t.r.takeBuffer(n)
-	}
-	b := t.out
-	if cap(b.B)-len(b.B) < n {
-		if t.sent >= len(b.B)-t.sent { // else moving it could cost more than it saves
-			b.B = b.B[:copy(b.B, b.B[t.sent:])]
-			t.sent = 0
-		}
-		b.B = slices.Grow(b.B, n)
-	}
-	return b
-}
-
-// release gives the connection's own buffer back.
-func (t *transport) release() {
-	if t.out != nil {
-		t.r.unsent -= len(t.out.B) - t.sent
-		t.r.giveBuffer(t.out)
-		t.out = nil
-	}
-	t.sent = 0
-	t.stopClock()
-	t.flags &^= full
 }

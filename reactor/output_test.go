@@ -41,9 +41,10 @@ func TestPartialWrites(t *testing.T) {
 			p := rest[:n]
 			rest = rest[n:]
 			if rnd.IntN(2) == 0 {
-				p = append(rec.AvailableBuffer(), p...)
+				rec.Commit(append(rec.Room(rnd.IntN(2*n)), p...))
+			} else {
+				rec.Write(p)
 			}
-			rec.Write(p)
 			written += n
 			if rec.Buffered() > written {
 				t.Errorf("%d bytes buffered of %d", rec.Buffered(), written)
@@ -115,11 +116,11 @@ func TestBufferMakesRoom(t *testing.T) {
 		if n := rec.Buffered(); n != 8<<10 {
 			t.Errorf("%d bytes are left, want a quarter of 32 KiB", n)
 		}
-		before := cap(rec.Transport.(*transport).out.B)
+		before := rec.Transport.(*transport).room()
 		rec.Write(want[32<<10 : 40<<10])
 		rec.Write(want[40<<10 : 48<<10])
-		rec.Write(append(rec.AvailableBuffer(), want[48<<10:]...))
-		if n := cap(rec.Transport.(*transport).out.B); n > before*2 {
+		rec.Commit(append(rec.Room(0), want[48<<10:]...))
+		if n := rec.Transport.(*transport).room(); n > before*2 {
 			t.Errorf("the buffer grew from %d to %d for 40 KiB", before, n)
 		}
 		taken = -1
@@ -139,7 +140,7 @@ func TestAnswersAreGathered(t *testing.T) {
 				if i%2 == 0 {
 					fmt.Fprintf(writer{p}, "answer %d\n", i)
 				} else {
-					p.Write(fmt.Appendf(p.AvailableBuffer(), "answer %d\n", i))
+					p.Commit(fmt.Appendf(p.Room(0), "answer %d\n", i))
 				}
 			}
 		}
@@ -175,13 +176,21 @@ func TestPostedOutputIsGathered(t *testing.T) {
 	}
 }
 
-// Large output is written from where it is; what was gathered before it goes first.
+// Large output is written from where it is, together with what was gathered before it.
 func TestLargeWriteGoesDirectly(t *testing.T) {
 	s := &faultySystem{}
-	var sizes []int
-	s.write = func(fd int, p []byte) (int, syscall.Errno) {
-		sizes = append(sizes, len(p))
-		return s.kernel.Write(fd, p)
+	var sizes [][]int
+	note := func(pieces ...[]byte) {
+		var all []int
+		for _, p := range pieces {
+			all = append(all, len(p))
+		}
+		sizes = append(sizes, all)
+	}
+	s.write = func(fd int, p []byte) (int, syscall.Errno) { note(p); return s.kernel.Write(fd, p) }
+	s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
+		note(pieces...)
+		return s.kernel.Writev(fd, pieces)
 	}
 	l := start(t, Config{System: s})
 	body := strings.Repeat("b", directSize)
@@ -197,23 +206,24 @@ func TestLargeWriteGoesDirectly(t *testing.T) {
 		t.Error("the bytes are out of order")
 	}
 	l.do(func() {
-		if want := fmt.Sprint([]int{4, directSize, 4}); fmt.Sprint(sizes) != want {
+		if want := fmt.Sprint([][]int{{4, directSize}, {4}}); fmt.Sprint(sizes) != want {
 			t.Errorf("writes of %v, want %s", sizes, want)
 		}
 	})
 }
 
-// What AvailableBuffer lends and Write gets back is not copied, in the loop's buffer and in the connection's own.
-func TestAvailableBufferIsNotCopied(t *testing.T) {
+// What Room lends and Commit gets back is not copied, in the loop's buffer and in the connection's own.
+func TestRoomIsNotCopied(t *testing.T) {
 	l := start(t, Config{})
 	check := func(p *recorder, where string) {
 		p.Write([]byte("first "))
-		b := p.AvailableBuffer()
-		if len(b) != 0 || cap(b) < availableMin {
-			t.Errorf("%s: len %d, cap %d", where, len(b), cap(b))
+		for _, n := range []int{0, roomMin, 10_000, gatherSize, 3 * gatherSize, 1} {
+			if b := p.Room(n); len(b) != 0 || cap(b) < max(n, roomMin) {
+				t.Errorf("%s: len %d, cap %d of %d", where, len(b), cap(b), n)
+			}
 		}
-		b = append(b, "secand"...)
-		p.Write(b)
+		b := append(p.Room(0), "secand"...)
+		p.Commit(b)
 		b[3] = 'o' // seen, for it is the same memory
 	}
 	conn, rec := l.connect(nil, func(p *recorder) { p.onData = func([]byte) { check(p, "in DataReceived") } })
@@ -226,7 +236,7 @@ func TestAvailableBufferIsNotCopied(t *testing.T) {
 		t.Errorf("peer got %q", got)
 	}
 	// A buffer that is not used goes back, and nothing is sent.
-	l.do(func() { rec.AvailableBuffer() })
+	l.do(func() { rec.Room(0) })
 	l.do(func() {
 		if rec.Transport.(*transport).out != nil {
 			t.Error("an idle connection holds a buffer")
@@ -234,88 +244,138 @@ func TestAvailableBufferIsNotCopied(t *testing.T) {
 	})
 }
 
-// An answer that outgrows AvailableBuffer is sent all the same.
-func TestAvailableBufferOutgrown(t *testing.T) {
+// An answer that outgrows Room is sent all the same.
+func TestRoomOutgrown(t *testing.T) {
 	l := start(t, Config{})
 	want := string(pattern(3 * gatherSize))
 	conn, rec := l.connect(nil, func(p *recorder) {
 		p.onData = func([]byte) {
-			p.Write(append(p.AvailableBuffer(), want[:gatherSize-1]...))
-			p.Write(append(p.AvailableBuffer(), want[gatherSize-1:]...))
+			p.Commit(append(p.Room(0), want[:gatherSize-1]...))
+			p.Commit(append(p.Room(0), want[gatherSize-1:]...))
 		}
 	})
 	send(t, conn, "x")
 	if got := readN(t, conn, len(want)); got != want {
 		t.Error("the bytes differ")
 	}
-	l.do(func() { rec.Write(append(rec.AvailableBuffer(), want...)) })
+	l.do(func() { rec.Commit(append(rec.Room(0), want...)) })
 	if got := readN(t, conn, len(want)); got != want {
 		t.Error("the bytes differ")
 	}
 }
 
-// A large piece appended to AvailableBuffer is sent before anybody else gets that buffer, by whichever way it comes back, and
-// what the socket does not take of it is kept elsewhere.
-func TestAvailableBufferIsNotPooledEarly(t *testing.T) {
-	const size = directSize + 1000
-	for name, pass := range map[string]func(p *recorder, b []byte){
-		"Write":         func(p *recorder, b []byte) { p.Write(b) },
-		"Give":          func(p *recorder, b []byte) { p.Give(b) },
-		"WriteSequence": func(p *recorder, b []byte) { p.WriteSequence(b[:len(b)-1], b[len(b)-1:]) },
+// Room is lent for the next call, and what is not it is refused before anything of it is queued.
+func TestCommitOfSomethingElse(t *testing.T) {
+	for name, act := range map[string]func(p *recorder){
+		"no Room":              func(p *recorder) { p.Commit([]byte("x")) },
+		"twice":                func(p *recorder) { b := append(p.Room(1), 'x'); p.Commit(b); p.Commit(b) },
+		"Write between":        func(p *recorder) { b := append(p.Room(1), 'x'); p.Write([]byte("y")); p.Commit(b) },
+		"Send between":         func(p *recorder) { b := append(p.Room(1), 'x'); p.Send(Lent([]byte("y"))); p.Commit(b) },
+		"a part":               func(p *recorder) { p.Commit(append(p.Room(2), "xy"...)[1:]) },
+		"another of that size": func(p *recorder) { p.Commit(append(make([]byte, 0, cap(p.Room(1))), 'x')) },
 	} {
 		for _, inside := range []bool{true, false} {
-			s := &faultySystem{}
-			scribble := func() {
-				other := outputs.Get() // as another loop may at any time
-				for b := other.B[:cap(other.B)]; len(b) > 0; b = b[1:] {
-					b[0] = '!'
+			t.Run(name, func(t *testing.T) {
+				l := start(t, Config{})
+				conn, rec := l.connect(nil, nil)
+				panicked := false
+				try := func() {
+					defer func() { panicked = recover() != nil }()
+					act(rec)
 				}
-				outputs.Put(other)
-			}
-			first := true
-			s.write = func(fd int, p []byte) (int, syscall.Errno) {
-				scribble()
-				if first {
-					first = false
-					return s.kernel.Write(fd, p[:10])
+				if inside {
+					l.do(func() { rec.onData = func([]byte) { try(); rec.LoseConnection() } })
+					send(t, conn, "x")
+				} else {
+					l.do(func() { try(); rec.LoseConnection() })
 				}
-				return s.kernel.Write(fd, p)
-			}
-			s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
-				scribble()
-				return s.kernel.Writev(fd, pieces)
-			}
-			l := prepare(t, Config{System: s})
-			l.real = true // the pool is the process's
-			l.start()
-			act := func(p *recorder) {
-				for cap(outputs.Get().B) > 0 {
-				} // or one that is too small may come first
-				outputs.Put(&bytebufferpool.ByteBuffer{B: make([]byte, 0, outputKeep)})
-				b := p.AvailableBuffer()
-				for range size {
-					b = append(b, 'x')
-				}
-				pass(p, b)
-			}
-			conn, rec := l.connect(nil, func(p *recorder) {
-				p.onData = func([]byte) {
-					act(p)
-					l.CallFromThread(func() { // as another connection that answers
-						for b := l.out.buf[:cap(l.out.buf)]; len(b) > 0; b = b[1:] {
-							b[0] = '!'
-						}
-					})
+				got := readAll(t, conn)
+				rec.reason(l)
+				l.do(func() {
+					if !panicked {
+						t.Error("no panic")
+					}
+				})
+				if strings.Trim(got, "xy") != "" || len(got) > 1 {
+					t.Errorf("the peer got %q", got)
 				}
 			})
-			if inside {
-				send(t, conn, "x")
-			} else {
-				l.do(func() { act(rec) })
+		}
+	}
+}
+
+// Room is void when the callback returns: the buffer may be another connection's by then.
+func TestRoomIsVoidLater(t *testing.T) {
+	l := start(t, Config{})
+	conn, rec := l.connect(nil, nil)
+	var b []byte
+	l.do(func() { rec.onData = func([]byte) { b = append(rec.Room(1), 'x') } })
+	for _, inside := range []bool{true, false} {
+		if inside {
+			send(t, conn, "x")
+			eventually(t, "the data", func() (yes bool) { l.do(func() { yes = b != nil }); return yes })
+		} else {
+			l.do(func() { b = append(rec.Room(1), 'x') })
+		}
+		l.do(func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Commit in a later callback did not panic")
+				}
+			}()
+			rec.Commit(b)
+		})
+	}
+}
+
+// A large piece in Room is sent before the buffer goes back to the pool, and what the socket does not take of it is kept.
+func TestRoomIsNotPooledEarly(t *testing.T) {
+	const size = directSize + 1000
+	for _, inside := range []bool{true, false} {
+		s := &faultySystem{}
+		first := true
+		s.write = func(fd int, p []byte) (int, syscall.Errno) {
+			other := outputs.Get() // as another loop may at any time
+			for b := other.B[:cap(other.B)]; len(b) > 0; b = b[1:] {
+				b[0] = '!'
 			}
-			if got := readN(t, conn, size); got != strings.Repeat("x", size) {
-				t.Errorf("%s, inside %v: the peer got what another connection has written", name, inside)
+			outputs.Put(other)
+			if first {
+				first = false
+				return s.kernel.Write(fd, p[:10])
 			}
+			return s.kernel.Write(fd, p)
+		}
+		l := prepare(t, Config{System: s})
+		l.real = true // the pool is the process's
+		l.start()
+		act := func(p *recorder) {
+			for cap(outputs.Get().B) > 0 {
+			} // or one that is too small may come first
+			outputs.Put(&bytebufferpool.ByteBuffer{B: make([]byte, 0, outputKeep)})
+			b := p.Room(size)
+			for range size {
+				b = append(b, 'x')
+			}
+			p.Commit(b)
+		}
+		conn, rec := l.connect(nil, func(p *recorder) {
+			p.onData = func([]byte) {
+				act(p)
+				l.CallFromThread(func() { // as another connection that answers
+					for b := l.out.buf[:cap(l.out.buf)]; len(b) > 0; b = b[1:] {
+						b[0] = '!'
+					}
+				})
+			}
+		})
+		if inside {
+			send(t, conn, "x")
+		} else {
+			l.do(func() { act(rec) })
+		}
+		if got := readN(t, conn, size); got != strings.Repeat("x", size) {
+			t.Errorf("inside %v: the peer got what another connection has written", inside)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func TestProducerOutlivesItsProtocol(t *testing.T) {
 		if p.Transport.(*transport).cold != nil {
 			t.Error("a producer that is the protocol is kept twice")
 		}
-		p.SetProtocol(second)
+		p.SetProtocol(second, nil)
 		second.Write(make([]byte, 16<<20))
 	})
 	l.do(func() {

@@ -75,33 +75,26 @@ type Transport interface {
 
 	// Write queues p, or sends it at once. It copies what it cannot send, so p is free on return. It never blocks.
 	// What is written inside DataReceived goes out when that returns; all else at the end of the tick. A piece of 16 KiB or
-	// more is not copied but sent at once, behind what is queued.
+	// more is sent at once, after what is queued and together with it, and only what the socket does not take is copied.
 	Write(p []byte)
 
-	// WriteSequence writes the pieces one behind the other, as so many Writes would. From 16 KiB in all they are not copied
-	// but sent at once, behind what is queued, by writev(2). Keep a slice of pieces and pass it on ("pieces...") where an
-	// allocation matters.
-	WriteSequence(pieces ...[]byte)
+	// Room returns an empty slice with room for n bytes or more, and for 4 KiB at least. Append to it and pass the result to
+	// Commit, as the next call of those that write. The bytes then need not be copied. Appending more than there is room for
+	// is allowed. The room is void after any other of these calls, and when the callback returns; not using it is harmless.
+	Room(n int) []byte
 
-	// Give is Write of bytes that are the connection's from now on: nobody may change them any more, also not when they
-	// were sent. What the socket does not take of 16 KiB or more is not copied but kept where it lies, however long that
-	// takes; so a page that all get is in memory once, however slowly they read it.
-	Give(p []byte)
+	// Commit writes what was appended to what Room returned. b must not be used afterwards, for it is the connection's: it is
+	// the room, or, when append has moved it to get more, memory that is treated as Given. Commit panics without a Room
+	// before it, and for another slice than the one that Room returned and append continued.
+	Commit(b []byte)
 
-	// SendFile sends n bytes of f from offset on, by sendfile(2) where the system can, in its place among what is written
-	// before and after. They are read when their turn comes, at most 256 KiB in a tick, so that other connections live
-	// meanwhile; but a page that is not in memory holds the loop up until it is there.
+	// Send writes the pieces, in order. Together they are treated as one Write: from 16 KiB on, bytes are sent at once by
+	// writev(2), after what is queued and together with it. What the socket does not take of Lent pieces is copied, so they
+	// are free on return. Given pieces of 16 KiB or more are kept where they lie, and a FileRange is read when its turn comes.
+	// Bytes after a FileRange wait for it. More than 1024 given pieces and files waiting are ErrWriteBound.
 	//
-	// f belongs to the connection until the bytes are sent or the connection is lost; then, on the loop, it is closed if
-	// it is an io.Closer, as an *os.File is. That is also how to learn of it; struct{ File }{f} hides a Close from us. If
-	// the file is shorter than that, the connection is reset and lost with ErrConnectionLost and io.ErrUnexpectedEOF. More
-	// than 1024 files waiting are ErrWriteBound.
-	SendFile(f File, offset, n int64)
-
-	// AvailableBuffer returns an empty slice with room behind it, as bufio.Writer.AvailableBuffer does: append to it
-	// and pass the result to the very next Write or Give, or as the first piece of the next WriteSequence, which then
-	// copies nothing. It is void after any other of these and when the callback returns.
-	AvailableBuffer() []byte
+	// The slice is free on return. Keep one and pass it on ("pieces...") where an allocation matters.
+	Send(pieces ...Piece)
 
 	// Buffered returns how many bytes were accepted and not yet taken by the socket, those of files included. The water
 	// marks count them too; MaxBuffered counts only what is in memory, given or not.
@@ -143,36 +136,28 @@ type Transport interface {
 	// A Transport of this package that is registered is unregistered when it is lost itself. It must be on the same reactor.
 	RegisterProducer(p Producer)
 
-	// SetProtocol hands the connection to another protocol, also in the middle of DataReceived: p is told ConnectionMade
-	// before SetProtocol returns, and all that comes after; the protocol before is told nothing more. What it has not used
-	// of the bytes of this DataReceived it passes to p.DataReceived itself. A timeout and a producer stay as they are. On a
-	// connection that is lost it does nothing.
-	SetProtocol(p Protocol)
-
-	// Detach takes the connection off the loop: fd, still open, non-blocking and watched by nobody, is the caller's to
-	// close, and so are the bytes that were accepted and not sent, to be sent first. Nothing else is held back: what the
-	// peer has sent is still in the kernel, except for the bytes lent to the DataReceived that calls Detach, if one does;
-	// those it has are all there are. The transport is dead from here on, and the protocol is told ConnectionLost with
-	// ErrDetached at the end of the tick. A CloseWrite that has not been done is left to the caller. Reactor.AdoptFD takes fd
-	// over, on the same loop or another.
+	// SetProtocol hands the connection to another protocol, also in the middle of DataReceived: p.ConnectionMade is called
+	// before SetProtocol returns, and p gets all that comes after. The protocol before gets no further call. A timeout and a
+	// producer stay as they are. On a connection that is lost it does nothing.
 	//
-	// The error is net.ErrClosed when the connection is lost or ending, or ErrFilesQueued; nothing has happened then.
-	Detach() (fd int, unsent []byte, err error)
+	// unread is what was received and belongs to p, such as the rest of the bytes that DataReceived was lent. It may be nil.
+	// p.DataReceived gets it after ConnectionMade and before anything newer. If reading is paused by then, the connection
+	// keeps a copy and hands it over after ResumeReading, in a callback of its own. If the connection is ending by then, it
+	// is dropped.
+	SetProtocol(p Protocol, unread []byte)
 
-	// SetNoDelay and SetKeepAlive override Nagle and KeepAlive of TransportOptions; an idle time of 0 switches keep-alive
-	// off. They do nothing for a Unix socket.
-	SetNoDelay(on bool)
-	SetKeepAlive(idle, interval time.Duration, count int)
+	// Detach takes the connection off the loop. The descriptor is the caller's to close, and so are the bytes that were
+	// accepted and not sent, and those that were received and not handed to the protocol. The bytes lent to the DataReceived
+	// that calls Detach are not among them: the protocol has them. The transport is dead from here on, and the protocol is
+	// lost with ErrDetached at the end of the tick. A CloseWrite that has not been done is left to the caller.
+	// Reactor.AdoptFD takes the descriptor over, on the same loop or another.
+	//
+	// The error is net.ErrClosed when the connection is lost or ending, or ErrFilesQueued; nothing has happened then. A
+	// transport without a socket, and a layer whose peer expects more than the bytes, return errors.ErrUnsupported.
+	Detach() (Detached, error)
 
-	// LocalAddr asks the kernel for our end; it is the zero AddrPort once the connection is lost. RemoteAddr is the
-	// peer's and is always there. An IPv4 address is given as IPv4, also on a dual-stack port. Unix sockets have no
-	// addresses; see UnixPeer.
-	LocalAddr() netip.AddrPort
-	RemoteAddr() netip.AddrPort
-
-	// UnixPeer asks the kernel who is at the other end of a Unix socket: the path that its socket is bound to, and the
-	// process. The error is net.ErrClosed once the connection is lost, or an errno: EPROTOTYPE when it is no Unix socket.
-	UnixPeer() (UnixPeer, error)
+	// Info says what the connection is on: its addresses, and the socket with its options, if it has one.
+	Info() Info
 
 	// String names the connection by its peer for logs, as "tcp 192.0.2.1:4711", "unix /run/peer.sock" or, when the peer of
 	// a Unix socket has no path, "unix pid 17 uid 1000"; with ", ending" behind it when it has been asked to end, and

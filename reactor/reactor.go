@@ -102,8 +102,9 @@ type Reactor struct {
 	datagrams *datagrams // the same for UDP; nil until there is a port
 	out       gathered
 	spare     []*bytebufferpool.ByteBuffer // of a simulation, see takeBuffer
-	unsent    int                          // what the connections' own buffers hold, all together
-	pieces    [][]byte                     // of a WriteSequence
+	queues    []*queue                     // for connections that need one
+	unsent    int                          // what the connections' queues hold in memory, all together
+	iovecs    [][]byte                     // of a writev(2)
 	touched   batch[settler]               // whose output goes out at the end of the tick
 	ended     batch[ending]                // connections to bury at the end of the tick
 

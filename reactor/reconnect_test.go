@@ -175,11 +175,11 @@ func TestReconnectStops(t *testing.T) {
 			n.rec.LoseConnection()
 		}, "done 1s"},
 		"Detach": {true, func(n *reconnection) {
-			fd, _, err := n.rec.Detach()
+			d, err := n.rec.Detach()
 			if err != nil {
 				n.t.Error(err)
 			}
-			syscall.Close(fd)
+			syscall.Close(d.FD)
 		}, ""},
 		"the protocol connects by itself": {true, func(n *reconnection) {
 			n.rec.onLost = func(error) { n.there = false; n.c.Connect(); n.f.StopTrying() }

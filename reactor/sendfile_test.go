@@ -114,7 +114,7 @@ func TestOutputKeepsOrder(t *testing.T) {
 				case 1:
 					p.Write(part(100))
 				case 2:
-					p.Write(append(p.AvailableBuffer(), part(2*availableMin)...))
+					p.Commit(append(p.Room(rnd.IntN(gatherSize+roomMin)), part(2*roomMin)...))
 				case 3:
 					n := rnd.IntN(3)
 					if rnd.IntN(4) == 0 {
@@ -124,18 +124,18 @@ func TestOutputKeepsOrder(t *testing.T) {
 					for range n {
 						pieces = append(pieces, part(directSize))
 					}
-					p.WriteSequence(pieces...)
+					p.Send(lent(pieces)...)
 				case 4:
 					at := rnd.IntN(len(content))
 					n := rnd.IntN(len(content) - at)
 					want = append(want, content[at:at+n]...)
-					p.SendFile(kept{f}, int64(at), int64(n))
+					p.Send(FileRange(kept{f}, int64(at), int64(n)))
 				case 5:
 					n := rnd.IntN(1000)
 					want = append(want, content[:n]...)
-					p.SendFile(memoryFile{bytes.NewReader([]byte(content))}, 0, int64(n))
+					p.Send(FileRange(memoryFile{bytes.NewReader([]byte(content))}, 0, int64(n)))
 				case 6:
-					p.Give(part(1 << rnd.IntN(19)))
+					p.Send(Given(part(1 << rnd.IntN(19))))
 				}
 			}
 		}
@@ -199,37 +199,37 @@ func TestSendFileCloses(t *testing.T) {
 	}{
 		{name: "sent", send: func(p *recorder, f File) {
 			p.Write([]byte("<"))
-			p.SendFile(f, 2, 5)
+			p.Send(FileRange(f, 2, 5))
 			p.Write([]byte(">"))
 			p.LoseConnection()
 		}, want: ErrConnectionDone, got: "<23456>"},
 		{name: "nothing of it", send: func(p *recorder, f File) {
-			p.SendFile(f, 0, 0)
+			p.Send(FileRange(f, 0, 0))
 			p.LoseConnection()
 		}, want: ErrConnectionDone},
 		{name: "too late", send: func(p *recorder, f File) {
 			p.LoseConnection()
-			p.SendFile(f, 0, 10)
+			p.Send(FileRange(f, 0, 10))
 		}, want: ErrConnectionDone},
 		{name: "aborted", send: func(p *recorder, f File) {
-			p.SendFile(f, 0, 10)
+			p.Send(FileRange(f, 0, 10))
 			p.AbortConnection()
 		}, want: ErrAborted},
 		{name: "too short", send: func(p *recorder, f File) {
-			p.SendFile(f, 5, 6)
+			p.Send(FileRange(f, 5, 6))
 			p.Write([]byte("never seen"))
 		}, want: io.ErrUnexpectedEOF},
 		{name: "closed", send: func(p *recorder, f File) {
 			f.(counted).File.(*os.File).Close()
-			p.SendFile(f, 0, 6)
+			p.Send(FileRange(f, 0, 6))
 		}, want: syscall.EIO},
 		{name: "disk error", system: func(s *faultySystem) {
 			s.sendFile = func(int, File, int64, int) (int, syscall.Errno) { return 0, syscall.EIO }
 		}, send: func(p *recorder, f File) {
-			p.SendFile(f, 0, 10)
+			p.Send(FileRange(f, 0, 10))
 		}, want: syscall.EIO},
 		{name: "panic", send: func(p *recorder, f File) {
-			p.SendFile(f, 0, 10)
+			p.Send(FileRange(f, 0, 10))
 			panic(io.ErrNoProgress)
 		}, want: io.ErrNoProgress},
 	} {
@@ -291,7 +291,7 @@ func TestSendFileSharesTheLoop(t *testing.T) {
 		const n = 10*filePiece + 1
 		l.do(func() {
 			rec.RegisterProducer(producer)
-			rec.SendFile(kept{temporary(t, "")}, 0, n)
+			rec.Send(FileRange(kept{temporary(t, "")}, 0, n))
 			rec.Write([]byte("behind"))
 			if got := rec.Buffered(); got != n+6 {
 				t.Errorf("Buffered = %d, want %d", got, n+6)
@@ -332,15 +332,15 @@ func TestSendFileBound(t *testing.T) {
 	f := counted{temporary(t, "0123456789"), &closed}
 	_, rec := l.connect(nil, nil)
 	l.do(func() {
-		for range filesQueued + 1 {
-			rec.SendFile(f, 0, 10)
+		for range heldMost + 1 {
+			rec.Send(FileRange(f, 0, 10))
 		}
 	})
 	if err := rec.reason(l); err != ErrWriteBound {
 		t.Errorf("lost with %v", err)
 	}
-	if n := closed.Load(); n != filesQueued+1 {
-		t.Errorf("%d of %d files closed", n, filesQueued+1)
+	if n := closed.Load(); n != heldMost+1 {
+		t.Errorf("%d of %d files closed", n, heldMost+1)
 	}
 }
 
@@ -349,7 +349,7 @@ func TestSendFileClosePanics(t *testing.T) {
 	l := start(t, Config{})
 	_, rec := l.connect(nil, nil)
 	l.do(func() {
-		rec.SendFile(panicFile{temporary(t, "0123456789")}, 0, 10)
+		rec.Send(FileRange(panicFile{temporary(t, "0123456789")}, 0, 10))
 		rec.AbortConnection()
 	})
 	if err := rec.reason(l); err != ErrAborted {
@@ -364,7 +364,7 @@ type panicFile struct{ File }
 
 func (panicFile) Close() error { panic("close") }
 
-// Whoever learns from Close that a file was sent may do there what it likes.
+// The Close of a file that was sent may do everything with the connection.
 func TestSendFileCloseActs(t *testing.T) {
 	large := string(pattern(directSize))
 	for _, tc := range []struct {
@@ -375,47 +375,40 @@ func TestSendFileCloseActs(t *testing.T) {
 	}{
 		{"Write", func(p *recorder) { p.Write([]byte("more")); p.LoseConnection() }, "more", ErrConnectionDone},
 		{"large Write", func(p *recorder) { p.Write([]byte(large)); p.LoseConnection() }, large, ErrConnectionDone},
-		{"WriteSequence", func(p *recorder) {
-			p.WriteSequence([]byte("<"), []byte(large))
+		{"Send", func(p *recorder) {
+			p.Send(Lent([]byte("<")), Lent([]byte(large)))
 			p.LoseConnection()
 		}, "<" + large, ErrConnectionDone},
-		{"Give", func(p *recorder) { p.Give([]byte(large)); p.LoseConnection() }, large, ErrConnectionDone},
-		{"SendFile", func(p *recorder) {
-			p.SendFile(memoryFile{bytes.NewReader([]byte(large))}, 0, directSize)
+		{"Send of given bytes", func(p *recorder) { p.Send(Given([]byte(large))); p.LoseConnection() }, large, ErrConnectionDone},
+		{"Send of a file", func(p *recorder) {
+			p.Send(FileRange(memoryFile{bytes.NewReader([]byte(large))}, 0, directSize))
 			p.LoseConnection()
 		}, large, ErrConnectionDone},
 		{"Detach", func(p *recorder) {
-			fd, unsent, err := p.Detach()
-			if err != nil || len(unsent) > 0 {
+			d, err := p.Detach()
+			if err != nil || !strings.HasSuffix(large, string(d.Unsent)) {
 				p.AbortConnection()
 				return
 			}
-			_ = syscall.Close(fd)
+			_ = syscall.Close(d.FD)
 		}, "", ErrDetached},
 		{"AbortConnection", func(p *recorder) { p.AbortConnection() }, "", ErrAborted},
 	} {
-		for _, behind := range []string{"", "Write", "WriteSequence", "Give"} { // in which it comes to the file's end
-			t.Run(tc.name+" in "+behind, func(t *testing.T) {
+		for _, behind := range []string{"", large} { // what waits after the file
+			t.Run(tc.name, func(t *testing.T) {
 				l := start(t, Config{})
 				conn, rec := l.connect(nil, nil)
 				f := closingFile{memoryFile{bytes.NewReader([]byte("0123456789"))}, func() { tc.act(rec) }}
 				l.do(func() {
-					rec.SendFile(f, 0, 10)
-					switch behind {
-					case "Write":
-						rec.Write([]byte(large))
-					case "WriteSequence":
-						rec.WriteSequence([]byte(large))
-					case "Give":
-						rec.Give([]byte(large))
-					}
+					rec.Send(FileRange(f, 0, 10))
+					rec.Write([]byte(behind))
 				})
 				if err := rec.reason(l); err != tc.want {
 					t.Errorf("lost with %v", err)
 				}
 				got, _ := io.ReadAll(conn)
-				if want := "0123456789" + tc.more; tc.want == ErrConnectionDone && !strings.HasPrefix(string(got), want) {
-					t.Errorf("the peer got %d bytes", len(got))
+				if want := "0123456789" + behind + tc.more; tc.want == ErrConnectionDone && string(got) != want {
+					t.Errorf("the peer got %d bytes, want %d", len(got), len(want))
 				}
 				l.do(func() {
 					if n := l.Unsent(); n != 0 || len(l.reported()) > 0 {
@@ -449,7 +442,7 @@ func TestSendFileOfWhatHasNoPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn, rec := l.connect(nil, nil)
-	l.do(func() { rec.SendFile(f, 0, 100); rec.LoseConnection() })
+	l.do(func() { rec.Send(FileRange(f, 0, 100)); rec.LoseConnection() })
 	if got := readAll(t, conn); len(got) != 100 {
 		t.Errorf("got %d bytes", len(got))
 	}

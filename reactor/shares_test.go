@@ -298,9 +298,9 @@ func TestLargeWritesAreNotTheHandlers(t *testing.T) {
 			l.Serving("a")
 			p.Write(large)
 			look()
-			p.WriteSequence(large[1:], large[:1])
+			p.Send(Lent(large[1:]), Lent(large[:1]))
 			look()
-			p.SendFile(kept{file}, 0, directSize) // sent when this returns
+			p.Send(FileRange(kept{file}, 0, directSize)) // sent when this returns
 			p.Write(large[:1])
 		}
 	})

@@ -78,7 +78,7 @@ type ListenOptions struct {
 	Mode fs.FileMode // permissions of a Unix socket's file; 0 leaves what the system makes of it
 }
 
-// A File is what SendFile reads from; an *os.File is one. The kernel reads by its descriptor. By ReadAt reads a simulation,
+// A File is what a FileRange reads from; an *os.File is one. The kernel reads by its descriptor. By ReadAt reads a simulation,
 // and the kernel what has no descriptor: Fd is ^uintptr(0) then, as that of a closed *os.File.
 type File interface {
 	io.ReaderAt
@@ -118,6 +118,22 @@ const (
 	SetInterface // of what is sent
 	SetTTL       // of what is sent; hops in IPv6
 	SetLoopback  // whether what is sent comes back to sockets of this machine
+)
+
+// A SocketOption is an option of a connected socket.
+type SocketOption uint8
+
+// The options that a Socket has. A value is 0 or 1 for those that are on or off.
+const (
+	OptionNoDelay           SocketOption = iota // TCP_NODELAY
+	OptionKeepAlive                             // whether it is on
+	OptionKeepAliveIdle                         // in seconds, as the interval
+	OptionKeepAliveInterval                     // between two probes
+	OptionKeepAliveCount                        // of probes
+	OptionTTL                                   // the hop limit of IPv6
+	OptionTOS                                   // the traffic class of IPv6
+	OptionReadBuffer                            // in bytes
+	OptionWriteBuffer                           // in bytes
 )
 
 // A System is all that a reactor needs from below. Config.System replaces it; nil is the kernel. Descriptors are small
@@ -168,9 +184,11 @@ type System interface {
 	// CloseWrite counted as a byte. A system that cannot say returns 0. Of a Unix socket it is what the peer has not read,
 	// and may count more than the bytes themselves.
 	Unacknowledged(fd int) int
-	// SetNoDelay and SetKeepAlive are TCP's options of these names; idle 0 switches keep-alive off. They do nothing for
-	// Unix sockets.
-	SetNoDelay(fd int, on bool) syscall.Errno
+	// SetOption and Option are setsockopt(2) and getsockopt(2). ENOPROTOOPT or EOPNOTSUPP is an option that the socket does
+	// not have.
+	SetOption(fd int, o SocketOption, value int) syscall.Errno
+	Option(fd int, o SocketOption) (value int, errno syscall.Errno)
+	// SetKeepAlive sets the four options of keep-alive, and nothing on a Unix socket. An idle time of 0 switches it off.
 	SetKeepAlive(fd int, idle, interval time.Duration, count int) syscall.Errno
 	// CloseWrite sends what is queued in the kernel and then the end.
 	CloseWrite(fd int) syscall.Errno

@@ -14,21 +14,18 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
-
-	"github.com/valyala/bytebufferpool"
 )
 
 type transport struct {
 	r        *Reactor
 	options  *TransportOptions
 	proto    Protocol
-	out      *bytebufferpool.ByteBuffer // accepted output that is not in the loop's buffer; nil if there is none
-	sent     int                        // how much of out the socket has taken
-	cold     *cold                      // what few connections have; nil for the others
-	deadline int64                      // of SetTimeout; 0 is none
-	paid     int64                      // while output waits, the time that the peer has paid for; else see stopClock
-	taken    int64                      // how much the socket has taken in all
-	acked    int64                      // and how much of that was acknowledged at the last look
+	out      *queue // accepted output that is not in the loop's buffer; nil if there is none
+	cold     *cold  // what few connections have; nil for the others
+	deadline int64  // of SetTimeout; 0 is none
+	paid     int64  // while output waits, the time that the peer has paid for; else see stopClock
+	taken    int64  // how much the socket has taken in all
+	acked    int64  // and how much of that was acknowledged at the last look
 	remote   netip.AddrPort
 	fd       int32
 	flags    flags
@@ -36,11 +33,11 @@ type transport struct {
 
 // cold is what most connections never need, kept apart so that an idle one stays small.
 type cold struct {
-	fate      error      // set when the connection must end at once, whatever is queued
-	connector *Connector // the client's side: who has opened the connection
-	files     []queuedFile
+	fate      error        // set when the connection must end at once, whatever is queued
+	connector *Connector   // the client's side: who has opened the connection
 	producer  Producer     // one that is not the protocol itself
 	consumers []*transport // the connections that this one is the producer of
+	unread    []byte       // what SetProtocol took along and could not hand over
 }
 
 // rare returns the cold part, made when it is first needed.
@@ -72,12 +69,15 @@ const (
 	cut                           // accepted output was dropped: only a reset tells the peer
 	waiting                       // the clock runs: see pace.go
 	slow                          // and the peer has used up its credit, although it reads
+	roomLent                      // by Room, and nothing was written since
+	undelivered                   // cold.unread is handed over before anything is read
 )
 
 const (
-	dead = doomed | gone                            // nothing more is sent
-	deaf = paused | eof | losing | loseLater | dead // DataReceived is not called
-	mute = halfClosing | losing | dead              // Write does nothing
+	dead   = doomed | gone                      // nothing more is sent
+	silent = paused | losing | loseLater | dead // DataReceived is not called
+	deaf   = silent | eof                       // and nothing is read
+	mute   = halfClosing | losing | dead        // Write does nothing
 )
 
 var (
@@ -124,7 +124,10 @@ func (t *transport) contain() {
 // empty would cost one more system call each time.
 func (t *transport) DoRead() error {
 	r := t.r
-	if t.flags&deaf != 0 {
+	if t.flags&(deaf|undelivered) != 0 {
+		if t.flags&deaf == 0 {
+			return t.settle() // hands over what comes first
+		}
 		return nil // an earlier callback of this tick asked for it
 	}
 	n, errno := r.sys.Read(int(t.fd), r.in)
@@ -194,12 +197,16 @@ func (t *transport) settleTouched() error {
 
 // settle does what the connection's state calls for. A non-nil result is the reason that it ends.
 func (t *transport) settle() error {
+	t.flags &^= roomLent
+	if t.flags&undelivered != 0 && t.flags&silent == 0 {
+		t.handOver()
+	}
 	if t.flags&gone != 0 {
 		return nil
 	}
 	t.sendQueued()
 	if t.flags&gone != 0 {
-		return nil // the Close of a file has detached the connection
+		return nil // who was told that a file is free has detached the connection
 	}
 	if t.flags&doomed != 0 {
 		return t.cold.fate
@@ -223,7 +230,7 @@ func (t *transport) settle() error {
 				}
 			}
 		}
-		if t.flags&(halfClosed|eof) == halfClosed|eof {
+		if t.flags&(halfClosed|eof|undelivered) == halfClosed|eof {
 			return ErrConnectionDone
 		}
 	} else if t.flags&(losing|loseLater) != 0 {
@@ -275,7 +282,10 @@ func (t *transport) ConnectionLost(reason error) {
 		t.fd = -1
 	}
 	defer t.tell(reason) // also when one of the callbacks before ends the goroutine
-	t.dropFiles()
+	t.flags &^= undelivered
+	if t.cold != nil {
+		t.cold.unread = nil
+	}
 	t.release()
 	t.stopProducing()
 }
@@ -362,26 +372,5 @@ func (t *transport) SetTimeout(d time.Duration) {
 	t.deadline = later(t.r.clock(), d)
 	t.dueBy(t.deadline)
 }
-
-func (t *transport) SetNoDelay(on bool) {
-	if t.fd >= 0 {
-		t.r.sys.SetNoDelay(int(t.fd), on) // a socket that refuses works all the same
-	}
-}
-
-func (t *transport) SetKeepAlive(idle, interval time.Duration, count int) {
-	if t.fd >= 0 {
-		t.r.sys.SetKeepAlive(int(t.fd), idle, interval, count)
-	}
-}
-
-func (t *transport) LocalAddr() netip.AddrPort {
-	if t.fd < 0 {
-		return netip.AddrPort{}
-	}
-	return t.r.sys.LocalAddr(int(t.fd))
-}
-
-func (t *transport) RemoteAddr() netip.AddrPort { return t.remote }
 
 func (t *transport) Reactor() *Reactor { return t.r }

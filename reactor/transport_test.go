@@ -24,10 +24,10 @@ func TestEcho(t *testing.T) {
 			}
 		}
 		l.do(func() {
-			if got, want := rec.RemoteAddr().String(), conn.LocalAddr().String(); got != want {
+			if got, want := rec.Info().RemoteAddr().String(), conn.LocalAddr().String(); got != want {
 				t.Errorf("RemoteAddr = %s, want %s", got, want)
 			}
-			if got, want := rec.LocalAddr().String(), conn.RemoteAddr().String(); got != want {
+			if got, want := rec.Info().LocalAddr().String(), conn.RemoteAddr().String(); got != want {
 				t.Errorf("LocalAddr = %s, want %s", got, want)
 			}
 			if rec.Reactor() != l.Reactor {
@@ -39,7 +39,7 @@ func TestEcho(t *testing.T) {
 			t.Errorf("lost with %v", err)
 		}
 		l.do(func() {
-			if rec.LocalAddr().IsValid() {
+			if rec.Info().LocalAddr().IsValid() {
 				t.Error("a closed socket has an address")
 			}
 		})
@@ -65,10 +65,10 @@ func TestIPv6AndDualStack(t *testing.T) {
 		}
 		receive(t, rec.made, "ConnectionMade")
 		l.do(func() {
-			if got, want := rec.RemoteAddr().String(), c.LocalAddr().String(); got != want {
+			if got, want := rec.Info().RemoteAddr().String(), c.LocalAddr().String(); got != want {
 				t.Errorf("RemoteAddr = %s, want %s", got, want)
 			}
-			if got, want := rec.LocalAddr().String(), c.RemoteAddr().String(); got != want {
+			if got, want := rec.Info().LocalAddr().String(), c.RemoteAddr().String(); got != want {
 				t.Errorf("LocalAddr = %s, want %s", got, want)
 			}
 		})
@@ -144,7 +144,7 @@ func TestUseAfterEnd(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
 		use := func(p *recorder) {
 			p.Write([]byte("too late"))
-			p.Write(append(p.AvailableBuffer(), "too late"...))
+			p.Commit(append(p.Room(0), "too late"...))
 			p.CloseWrite()
 			p.PauseReading()
 			p.ResumeReading()

@@ -3,10 +3,7 @@ package reactor
 // Who is at the other end of a Unix socket. The kernel knows the path and the process; a connection asks it when asked
 // itself, so that an idle one holds nothing.
 
-import (
-	"fmt"
-	"net"
-)
+import "fmt"
 
 // A UnixPeer is the other end of a Unix socket.
 type UnixPeer struct {
@@ -26,15 +23,4 @@ func (p UnixPeer) String() string {
 		return p.Path
 	}
 	return fmt.Sprintf("pid %d uid %d", p.PID, p.UID)
-}
-
-func (t *transport) UnixPeer() (UnixPeer, error) {
-	if t.fd < 0 {
-		return UnixPeer{}, net.ErrClosed
-	}
-	p, errno := t.r.sys.UnixPeer(int(t.fd))
-	if errno != 0 {
-		return UnixPeer{}, errno
-	}
-	return p, nil
 }

@@ -30,7 +30,8 @@ type connection struct {
 }
 
 func (c *connection) Write(p []byte)                    { c.out.Write(p) }
-func (c *connection) AvailableBuffer() []byte           { return c.room[:0] }
+func (c *connection) Room(int) []byte                   { return c.room[:0] }
+func (c *connection) Commit(b []byte)                   { c.out.Write(b) }
 func (c *connection) Buffered() int                     { return 0 }
 func (c *connection) SetTimeout(time.Duration)          {}
 func (c *connection) RegisterProducer(reactor.Producer) {}

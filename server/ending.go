@@ -47,7 +47,7 @@ func (c *conn) refuse(err *parser.Error, given []byte) {
 	x := c.cur
 	c.logRefused(x, err, given)
 	body := refusalText(err)
-	b := c.w.appendStart(c.t.AvailableBuffer(), err.Status)
+	b := c.w.appendStart(c.t.Room(0), err.Status)
 	if err.Status == 503 {
 		b = appendField(b, "Retry-After", "1")
 	}
@@ -59,7 +59,7 @@ func (c *conn) refuse(err *parser.Error, given []byte) {
 	if x.req.head.MethodID != parser.MethodHead {
 		b = append(b, body...)
 	}
-	c.t.Write(b)
+	c.t.Commit(b)
 	c.letGo()
 	c.output, c.lingers = outputLast, true
 }

@@ -33,5 +33,5 @@ func (r *Request) ClientAddr() netip.Addr {
 	if r.forwarded.For.IsValid() {
 		return r.forwarded.For
 	}
-	return r.conn.t.RemoteAddr().Addr()
+	return r.conn.t.Info().RemoteAddr().Addr()
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"microhttp/parser"
+	"microhttp/reactor"
 )
 
 // How an answer stands on the wire: its framing, its head, and whether the connection persists after it. All of it
@@ -97,7 +98,7 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 		}
 		body = nil
 	}
-	b := c.appendHead(c.t.AvailableBuffer(), x, w, f)
+	b := c.appendHead(c.t.Room(0), x, w, f)
 	end := ""
 	if f.kind == framedChunked && !f.mute {
 		end = lastChunk
@@ -106,16 +107,17 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 		}
 	}
 	if len(body) < largeBody {
-		c.t.Write(append(append(b, body...), end...))
+		c.t.Commit(append(append(b, body...), end...))
 	} else {
-		c.t.Write(b)
+		c.t.Commit(b)
+		piece := reactor.Lent(body)
 		if w.given != nil && w.flags&givenAway != 0 {
-			c.t.Give(body)
-		} else {
-			c.t.Write(body)
+			piece = reactor.Given(body)
 		}
-		if len(end) > 0 {
-			c.t.Write([]byte(end))
+		if len(end) == 0 {
+			c.send(piece) // by one writev(2), with the head
+		} else {
+			c.send(piece, reactor.Lent([]byte(end)))
 		}
 	}
 	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake != intakeComplete
@@ -126,8 +128,15 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 // lastChunk ends chunked content without a trailer section.
 const lastChunk = "0\r\n\r\n"
 
-// largeBody is the size from which a body is not copied behind its head but written
-// by itself: copying it would cost more than a second write.
+// send sends pieces without an allocation.
+func (c *conn) send(pieces ...reactor.Piece) {
+	n := copy(c.w.pieces[:], pieces)
+	c.t.Send(c.w.pieces[:n]...)
+	clear(c.w.pieces[:n])
+}
+
+// largeBody is the size from which a body is not copied behind its head but sent from
+// where it lies: copying it would cost more than the second piece of a writev(2).
 const largeBody = 16 << 10
 
 // appendHead appends the head of an answer. It decides whether the connection persists.

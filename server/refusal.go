@@ -128,7 +128,7 @@ func showByte(c byte) string {
 
 // appendPeer adds who is at the other end, and on which connection.
 func (c *conn) appendPeer(e *zerolog.Event) *zerolog.Event {
-	return e.Str("remote", remoteName(c.t.RemoteAddr())).Uint64("conn", c.id)
+	return e.Str("remote", remoteName(c.t.Info().RemoteAddr())).Uint64("conn", c.id)
 }
 
 // ConnID returns the number of the connection that the request came on. The server numbers its connections from 1, in the

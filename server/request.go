@@ -324,7 +324,7 @@ func (r *Request) pathValue(v parser.Span) string {
 // the zero AddrPort over a Unix socket.
 func (r *Request) RemoteAddr() netip.AddrPort {
 	r.lent()
-	return r.conn.t.RemoteAddr()
+	return r.conn.t.Info().RemoteAddr()
 }
 
 // LocalAddr returns the address of our end of the connection. It asks the kernel, and only
@@ -335,7 +335,7 @@ func (r *Request) LocalAddr() netip.AddrPort {
 	if r.x.mode != modeInline {
 		return netip.AddrPort{}
 	}
-	return r.conn.t.LocalAddr()
+	return r.conn.t.Info().LocalAddr()
 }
 
 // Received returns the time of the tick in which the head of the request became complete.

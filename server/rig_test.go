@@ -180,8 +180,8 @@ type memory struct {
 }
 
 func (m *memory) Write(p []byte)                      { m.writes++; m.out.Write(p) }
-func (m *memory) Give(p []byte)                       { m.Write(p) }
-func (m *memory) AvailableBuffer() []byte             { return m.scratch[:0] }
+func (m *memory) Room(int) []byte                     { return m.scratch[:0] }
+func (m *memory) Commit(p []byte)                     { m.Write(p) }
 func (m *memory) Buffered() int                       { return m.unsent }
 func (m *memory) Unacknowledged() int                 { return m.unsent + m.flying }
 func (m *memory) LoseConnection()                     { m.ended += "lose" }
@@ -191,9 +191,18 @@ func (m *memory) PauseReading()                       {}
 func (m *memory) ResumeReading()                      {}
 func (m *memory) SetTimeout(d time.Duration)          { m.timeout = d }
 func (m *memory) RegisterProducer(p reactor.Producer) {}
+func (m *memory) Info() reactor.Info                  { return m }
 func (m *memory) LocalAddr() netip.AddrPort           { return netip.AddrPort{} }
 func (m *memory) RemoteAddr() netip.AddrPort          { return netip.AddrPort{} }
+func (m *memory) Socket() reactor.Socket              { return reactor.Socket{} }
 func (m *memory) Reactor() *reactor.Reactor           { return m.loop }
+
+func (m *memory) Send(pieces ...reactor.Piece) {
+	m.writes++
+	for i := range pieces {
+		m.out.Write(pieces[i].Bytes())
+	}
+}
 
 // inMemory makes a connection of a server that serves h.
 func inMemory(t testing.TB, h HandlerFunc, options ...func(*Server)) (reactor.Protocol, *memory) {

@@ -86,7 +86,7 @@ func (w *Response) Stream() *Stream {
 func (s *Stream) begin() {
 	c := s.x.req.conn
 	s.x.live = s
-	c.t.Write(c.appendHead(c.t.AvailableBuffer(), s.x, &s.x.res, s.framing))
+	c.t.Commit(c.appendHead(c.t.Room(0), s.x, &s.x.res, s.framing))
 	c.output = outputStreaming
 	c.lingers = true
 	if c.outputFull {

@@ -1,5 +1,7 @@
 package server
 
+import "microhttp/reactor"
+
 // streamBurst is what a stream on the loop may write before other connections
 // get their turn.
 const streamBurst = 256 << 10
@@ -42,7 +44,7 @@ func (l *loopSink) put(p []byte, given bool) (int, error) {
 	l.wrote = true
 	s.x.res.sent += int64(len(p))
 	if len(p) < largeBody {
-		c.t.Write(s.appendFramed(c.t.AvailableBuffer(), p))
+		c.t.Commit(s.appendFramed(c.t.Room(len(p)), p))
 	} else {
 		l.writeLarge(p, given)
 	}
@@ -54,19 +56,17 @@ func (l *loopSink) put(p []byte, given bool) (int, error) {
 
 // writeLarge writes p after its chunk size, without copying it.
 func (l *loopSink) writeLarge(p []byte, given bool) {
-	t := l.s.x.req.conn.t
-	chunked := l.s.framing.kind == framedChunked
-	if chunked {
-		t.Write(appendChunkSize(t.AvailableBuffer(), len(p)))
-	}
+	c := l.s.x.req.conn
+	piece := reactor.Lent(p)
 	if given {
-		t.Give(p)
-	} else {
-		t.Write(p)
+		piece = reactor.Given(p)
 	}
-	if chunked {
-		t.Write(crlf)
+	if l.s.framing.kind != framedChunked {
+		c.send(piece)
+		return
 	}
+	c.t.Commit(appendChunkSize(c.t.Room(0), len(p)))
+	c.send(piece, reactor.Lent(crlf))
 }
 
 func (l *loopSink) full() bool {

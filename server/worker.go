@@ -24,6 +24,7 @@ type worker struct {
 	second    int64       // the second that start shows
 	start     []byte      // what most answers of that second begin with: the status line of 200 and the Date field line
 	epoch     time.Time   // the zero of clock
+	pieces    [2]reactor.Piece
 
 	held      int  // what the connections hold, but for their unsent output
 	made      made // of answers that are owed
@@ -112,7 +113,7 @@ func (w *worker) remove(c *conn) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
 	w.open--
-	w.srv.doors.leave(c.t.RemoteAddr().Addr())
+	w.srv.doors.leave(c.t.Info().RemoteAddr().Addr())
 	w.checkDrained()
 }
 

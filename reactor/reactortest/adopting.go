@@ -16,15 +16,15 @@ var adopting = []promise{
 		client.Write(sent)
 		server.Write(sent)
 		for _, name := range []string{"the second server", "the third"} {
-			fd, unsent, err := server.Detach()
+			d, err := server.Detach()
 			if err != nil {
 				s.Fatal(err)
 			}
 			next := s.newEnd(name)
 			next.data = server.data // which goes on
-			next.onMade = func() { next.Write(unsent) }
-			remote := server.RemoteAddr()
-			must(0, s.r.AdoptFD(fd, reactor.FactoryFunc(func(told netip.AddrPort) reactor.Protocol {
+			next.onMade = func() { next.Write(d.Unsent) }
+			remote := server.Info().RemoteAddr()
+			must(0, s.r.AdoptFD(d.FD, reactor.FactoryFunc(func(told netip.AddrPort) reactor.Protocol {
 				if told != remote {
 					s.Errorf("%s is told of the peer %v, not %v", name, told, remote)
 				}
@@ -45,12 +45,12 @@ var adopting = []promise{
 	}),
 	scripted("AFactoryMayRefuseIt", func(s *script) {
 		server, client := s.connect(setting{})
-		fd, _, err := server.Detach()
+		d, err := server.Detach()
 		if err != nil {
 			s.Fatal(err)
 		}
 		refuse := reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol { return nil })
-		if err := s.r.AdoptFD(fd, refuse, nil); err != nil {
+		if err := s.r.AdoptFD(d.FD, refuse, nil); err != nil {
 			s.Error(err)
 		}
 		wantReason(client, reactor.ErrConnectionDone)

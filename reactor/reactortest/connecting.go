@@ -12,17 +12,17 @@ import (
 var connecting = []promise{
 	scripted("BothEndsAreMadeAndKnowEachOther", func(s *script) {
 		server, client := s.connect(setting{})
-		if server.RemoteAddr() != client.LocalAddr() || client.RemoteAddr() != server.LocalAddr() || !client.LocalAddr().IsValid() {
+		if server.Info().RemoteAddr() != client.Info().LocalAddr() || client.Info().RemoteAddr() != server.Info().LocalAddr() || !client.Info().LocalAddr().IsValid() {
 			s.Errorf("the server is %v and sees %v, the client is %v and sees %v",
-				server.LocalAddr(), server.RemoteAddr(), client.LocalAddr(), client.RemoteAddr())
+				server.Info().LocalAddr(), server.Info().RemoteAddr(), client.Info().LocalAddr(), client.Info().RemoteAddr())
 		}
 		if server.Reactor() != s.r || client.Reactor() != s.r {
 			s.Error("they are on another reactor")
 		}
-		if _, err := server.UnixPeer(); !errors.Is(err, syscall.EPROTOTYPE) {
+		if _, err := server.Info().Socket().UnixPeer(); !errors.Is(err, syscall.EPROTOTYPE) {
 			s.Errorf("UnixPeer of a TCP connection: %v", err)
 		}
-		name := "tcp " + server.RemoteAddr().String()
+		name := "tcp " + server.Info().RemoteAddr().String()
 		if got := server.String(); got != name {
 			s.Errorf("named %q, want %q", got, name)
 		}
@@ -31,8 +31,8 @@ var connecting = []promise{
 			s.Errorf("named %q when it is asked to end", got)
 		}
 		server.lost()
-		if got := server.String(); server.LocalAddr().IsValid() || got != name+", lost" {
-			s.Errorf("a lost connection has the address %v, and is named %q", server.LocalAddr(), got)
+		if got := server.String(); server.Info().LocalAddr().IsValid() || got != name+", lost" {
+			s.Errorf("a lost connection has the address %v, and is named %q", server.Info().LocalAddr(), got)
 		}
 	}),
 	scripted("AnAddressIsTakenOnce", func(s *script) {

@@ -95,10 +95,10 @@ var ending = []promise{
 		server, client := s.connect(setting{})
 		use := func() {
 			server.Write([]byte("too late"))
-			server.Write(append(server.AvailableBuffer(), "too late"...))
-			server.WriteSequence([]byte("too"), []byte("late"))
+			server.Commit(append(server.Room(0), "too late"...))
+			server.Send(reactor.Lent([]byte("too")), reactor.Lent([]byte("late")))
 			f := &file{content: []byte("too late")}
-			server.SendFile(f, 0, 8)
+			server.Send(reactor.FileRange(f, 0, 8))
 			server.CloseWrite()
 			server.PauseReading()
 			server.ResumeReading()
@@ -106,7 +106,7 @@ var ending = []promise{
 			server.RegisterProducer(nil)
 			server.LoseConnection()
 			server.AbortConnection()
-			if _, _, err := server.Detach(); err == nil {
+			if _, err := server.Detach(); err == nil {
 				s.Error("a lost connection was detached")
 			}
 		}

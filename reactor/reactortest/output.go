@@ -24,11 +24,11 @@ var output = []promise{
 		write := func() {
 			switch rnd.IntN(5) {
 			case 0:
-				server.Write(append(server.AvailableBuffer(), piece(3<<10)...))
+				server.Commit(append(server.Room(0), piece(3<<10)...))
 			case 1:
-				server.WriteSequence(piece(100), piece(100), piece(100))
+				server.Send(reactor.Lent(piece(100)), reactor.Lent(piece(100)), reactor.Lent(piece(100)))
 			case 2:
-				server.WriteSequence(piece(20<<10), piece(10), piece(20<<10))
+				server.Send(reactor.Lent(piece(20<<10)), reactor.Lent(piece(10)), reactor.Lent(piece(20<<10)))
 			case 3:
 				server.Write(piece(100 << 10))
 			default:
@@ -71,7 +71,7 @@ var output = []promise{
 			f := &file{content: pattern(n + 10)}
 			files = append(files, f)
 			server.Write([]byte("<"))
-			server.SendFile(f, 5, int64(n))
+			server.Send(reactor.FileRange(f, 5, int64(n)))
 			server.Write([]byte(">"))
 			want = append(append(append(want, '<'), f.content[5:5+n]...), '>')
 		}
@@ -88,7 +88,7 @@ var output = []promise{
 		client.PauseReading()
 		f := &file{content: pattern(1000)}
 		server.Write(pattern(16 << 20))
-		server.SendFile(f, 0, 1000)
+		server.Send(reactor.FileRange(f, 0, 1000))
 		server.AbortConnection()
 		wantReason(server, reactor.ErrAborted)
 		if f.closed != 1 {
@@ -134,7 +134,7 @@ var output = []promise{
 	}),
 	scripted("AnIdleConnectionHoldsNothing", func(s *script) {
 		server, client := s.connect(setting{})
-		server.AvailableBuffer() // not used
+		server.Room(0) // not used
 		server.Write(nil)
 		s.tick()
 		if server.Buffered() != 0 || len(client.data) > 0 {

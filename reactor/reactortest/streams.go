@@ -125,9 +125,8 @@ var streams = []promise{
 		server, client := s.connect(setting{server: func(e *end) {
 			e.onData = func(p []byte) {
 				e.onData = nil
-				e.SetProtocol(second.protocol())
 				e.losses = 1 // it is told nothing more
-				second.DataReceived(p)
+				e.SetProtocol(second.protocol(), p)
 			}
 		}})
 		client.Write([]byte("hello"))

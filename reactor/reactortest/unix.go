@@ -22,8 +22,8 @@ var unixSockets = []promise{
 		client.Write(want)
 		client.receives(want)
 		for _, e := range []*end{server, client} {
-			if e.RemoteAddr().IsValid() || e.LocalAddr().IsValid() {
-				s.Errorf("%s: between %v and %v", e.name, e.LocalAddr(), e.RemoteAddr())
+			if e.Info().RemoteAddr().IsValid() || e.Info().LocalAddr().IsValid() {
+				s.Errorf("%s: between %v and %v", e.name, e.Info().LocalAddr(), e.Info().RemoteAddr())
 			}
 		}
 		client.LoseConnection()
@@ -39,7 +39,7 @@ var unixSockets = []promise{
 			of   *end
 			path string
 		}{{server, ""}, {client, p.Path()}} {
-			peer, err := tc.of.UnixPeer()
+			peer, err := tc.of.Info().Socket().UnixPeer()
 			if peer.Path != tc.path || err != nil {
 				s.Errorf("the %s's peer is %+v, %v; want the path %q", tc.of.name, peer, err, tc.path)
 			}
@@ -53,7 +53,7 @@ var unixSockets = []promise{
 		}
 		client.AbortConnection()
 		server.lost()
-		if _, err := server.UnixPeer(); err != net.ErrClosed {
+		if _, err := server.Info().Socket().UnixPeer(); err != net.ErrClosed {
 			s.Errorf("UnixPeer of a lost connection: %v", err)
 		}
 	}),

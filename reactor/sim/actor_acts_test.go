@@ -1,6 +1,10 @@
 package sim_test
 
-import "time"
+import (
+	"time"
+
+	"microhttp/reactor"
+)
 
 // What actors do, and how they keep account of it.
 
@@ -65,26 +69,43 @@ func (a *actor) write(n int) {
 	}
 	key := a.link.key + fromActor
 	a.writing = true
-	var room []byte
-	if rnd.IntN(2) == 0 {
-		room = a.t.AvailableBuffer()
-	}
-	switch rnd.IntN(7) {
+	bytes := func(at, n int) []byte { return fill(nil, key, a.written+at, n) }
+	switch rnd.IntN(8) {
 	case 0:
-		a.s.files++
-		a.t.SendFile(&file{a, key}, int64(a.written), int64(n))
-	case 1:
-		var pieces [][]byte
+		a.t.Send(a.piece(0, n))
+	case 1, 2: // of all kinds, in one
+		var pieces []reactor.Piece
+		var borrowed [][]byte
 		for at := 0; at < n; {
 			k := rnd.IntN(n - at + 1)
-			pieces = append(pieces, fill(room, key, a.written+at, k))
-			at, room = at+k, nil
+			switch rnd.IntN(4) {
+			case 0:
+				pieces = append(pieces, a.piece(at, k))
+			case 1:
+				pieces = append(pieces, reactor.Given(bytes(at, k)))
+			default:
+				p := bytes(at, k)
+				borrowed = append(borrowed, p)
+				pieces = append(pieces, reactor.Lent(p))
+			}
+			at += k
 		}
-		a.t.WriteSequence(pieces...)
-	case 2:
-		a.t.Give(fill(room, key, a.written, n))
+		a.t.Send(pieces...)
+		for _, p := range borrowed {
+			clear(p) // it is ours again
+		}
+		clear(pieces)
+	case 3:
+		a.t.Send(reactor.Given(bytes(0, n)))
+	case 4: // which may be outgrown
+		a.t.Commit(fill(a.t.Room(rnd.IntN(2*n)), key, a.written, n))
+	case 5: // which is not used
+		a.t.Room(rnd.IntN(2 * n))
+		fallthrough
 	default:
-		a.t.Write(fill(room, key, a.written, n))
+		p := bytes(0, n)
+		a.t.Write(p)
+		clear(p)
 	}
 	a.writing = false
 	if !a.mute() {
@@ -96,6 +117,17 @@ func (a *actor) write(n int) {
 	if a.writes++; a.producer && n > 1000 {
 		a.checkMark()
 	}
+}
+
+// piece is a piece of a file. Some files are closed, and the others the actor is told of.
+func (a *actor) piece(at, n int) reactor.Piece {
+	a.s.files++
+	f := &file{a, a.link.key + fromActor}
+	p := reactor.FileRange(f, int64(a.written+at), int64(n))
+	if a.s.w.Rand().IntN(2) == 0 {
+		p = reactor.FileRange(struct{ reactor.File }{f}, int64(a.written+at), int64(n)).OnFree(func() { _ = f.Close() })
+	}
+	return p
 }
 
 // checkMark looks, in a later tick, whether a producer beyond the high mark was told so. What ResumeProducing writes is
@@ -111,16 +143,19 @@ func (a *actor) checkMark() {
 
 // detach takes the socket from the loop, and resets it.
 func (a *actor) detach() {
-	fd, unsent, err := a.t.Detach()
+	d, err := a.t.Detach()
 	if err != nil {
 		return // it is ending already, or has files to send
 	}
-	if i := matches(unsent, a.link.key+fromActor, a.written-len(unsent)); i >= 0 {
-		a.s.w.Errorf("byte %d of %d unsent ones is wrong", i, len(unsent))
+	if i := matches(d.Unsent, a.link.key+fromActor, a.written-len(d.Unsent)); i >= 0 {
+		a.s.w.Errorf("byte %d of %d unsent ones is wrong", i, len(d.Unsent))
+	}
+	if i := matches(d.Received, a.link.key+fromPeer, a.received); i >= 0 {
+		a.s.w.Errorf("byte %d of %d received ones is wrong", i, len(d.Received))
 	}
 	a.aborted, a.detached = true, true
-	a.s.w.System().Reset(fd)
-	a.s.w.System().Close(fd)
+	a.s.w.System().Reset(d.FD)
+	a.s.w.System().Close(d.FD)
 }
 
 // act does one thing, or several.
@@ -174,7 +209,7 @@ func (a *actor) act() {
 			}
 		case 22:
 			if rnd.IntN(4) == 0 {
-				a.turn()
+				a.turn(nil)
 			}
 		case 23:
 			if rnd.IntN(4) == 0 {

@@ -99,11 +99,11 @@ func (a *actor) part() reactor.Protocol {
 }
 
 // turn has the actor play another part.
-func (a *actor) turn() {
+func (a *actor) turn(rest []byte) {
 	inside := a.inside
 	a.made, a.inside = false, false
 	a.over = a.endsWithPeer()
-	a.t.SetProtocol(a.part())
+	a.t.SetProtocol(a.part(), rest)
 	a.made, a.inside = true, inside
 }
 
@@ -130,7 +130,7 @@ func (a *actor) ConnectionMade(t reactor.Transport) {
 	a.made, a.t = true, t
 	if first && a.attempt != nil {
 		a.attempt.outcomes++
-		a.link = a.s.link(t.LocalAddr())
+		a.link = a.s.link(t.Info().LocalAddr())
 		a.link.a = a
 	}
 	if first && a.s.w.Rand().IntN(2) == 0 {
@@ -168,8 +168,17 @@ func (a *actor) DataReceived(p []byte) {
 	if i := matches(p, a.link.key+fromPeer, a.received); i >= 0 {
 		a.s.w.Errorf("byte %d of connection %d is wrong", a.received+i, a.link.key)
 	}
-	if a.received += len(p); a.received > a.link.sent {
+	used := len(p)
+	turns := a.s.w.Rand().IntN(32) == 0
+	if turns {
+		used = a.s.w.Rand().IntN(len(p) + 1)
+	}
+	if a.received += used; a.received > a.link.sent {
 		a.s.w.Errorf("received %d bytes of %d", a.received, a.link.sent)
+	}
+	if turns {
+		a.turn(p[used:])
+		return
 	}
 	a.act()
 }

@@ -34,6 +34,7 @@ type socket struct {
 	remote netip.AddrPort
 	closed bool
 	err    syscall.Errno // what the next call is told, once
+	set    map[reactor.SocketOption]int
 
 	// A listener's.
 	options reactor.ListenOptions

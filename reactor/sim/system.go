@@ -323,18 +323,45 @@ func (s *system) Unacknowledged(fd int) int {
 	return n
 }
 
-func (s *system) SetNoDelay(fd int, _ bool) syscall.Errno { return s.option(fd, "set TCP_NODELAY") }
-
-func (s *system) SetKeepAlive(fd int, _, _ time.Duration, _ int) syscall.Errno {
-	return s.option(fd, "set SO_KEEPALIVE")
-}
-
-// option is a call that does nothing here.
-func (s *system) option(fd int, what string) syscall.Errno {
+func (s *system) SetOption(fd int, o reactor.SocketOption, value int) syscall.Errno {
 	w := s.enter()
 	defer w.leaveQuietly()
-	if w.lookUp(fd, what) == nil {
+	c := w.lookUp(fd, "set an option")
+	if c == nil {
 		return syscall.EBADF
+	}
+	if c.set == nil {
+		c.set = map[reactor.SocketOption]int{}
+	}
+	c.set[o] = value
+	return 0
+}
+
+// Option is what was set; 0 is the default of all.
+func (s *system) Option(fd int, o reactor.SocketOption) (int, syscall.Errno) {
+	w := s.enter()
+	defer w.leaveQuietly()
+	c := w.lookUp(fd, "ask for an option")
+	if c == nil {
+		return 0, syscall.EBADF
+	}
+	return c.set[o], 0
+}
+
+func (s *system) SetKeepAlive(fd int, idle, interval time.Duration, count int) syscall.Errno {
+	on := 0
+	if idle > 0 {
+		on = 1
+	}
+	for o, value := range map[reactor.SocketOption]int{
+		reactor.OptionKeepAlive:         on,
+		reactor.OptionKeepAliveIdle:     int(idle / time.Second),
+		reactor.OptionKeepAliveInterval: int(interval / time.Second),
+		reactor.OptionKeepAliveCount:    count,
+	} {
+		if errno := s.SetOption(fd, o, value); errno != 0 {
+			return errno
+		}
 	}
 	return 0
 }

@@ -6,7 +6,6 @@ package nethttp
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -26,7 +25,7 @@ type lane struct {
 	feed     feed
 	answer   answer
 	in       []byte // what is sent to the protocol
-	room     []byte // for AvailableBuffer
+	room     []byte // for Room
 
 	remote   string // of the request
 	local    net.Addr
@@ -156,15 +155,19 @@ func (l *lane) Write(p []byte) {
 	}
 }
 
-// WriteSequence implements reactor.Transport.
-func (l *lane) WriteSequence(pieces ...[]byte) {
-	for _, p := range pieces {
-		l.Write(p)
+// Send implements reactor.Transport. It copies files.
+func (l *lane) Send(pieces ...reactor.Piece) {
+	for i := range pieces {
+		p := &pieces[i]
+		l.Write(p.Bytes())
+		if f, offset, n := p.File(); f != nil {
+			l.copyFile(f, offset, n)
+		}
+		p.Free()
 	}
 }
 
-// SendFile implements reactor.Transport. It copies.
-func (l *lane) SendFile(f reactor.File, offset, n int64) {
+func (l *lane) copyFile(f reactor.File, offset, n int64) {
 	piece := make([]byte, min(n, 64<<10))
 	for n > 0 && !l.aborted {
 		m, err := f.ReadAt(piece[:min(n, int64(len(piece)))], offset)
@@ -174,9 +177,6 @@ func (l *lane) SendFile(f reactor.File, offset, n int64) {
 			l.AbortConnection() // the peer was promised more
 		}
 	}
-	if c, ok := f.(io.Closer); ok {
-		_ = c.Close() // it was only read
-	}
 }
 
 func (l *lane) flush() {
@@ -184,16 +184,19 @@ func (l *lane) flush() {
 	l.answer.flush()
 }
 
-// Give implements reactor.Transport.
-func (l *lane) Give(p []byte) { l.Write(p) }
-
-// AvailableBuffer implements reactor.Transport.
-func (l *lane) AvailableBuffer() []byte {
-	if l.room == nil {
-		l.room = make([]byte, 0, 4<<10)
+// Room implements reactor.Transport.
+func (l *lane) Room(n int) []byte {
+	if n = max(n, leastRoom); cap(l.room) < n {
+		l.room = make([]byte, 0, n)
 	}
 	return l.room[:0]
 }
+
+// leastRoom is what reactor.Transport promises.
+const leastRoom = 4 << 10
+
+// Commit implements reactor.Transport.
+func (l *lane) Commit(b []byte) { l.Write(b) }
 
 // Buffered implements reactor.Transport: nothing ever waits here.
 func (l *lane) Buffered() int { return 0 }
@@ -214,14 +217,18 @@ func (l *lane) AbortConnection() {
 	l.setOver(&l.ended)
 }
 
-// SetProtocol implements reactor.Transport.
-func (l *lane) SetProtocol(p reactor.Protocol) {
+// SetProtocol implements reactor.Transport. Unlike a socket's, it hands unread over also while reading is paused.
+func (l *lane) SetProtocol(p reactor.Protocol, unread []byte) {
 	l.protocol = p
-	p.ConnectionMade(l)
+	if p.ConnectionMade(l); len(unread) > 0 && !l.over() {
+		l.protocol.DataReceived(unread)
+	}
 }
 
 // Detach implements reactor.Transport: there is no descriptor to give away.
-func (l *lane) Detach() (int, []byte, error) { return -1, nil, errors.ErrUnsupported }
+func (l *lane) Detach() (reactor.Detached, error) {
+	return reactor.Detached{FD: -1}, errors.ErrUnsupported
+}
 
 // SetTimeout and RegisterProducer implement reactor.Transport. The http.Server in front has timeouts of its own, and
 // Write waits.
@@ -233,11 +240,13 @@ func (l *lane) PauseProducing()  { l.PauseReading() }
 func (l *lane) ResumeProducing() { l.ResumeReading() }
 func (l *lane) StopProducing()   { l.LoseConnection() }
 
-// SetNoDelay and SetKeepAlive implement reactor.Transport: they are for sockets.
-func (l *lane) SetNoDelay(bool)                                {}
-func (l *lane) SetKeepAlive(time.Duration, time.Duration, int) {}
+// Info implements reactor.Transport.
+func (l *lane) Info() reactor.Info { return l }
 
-// LocalAddr implements reactor.Transport: the address that the http.Server was reached at, if it says.
+// Socket implements reactor.Info: there is none.
+func (l *lane) Socket() reactor.Socket { return reactor.Socket{} }
+
+// LocalAddr implements reactor.Info: the address that the http.Server was reached at, if it says.
 func (l *lane) LocalAddr() netip.AddrPort {
 	if tcp, ok := l.local.(*net.TCPAddr); ok {
 		a := tcp.AddrPort()
@@ -246,13 +255,10 @@ func (l *lane) LocalAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// UnixPeer implements reactor.Transport: there is no socket to ask.
-func (l *lane) UnixPeer() (reactor.UnixPeer, error) { return reactor.UnixPeer{}, errors.ErrUnsupported }
-
 // String implements reactor.Transport.
 func (l *lane) String() string { return "net/http " + l.remote }
 
-// RemoteAddr implements reactor.Transport: that of the http.Request, if it is an address and a port.
+// RemoteAddr implements reactor.Info: that of the http.Request, if it is an address and a port.
 func (l *lane) RemoteAddr() netip.AddrPort {
 	a, err := netip.ParseAddrPort(l.remote)
 	if err != nil {
