@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"iter"
 	"syscall"
 
@@ -78,7 +79,7 @@ const (
 	ErrAbortHandler
 	// ErrContentLength means that a Stream was given more or fewer bytes than the Content-Length that the handler
 	// declared. Stream.Write returns it for bytes that would be too many; the connection ends only if the Stream is
-	// closed with too few.
+	// closed with too few. Or a file that was given to SendFile is shorter than the range that was named.
 	ErrContentLength
 	// ErrUnsentBound means that a Stream on the loop was written to although it had as much unsent output as the server
 	// holds for one peer. Stream.Write returns it and has written nothing; the connection ends only if the Stream is
@@ -194,7 +195,7 @@ func (c *conn) judge(reason error) {
 	if c.why == CloseDone && reason != reactor.ErrConnectionDone {
 		c.why = lostBy(reason)
 	}
-	if c.why == CloseDone && c.cur != nil && c.cur.detached {
+	if c.why == CloseDone && c.cur != nil && (c.cur.detached || c.cur.file != nil) {
 		c.why = ErrPeerClosed
 	}
 }
@@ -204,6 +205,7 @@ var losses = [...]struct {
 	reason error
 	why    CloseReason
 }{
+	{io.ErrUnexpectedEOF, ErrContentLength}, // a file that is shorter than its range
 	{syscall.ECONNRESET, ErrPeerReset},
 	{syscall.EPIPE, ErrPeerReset},
 	{reactor.ErrFDRange, ErrUnwatchable},

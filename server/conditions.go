@@ -73,7 +73,8 @@ func (w *Response) CheckPreconditions(v Validators) (done bool) {
 // 9110, 15.4.5).
 func (w *Response) notModified(v Validators) {
 	w.SetStatus(304)
-	w.body, w.given, w.declared = w.body[:0], nil, -1
+	w.body.clear()
+	w.declared = -1
 	for _, name := range [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Last-Modified"} {
 		w.DelHeader(name)
 	}

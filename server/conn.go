@@ -263,8 +263,14 @@ func (c *conn) give(x *exchange) {
 		c.drop(x)
 		return
 	}
+	if x.res.filters != nil { // the others have run
+		c.pump(x)
+		return
+	}
 	c.answer(x)
-	c.conclude(x)
+	if x.file == nil {
+		c.conclude(x)
+	}
 }
 
 // drop ends an exchange that gets no answer, since its handler has panicked.

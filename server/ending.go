@@ -74,7 +74,8 @@ func refusalText(err *parser.Error) string {
 // refusal makes w the answer that a refusal gives. The fields that describe no content stay.
 func (w *Response) refusal(err *parser.Error) {
 	w.Error(err.Status)
-	w.body = append(w.body[:0], refusalText(err)...)
+	w.body.clear()
+	w.body.buf = append(w.body.buf, refusalText(err)...)
 	if err.Status == 503 {
 		w.SetHeader("Retry-After", "1")
 	}
@@ -178,12 +179,13 @@ func (c *conn) ConnectionLost(reason error) {
 	x.peerEnded()
 	queued := x.job != nil && x.job.withdraw()
 	switch {
-	case !x.leave(c.why) && x.live == nil, x.mode == modeBlocking && !queued:
+	case x.file == nil && (!x.leave(c.why) && x.live == nil || x.mode == modeBlocking && !queued):
 		// Other code is filling it. It comes back through complete.
 		x.req.end()
 		x.endBody(c.why)
 		c.w.recountMade(&x.counted, x.held)
 	default:
+		x.file = nil
 		x.endBody(c.why)
 		x.finish(c.why)
 		c.w.release(x)

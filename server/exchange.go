@@ -42,6 +42,7 @@ type exchange struct {
 	held    int       // what it was counted to hold when it was detached
 	counted int       // and what of that is counted here, since the peer was lost: see memory.go
 	live    *Stream   // the stream, once its head is written; loop only
+	file    *sentFile // the file that is being sent; loop only
 	next    *exchange // in the loop's list of spare ones
 
 	onPeerEnd func() // of the stream; loop only

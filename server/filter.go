@@ -140,7 +140,7 @@ func (w *Response) filterHead() {
 func (w *Response) filterContent() {
 	f := w.filters
 	w.filters = nil // so that it is not called again if it panics
-	out, err := f.run(w.content(), true)
+	out, err := f.run(w.body.bytes(), true)
 	if err != nil {
 		err = w.filterFailed(err)
 		w.Error(500)
@@ -148,9 +148,9 @@ func (w *Response) filterContent() {
 		return
 	}
 	i := (len(f.all) - 1) & 1
-	w.body, f.bufs[i] = out, w.body[:0]
-	w.given = nil
-	w.flags &^= givenAway
+	f.bufs[i] = w.body.buf
+	w.body.clear()
+	w.body.buf = out
 	f.release()
 	w.recount()
 }

@@ -86,42 +86,30 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 			w.refusal(err)
 		}
 	}
-	body := w.content()
-	length := int64(len(body))
+	length := w.body.length()
+	known := length
 	if w.flags&filtered != 0 {
-		length = unknownLength
+		known = unknownLength
 	}
-	f := frame(w, &x.req.head, length)
+	f := frame(w, &x.req.head, known)
 	if f.mute {
-		if bodyless(w.status) && len(body) > 0 {
+		if bodyless(w.status) && length > 0 {
 			w.logDropped()
 		}
-		body = nil
+		w.body.clear()
+		length = 0
 	}
 	b := c.appendHead(c.t.Room(0), x, w, f)
 	end := ""
 	if f.kind == framedChunked && !f.mute {
 		end = lastChunk
-		if len(body) > 0 {
-			b, end = appendChunkSize(b, len(body)), "\r\n"+lastChunk
+		if length > 0 {
+			b, end = appendChunkSize(b, int(length)), "\r\n"+lastChunk
 		}
 	}
-	if len(body) < largeBody {
-		c.t.Commit(append(append(b, body...), end...))
-	} else {
-		c.t.Commit(b)
-		piece := reactor.Lent(body)
-		if w.given != nil && w.flags&givenAway != 0 {
-			piece = reactor.Given(body)
-		}
-		if len(end) == 0 {
-			c.send(piece) // by one writev(2), with the head
-		} else {
-			c.send(piece, reactor.Lent([]byte(end)))
-		}
-	}
-	c.lingers = x.req.head.KeepAlive || len(body) >= largeBody || c.intake != intakeComplete
-	w.sent = int64(len(body))
+	c.sendContent(x, w, b, end)
+	c.lingers = x.req.head.KeepAlive || length >= largeBody || c.intake != intakeComplete
+	w.sent = length
 	x.given = true
 }
 

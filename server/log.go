@@ -114,7 +114,7 @@ func (c *conn) logEnd(reason error) {
 		return
 	}
 	e := c.w.srv.log.WithLevel(level).Str("reason", c.why.Name())
-	if c.cur != nil && c.cur.detached { // it was to be answered
+	if c.cur != nil && (c.cur.detached || c.cur.file != nil) { // it was to be answered
 		f := c.cur.req.shown()
 		e = appendFault(e, &f)
 	}

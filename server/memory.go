@@ -125,9 +125,9 @@ func (c *conn) burden() int {
 	case c.cut:
 		return 0
 	case c.cur != nil && c.cur.detached:
-		return c.held - c.cur.held + c.t.Buffered()
+		return c.held - c.cur.held + c.unsent()
 	}
-	return c.held + c.t.Buffered()
+	return c.held + c.unsent()
 }
 
 // unload ends a connection because it holds too much: with an answer if it was the peer's
@@ -182,7 +182,7 @@ func (w *worker) recountMade(counted *int, n int) {
 // recount counts the body of an answer that is owed.
 func (w *Response) recount() {
 	if w.x.detached {
-		w.x.req.conn.w.recountMade(&w.counted, max(cap(w.body), len(w.given)))
+		w.x.req.conn.w.recountMade(&w.counted, w.body.holds())
 	}
 }
 

@@ -50,7 +50,7 @@ func decideHead(w *Response, _ *Request) {
 		w.refusal(err)
 	}
 	w.callOnHead()
-	if w.filters != nil {
+	if w.filters != nil && w.body.kind != contentFile { // a file is filtered as it is sent: see filepump.go
 		w.filterContent()
 	}
 	w.flags |= decided

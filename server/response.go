@@ -19,10 +19,9 @@ type Response struct {
 	_        noCopy
 	x        *exchange
 	status   int
-	fields   []byte   // field lines, each with its CRLF
-	lines    []line   // where each of them lies in fields
-	body     []byte   // what was written
-	given    []byte   // what SetBody gave, in place of body
+	fields   []byte // field lines, each with its CRLF
+	lines    []line // where each of them lies in fields
+	body     content
 	declared int64    // the Content-Length that the handler set, or -1
 	flags    wflags   //
 	filters  *filters // when the head is decided, those that are yet to be called
@@ -45,7 +44,6 @@ const (
 	closeAfter wflags = 1 << iota // the handler asked for Connection: close
 	ownDate                       // the handler set Date itself
 	answered                      // OnDone's functions run: nothing changes the answer any more
-	givenAway                     // given is the server's for good
 	decided                       // OnHead's functions were called
 	filtered                      // the length of the content is not known, since filters change it
 )
@@ -263,7 +261,7 @@ func (w *Response) Write(p []byte) (int, error) {
 		return w.writeLate(p)
 	}
 	w.unshare()
-	w.body = append(w.body, p...)
+	w.body.buf = append(w.body.buf, p...)
 	if w.x.detached {
 		return w.wrote(len(p))
 	}
@@ -279,7 +277,7 @@ func (w *Response) WriteString(s string) {
 		return
 	}
 	w.unshare()
-	w.body = append(w.body, s...)
+	w.body.buf = append(w.body.buf, s...)
 	if w.x.detached {
 		_, _ = w.wrote(len(s))
 	}
@@ -302,47 +300,41 @@ func (w *Response) writeLate(p []byte) (int, error) {
 	return w.stream.Write(p)
 }
 
+// unshare makes the body one that can be appended to.
 func (w *Response) unshare() {
-	if w.given != nil {
-		w.body = append(w.body[:0], w.given...)
-		w.given = nil
+	if w.body.kind != contentWritten {
+		if w.body.kind == contentFile {
+			w.LogMisuse("what is written after SendFile takes the place of the file")
+		}
+		w.body.room()
 	}
 }
 
 // keepLent copies a body that is lent: it may be the request's, which lay in the read buffer.
 func (w *Response) keepLent() {
-	if w.flags&givenAway == 0 {
-		w.unshare()
+	if w.body.kind == contentLent {
+		w.body.room()
 	}
 }
 
 // SetBody makes p the body, in place of what was written, without copying it: p is
 // lent to the server and must not change until the response is done. nil is no body. Once
 // a Stream was taken, and in OnDone, it does nothing, but for a line in the log.
-func (w *Response) SetBody(p []byte) { w.setBody("SetBody", p, 0) }
+func (w *Response) SetBody(p []byte) { w.setBody("SetBody", contentLent, p) }
 
 // GiveBody is SetBody for bytes that nobody changes any more: a page that is always the
 // same, or what was made for this answer alone. However slowly the peer reads, they are not
 // copied. What is only lent, as PeekBody, is for SetBody.
-func (w *Response) GiveBody(p []byte) { w.setBody("GiveBody", p, givenAway) }
+func (w *Response) GiveBody(p []byte) { w.setBody("GiveBody", contentGiven, p) }
 
-func (w *Response) setBody(method string, p []byte, given wflags) {
+func (w *Response) setBody(method string, kind contentKind, p []byte) {
 	w.x.req.lent()
 	if w.committed() {
 		_ = w.tooLate(method)
 		return
 	}
-	w.body, w.given = w.body[:0], p
-	w.flags = w.flags&^givenAway | given
+	w.body.set(kind, p)
 	w.recount()
-}
-
-// content is the body, whichever way it was made.
-func (w *Response) content() []byte {
-	if w.given != nil {
-		return w.given
-	}
-	return w.body
 }
 
 // Error makes this an answer of the given status whose body is its reason phrase, if that
@@ -355,7 +347,8 @@ func (w *Response) Error(code int) {
 	}
 	w.SetStatus(code)
 	w.dropFilters()
-	w.body, w.given, w.declared = w.body[:0], nil, -1
+	w.body.clear()
+	w.declared = -1
 	w.DelHeader("Content-Encoding")
 	w.DelHeader("ETag")
 	w.DelHeader("Last-Modified")
@@ -420,14 +413,14 @@ func (w *Response) reset() {
 	}
 	w.status, w.declared, w.flags = 200, -1, 0
 	w.fields, w.lines = w.fields[:0], w.lines[:0]
-	w.body, w.given = w.body[:0], nil
+	w.body.clear()
 }
 
 // recycle readies the response for another request.
 func (w *Response) recycle() {
 	w.reset()
-	if cap(w.body) > maxKeptBody {
-		w.body = nil
+	if cap(w.body.buf) > maxKeptBody {
+		w.body.buf = nil
 	}
 	w.sent, w.err = 0, nil
 	if len(w.before) > 0 { // there was no answer

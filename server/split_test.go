@@ -117,7 +117,7 @@ var wrappings = map[string]Middleware{
 	"wrap": Wrap(func(w *Response, r *Request, next Handler) {
 		w.SetHeader("Before", r.Method()+fmt.Sprint(r.Complete()))
 		next.Serve(w, r)
-		w.SetHeader("After", fmt.Sprint(w.Status(), len(w.content()))) // the leaf has not run
+		w.SetHeader("After", fmt.Sprint(w.Status(), len(w.body.bytes()))) // the leaf has not run
 	}),
 	"key and context": Chain(
 		Wrap(func(w *Response, r *Request, next Handler) {

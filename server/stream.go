@@ -54,13 +54,7 @@ func (w *Response) Stream() *Stream {
 		return w.stream
 	}
 	taken := len(w.before) > 0 && w.decideStream()
-	f := frame(w, &x.req.head, unknownLength)
-	s := &Stream{x: x, framing: f, left: -1, filters: w.filters}
-	w.filters = nil
-	if f.kind == framedLength && !f.mute {
-		s.left = f.length
-	}
-	w.stream = s
+	s := w.openStream()
 	if x.mode == modeBlocking {
 		p := newPipe(s)
 		s.sink = p
@@ -73,12 +67,27 @@ func (w *Response) Stream() *Stream {
 		s.sink = &loopSink{s: s}
 		s.begin()
 	}
-	if first := w.content(); len(first) > 0 {
+	if w.body.kind == contentFile {
+		w.LogMisuse("the file of SendFile is not sent: a Stream takes its place")
+	}
+	if first := w.body.bytes(); len(first) > 0 {
 		if _, err := s.Write(first); err != nil && err != ErrPeerGone { // no caller gets to know
 			w.LogMisuse("what was written before the Stream was taken is not sent: " + err.Error())
 			s.short = err == ErrUnsentBound // and nothing writes it again
 		}
 	}
+	return s
+}
+
+// openStream makes the stream of w, whose head is decided. It has no sink yet.
+func (w *Response) openStream() *Stream {
+	f := frame(w, &w.x.req.head, unknownLength)
+	s := &Stream{x: w.x, framing: f, left: -1, filters: w.filters}
+	w.filters = nil
+	if f.kind == framedLength && !f.mute {
+		s.left = f.length
+	}
+	w.stream = s
 	return s
 }
 

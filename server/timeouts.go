@@ -46,7 +46,7 @@ func (c *conn) phaseOf(st step) phase {
 		return phaseStreamed
 	case c.cur.body.to == bodyToBuffer:
 		return phaseOwed
-	case c.cur.mode != modeBlocking:
+	case c.cur.mode != modeBlocking && c.cur.file == nil:
 		return phasePending
 	}
 	return phaseOwed

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package reactor
+
+func readCached(File, []byte, int64) (int, error) { return 0, ErrNotCached }

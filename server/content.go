@@ -1,0 +1,203 @@
+package server
+
+import (
+	"os"
+
+	"microhttp/reactor"
+)
+
+// The content of an answer is one value, whichever way the handler gave it. It says its length, from
+// which framing.go decides the framing, and gives its pieces, which one function sends. Pieces of a
+// file are sent by the kernel, and the answer is over when the transport has let go of them.
+
+// contentKind is how content was given.
+type contentKind uint8
+
+const (
+	contentWritten contentKind = iota // by Write, or not at all
+	contentLent                       // by SetBody
+	contentGiven                      // by GiveBody
+	contentFile                       // by SendFile or ServeContent
+)
+
+// content is the content of an answer.
+type content struct {
+	kind contentKind
+	buf  []byte     // what was written, or the room for that
+	p    []byte     // what was lent or given
+	file *fileRange // what lies in a file
+}
+
+// fileRange is content that lies in a file: one range of it, or several with text around each.
+type fileRange struct {
+	f     *os.File
+	parts []filePart
+	end   []byte // what follows the last
+	total int64
+}
+
+// filePart is one range of a file, and the text before it.
+type filePart struct {
+	before []byte
+	off, n int64
+}
+
+// length is how long the content is.
+func (b *content) length() int64 {
+	switch b.kind {
+	case contentWritten:
+		return int64(len(b.buf))
+	case contentFile:
+		return b.file.total
+	}
+	return int64(len(b.p))
+}
+
+// bytes is the content that is in memory.
+func (b *content) bytes() []byte {
+	if b.kind == contentWritten {
+		return b.buf
+	}
+	return b.p
+}
+
+// holds is how much memory the content keeps.
+func (b *content) holds() int { return max(cap(b.buf), len(b.p)) }
+
+// clear makes it no content.
+func (b *content) clear() { b.kind, b.buf, b.p, b.file = contentWritten, b.buf[:0], nil, nil }
+
+// room makes b content that can be appended to. What was lent or given is copied.
+func (b *content) room() {
+	if b.kind != contentWritten {
+		b.kind, b.buf, b.p, b.file = contentWritten, append(b.buf[:0], b.p...), nil, nil
+	}
+}
+
+// set makes p the content.
+func (b *content) set(kind contentKind, p []byte) {
+	b.kind, b.buf, b.p, b.file = kind, b.buf[:0], p, nil
+}
+
+// SendFile makes n bytes of f from off on the body, in place of what was written. The kernel sends
+// them, by sendfile(2) where it can, in bounded pieces, so a reader that is slow holds no memory and
+// no goroutine. f is a regular file, and borrowed until the response is done: OnDone says when it is
+// free again. Its offset is neither used nor changed, so many answers may share one f.
+//
+//   - If f turns out to be shorter than off + n, the connection is reset, since the length was promised.
+//     Err is then [ErrContentLength].
+//   - With a [Response.Filter] the file is read piece by piece as the peer takes it. What is not in the
+//     page cache is read off the loop.
+//   - It works in every kind of handler, also in Blocking and with Later. The file is sent by the loop
+//     when the handler has returned. For HEAD it is not touched.
+//   - [Response.BytesSent] counts the whole range from when the answer begins.
+//   - What is written afterwards takes the place of the file, and so does a Stream, with a line in the log.
+//
+// SendFile panics for a nil f and for a negative off or n. Once a Stream was taken, and in OnDone, it
+// does nothing, but for a line in the log.
+func (w *Response) SendFile(f *os.File, off, n int64) {
+	w.x.req.lent()
+	if f == nil || off < 0 || n < 0 || off+n < 0 {
+		panic("server: SendFile of no file, or of a range that is none")
+	}
+	if w.committed() {
+		_ = w.tooLate("SendFile")
+		return
+	}
+	if n == 0 {
+		w.setBody("SendFile", contentLent, nil)
+		return
+	}
+	w.setFile(&fileRange{f: f, parts: []filePart{{off: off, n: n}}, total: n})
+}
+
+// setFile makes the content of an answer one that lies in a file.
+func (w *Response) setFile(file *fileRange) {
+	w.setBody("SendFile", contentFile, nil)
+	w.body.file = file
+}
+
+// sentFile is a file on its way.
+type sentFile struct {
+	c     *conn
+	x     *exchange
+	left  int // ranges that the transport still has
+	total int64
+}
+
+// freed is called when the transport lets go of a range: it was sent, or the connection is lost. The
+// latter is followed by ConnectionLost, before the loop makes the call that is posted here.
+func (s *sentFile) freed() {
+	if s.left--; s.left == 0 {
+		s.c.w.loop.CallFromThread(s.over)
+	}
+}
+
+// over ends the answer, unless the connection was lost.
+func (s *sentFile) over() {
+	c, x := s.c, s.x
+	if c.cur == x && x.file == s && c.output == outputStreaming {
+		x.file = nil
+		c.conclude(x)
+		c.resume()
+	}
+}
+
+// sendContent sends a head, content, and what follows it: together in one write, or in one writev(2) if
+// the content is large. The head is in room of the transport. Content in a file is sent later: x.file is
+// then set.
+func (c *conn) sendContent(x *exchange, w *Response, head []byte, end string) {
+	body := w.body.bytes()
+	switch {
+	case w.body.kind == contentFile:
+		c.t.Commit(head)
+		c.sendFile(x, w.body.file)
+		return
+	case len(body) < largeBody:
+		c.t.Commit(append(append(head, body...), end...))
+		return
+	}
+	c.t.Commit(head)
+	piece := reactor.Lent(body)
+	if w.body.kind == contentGiven {
+		piece = reactor.Given(body)
+	}
+	if len(end) == 0 {
+		c.send(piece)
+	} else {
+		c.send(piece, reactor.Lent([]byte(end)))
+	}
+}
+
+// sendFile has the transport send the ranges of a file.
+func (c *conn) sendFile(x *exchange, file *fileRange) {
+	if !x.detached { // OnDone reads it again, when the read buffer has other contents
+		if len(x.headBuf) == 0 {
+			x.keepHead()
+		}
+		x.req.ownBody()
+	}
+	s := &sentFile{c, x, len(file.parts), file.total}
+	x.file, c.output = s, outputStreaming
+	freed := s.freed
+	if p := file.parts[0]; len(file.parts) == 1 && len(file.end) == 0 && len(p.before) == 0 {
+		c.send(reactor.FileRange(file.f, p.off, p.n).OnFree(freed))
+	} else {
+		pieces := make([]reactor.Piece, 0, 2*len(file.parts)+1)
+		for _, p := range file.parts {
+			pieces = append(pieces, reactor.Lent(p.before), reactor.FileRange(file.f, p.off, p.n).OnFree(freed))
+		}
+		c.t.Send(append(pieces, reactor.Lent(file.end))...)
+	}
+	x.endBody(ErrAnswered)
+}
+
+// unsent is the output of c that waits in memory. Of a file that is being sent nothing does; it is the
+// last of the queue.
+func (c *conn) unsent() int {
+	n := c.t.Buffered()
+	if c.cur != nil && c.cur.file != nil {
+		n = int(max(int64(n)-c.cur.file.total, 0))
+	}
+	return n
+}
