@@ -16,49 +16,6 @@ import (
 	"time"
 )
 
-// Interest is what a descriptor is watched for, and what it is found ready for.
-type Interest uint8
-
-// Readable and Writable are what a descriptor is mostly watched for; they combine. Fault is watched for alone, by a
-// connection that just now neither reads nor writes: an error, or a hang-up of both directions. Bytes that wait to be read, or
-// their end, are none. Invalid is found and never watched for: the descriptor is not open, somebody has closed it without
-// saying so.
-const (
-	Readable Interest = 1 << iota
-	Writable
-	Invalid
-	Fault
-)
-
-// An Event is one ready descriptor. Gen is the generation it was watched under, so that an event meant for an earlier
-// owner of the same number is told apart and dropped. An error or a hang-up is a Fault, and ready for reading and
-// writing too: the loop asks whoever watches, and the read or the write says what it is.
-type Event struct {
-	FD    int32
-	Gen   uint32
-	Ready Interest
-}
-
-// A Poller says which descriptors are ready. All methods but Wake are called on the loop's goroutine.
-type Poller interface {
-	// Update tells the interest that there was and the interest that there is now; the poller derives add, modify or
-	// delete. Interest 0 watches nothing, not even faults. A poller that cannot watch for Fault alone, as select(2), watches
-	// nothing then. EPERM says that the descriptor cannot be watched because it
-	// never blocks, as a regular file: the loop then takes it for always ready.
-	Update(fd int, gen uint32, old, now Interest) error
-	// Forget says that fd, last watched for old, is closed next. A poller that learns it from close(2) does nothing.
-	Forget(fd int, old Interest)
-	// Poll reports what is ready without waiting.
-	Poll(events []Event) (int, error)
-	// Wait reports what is ready, and sleeps until something is, or Wake, or until is reached; the zero time is never.
-	// It may return early with nothing.
-	Wait(events []Event, until time.Time) (int, error)
-	// Wake ends a Wait, this one or the next. It may be called from any goroutine, not after Close has begun.
-	Wake()
-	// Close frees what the poller holds.
-	Close() error
-}
-
 // An Address is where a stream socket listens, or connects to: an IP address with a port, or, when Path is not empty, the
 // path of a Unix socket ("@name" in Linux's abstract namespace).
 type Address struct {
