@@ -22,15 +22,22 @@ var output = []promise{
 			return p
 		}
 		write := func() {
-			switch rnd.IntN(5) {
-			case 0:
-				server.Commit(append(server.Room(0), piece(3<<10)...))
+			switch rnd.IntN(7) {
+			case 0: // which may be outgrown
+				server.Commit(append(server.Room(rnd.IntN(6<<10)), piece(12<<10)...))
 			case 1:
 				server.Send(reactor.Lent(piece(100)), reactor.Lent(piece(100)), reactor.Lent(piece(100)))
 			case 2:
 				server.Send(reactor.Lent(piece(20<<10)), reactor.Lent(piece(10)), reactor.Lent(piece(20<<10)))
 			case 3:
 				server.Write(piece(100 << 10))
+			case 4:
+				server.Send(reactor.Given(piece(64<<10)), reactor.Lent(piece(100)), reactor.Given(piece(100)))
+			case 5:
+				server.Room(100) // not used
+				head := piece(100)
+				f := &file{content: piece(40 << 10)}
+				server.Send(reactor.Lent(head), reactor.FileRange(f, 0, int64(len(f.content))))
 			default:
 				server.Write(piece(100))
 			}
@@ -80,6 +87,27 @@ var output = []promise{
 		for i, f := range files {
 			if f.closed != 1 {
 				s.Errorf("file %d was closed %d times", i, f.closed)
+			}
+		}
+	}),
+	scripted("AFileThatIsBorrowedIsGivenBackAndNotClosed", func(s *script) {
+		f := &file{content: pattern(100_000)}
+		for _, end := range []func(e *end){
+			func(e *end) { e.LoseConnection() },
+			func(e *end) { e.AbortConnection() },
+		} {
+			server, client := s.connect(setting{})
+			free := 0
+			piece := func() reactor.Piece { return reactor.FileRange(f, 0, 100_000).OnFree(func() { free++ }) }
+			server.Send(piece(), reactor.Lent([]byte("and ")), piece())
+			if free > 0 {
+				s.Error("free before it was sent")
+			}
+			end(server)
+			client.lost()
+			server.lost()
+			if server.Send(piece()); free != 3 || f.closed > 0 {
+				s.Errorf("given back %d times of 3, closed %d times", free, f.closed)
 			}
 		}
 	}),

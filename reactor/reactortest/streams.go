@@ -1,6 +1,7 @@
 package reactortest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -135,6 +136,32 @@ var streams = []promise{
 		client.receives([]byte("hello again"))
 		if second.Transport != server.Transport {
 			s.Error("the transport is another one")
+		}
+		client.LoseConnection()
+		wantReason(second, reactor.ErrConnectionDone)
+	}),
+	scripted("UnreadBytesWaitForAProtocolThatHasPaused", func(s *script) {
+		second := s.newEnd("second")
+		second.onMade = func() { second.PauseReading() }
+		server, client := s.connect(setting{server: func(e *end) {
+			e.onData = func(p []byte) {
+				e.onData = nil
+				e.losses = 1 // it is told nothing more
+				e.SetProtocol(second.protocol(), p[1:])
+				clear(p) // it was lent
+			}
+		}})
+		client.Write([]byte("12345"))
+		s.until("the second protocol", func() bool { return second.made })
+		client.Write([]byte("6789"))
+		s.tick()
+		if len(second.data) > 0 {
+			s.Errorf("reading is paused, and %q was received", second.data)
+		}
+		second.ResumeReading()
+		second.receives([]byte("23456789"))
+		if !bytes.HasPrefix([]byte("12345"), server.data) {
+			s.Errorf("the first protocol received %q", server.data)
 		}
 		client.LoseConnection()
 		wantReason(second, reactor.ErrConnectionDone)
