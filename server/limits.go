@@ -26,6 +26,8 @@ type settings struct {
 	maxBody   int64  // of bodies that are buffered; -1 is MaxBufferedBytes
 	maxHeld   int64  // MaxBufferedBytes; -1 is none
 
+	form formLimits
+
 	loops int
 
 	detectLate bool
@@ -61,7 +63,14 @@ func (s *Server) init() {
 			unsent:     min(orDefault(max(s.MaxUnsentBytes, 0), 16<<10), math.MaxInt/unsentFactor),
 			linger:     uint32(min(orDefault(s.MaxLingerBytes, 64<<20), math.MaxInt32)),
 			detectLate: s.DetectLateUse,
-			loops:      s.Loops,
+			form: formLimits{
+				memory: orDefault(s.MaxFormMemory, 32<<20),
+				parts:  orDefault(s.MaxFormParts, 1000),
+				fields: orDefault(s.MaxFormFields, 10_000),
+				disk:   orDefault(s.MaxFormDisk, 1<<30),
+				all:    orDefault(s.MaxFormDiskAll, 4<<30),
+			},
+			loops: s.Loops,
 		}
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)

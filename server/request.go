@@ -45,6 +45,7 @@ type Request struct {
 	reader   *bodyReader                // BodyReader's
 
 	trailers atomic.Pointer[trailers]
+	form     *form   // of the body, once it was parsed
 	keyed    []keyed // what Keys have set
 
 	pattern string
@@ -382,6 +383,9 @@ func (r *Request) reset() {
 	r.raw, r.text, r.body, r.kept, r.asked, r.whole, r.reader = nil, "", nil, false, false, false, nil
 	if r.trailers.Load() != nil { // a store costs much more than a load
 		r.trailers.Store(nil)
+	}
+	if r.form != nil {
+		r.form = nil
 	}
 	if len(r.keyed) > 0 {
 		clear(r.keyed)

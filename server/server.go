@@ -83,6 +83,23 @@ type Server struct {
 	// negative is no bound.
 	MaxBufferedBytes int64
 
+	// ErrorHandler answers for an error that a function of [Try] has returned, in the goroutine of that. It fills w, which
+	// it may [Response.Reset] first. Default [HandleError].
+	ErrorHandler func(w *Response, r *Request, err error)
+
+	// MaxFormMemory bounds what a multipart form takes in memory, in bytes, its fields and the heads of its parts included:
+	// see [Request.FormFile]. Default 32 MiB; negative is no bound.
+	MaxFormMemory int64
+	// MaxFormParts bounds the parts of a multipart form. Default 1000; negative is no bound.
+	MaxFormParts int
+	// MaxFormFields bounds the fields of a form that is url-encoded. Default 10,000; negative is no bound.
+	MaxFormFields int
+	// MaxFormDisk bounds what the files of one multipart form take on disk, in bytes. Default 1 GiB; negative is no bound.
+	MaxFormDisk int64
+	// MaxFormDiskAll bounds what all multipart forms of the server take on disk together. A form beyond it gets 503. Default
+	// 4 GiB; negative is no bound.
+	MaxFormDiskAll int64
+
 	// MaxConns bounds the connections that are open. Those beyond it are answered
 	// with 503 and closed; a flood of them is closed without a word. Default 65536;
 	// negative is no bound.
@@ -199,6 +216,7 @@ type Server struct {
 	accepted atomic.Uint64 // connections that were let in
 	lines    lineLimits
 	places   places
+	formDisk atomic.Int64              // bytes of forms on disk
 	counted  atomic.Pointer[[]*worker] // the loops that MaxBufferedBytes is for
 	handler  Handler                   // Handler, or notFound
 	log      zerolog.Logger

@@ -4,7 +4,6 @@ package main
 // be copied as a beginning.
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -20,6 +19,8 @@ func newRoutes() *router.Router {
 	r.HandleFunc("POST /{$}", returnBody)
 	r.HandleFunc("GET /plaintext", plaintext)
 	r.HandleFunc("GET /json", jsonMessage)
+	r.Handle("POST /json", server.Try(returnJSON))
+	r.Handle("POST /form", server.Blocking(server.Streaming(server.Try(summarizeForm))))
 	r.HandleFunc("GET /users/{id}", parameters("id"))
 	r.HandleFunc("GET /users/{user}/posts/{post}", parameters("user", "post"))
 	r.HandleFunc("GET /echo", echo)
@@ -54,12 +55,7 @@ func plaintext(w *server.Response, _ *server.Request) {
 
 // jsonMessage encodes anew for each request.
 func jsonMessage(w *server.Response, _ *server.Request) {
-	b, err := json.Marshal(message{"Hello, World!"})
-	if err != nil {
-		panic(err) // a message is always JSON
-	}
-	w.SetHeader("Content-Type", "application/json")
-	w.SetBody(b)
+	w.JSON(200, message{"Hello, World!"})
 }
 
 type message struct {

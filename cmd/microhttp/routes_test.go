@@ -105,9 +105,9 @@ func TestMethodsThatAreNotThere(t *testing.T) {
 	}{
 		{"OPTIONS / HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST"},
 		{"OPTIONS * HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST, PUT"},
-		{"OPTIONS /json HTTP/1.1", 204, "GET, HEAD, OPTIONS"},
+		{"OPTIONS /json HTTP/1.1", 204, "GET, HEAD, OPTIONS, POST"},
 		{"DELETE / HTTP/1.1", 405, "GET, HEAD, OPTIONS, POST"},
-		{"POST /json HTTP/1.1", 405, "GET, HEAD, OPTIONS"},
+		{"POST /plaintext HTTP/1.1", 405, "GET, HEAD, OPTIONS"},
 		{"TRACE /sleep/1 HTTP/1.1", 405, "GET, HEAD, OPTIONS"},
 		{"OPTIONS /nowhere HTTP/1.1", 404, ""},
 	} {

@@ -1,0 +1,202 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"microhttp/parser"
+)
+
+const (
+	// defaultJSONBytes bounds a document of DecodeJSON.
+	defaultJSONBytes = 1 << 20
+
+	// maxJSONDepth bounds how deep a document may be nested.
+	maxJSONDepth = 100
+)
+
+// A JSONOption changes what [Request.DecodeJSON] takes.
+type JSONOption func(*jsonOptions)
+
+type jsonOptions struct {
+	most    int64
+	known   bool
+	numbers bool
+}
+
+// JSONLimit bounds a document in bytes, in place of 1 MiB. The bound of the body, [MaxBody] or Server.MaxBodyBytes, stays.
+func JSONLimit(n int64) JSONOption { return func(o *jsonOptions) { o.most = n } }
+
+// KnownFields has DecodeJSON refuse a document with a field that v does not have.
+func KnownFields() JSONOption { return func(o *jsonOptions) { o.known = true } }
+
+// KeepNumbers has DecodeJSON decode a number into an any as a json.Number, which has the digits as they came, and not as a
+// float64.
+func KeepNumbers() JSONOption { return func(o *jsonOptions) { o.numbers = true } }
+
+// DecodeJSON decodes the body, one JSON document in UTF-8, into v as json.Unmarshal does. What it returns is a
+// [*StatusError], which a function of [Try] returns as it is:
+//
+//   - 415 when Content-Type is not application/json or a type that ends in +json, or when there is a Content-Encoding
+//   - 413 when the document is longer than 1 MiB; see [JSONLimit]
+//   - 400 when it is malformed, nested deeper than 100, no UTF-8, followed by anything but white space, or does not fit into
+//     v. The Detail says where: the line, the column in bytes, and the field.
+//   - the error of the body, when a streamed one is not whole
+//
+// It is for handlers whose body is whole, and for Blocking handlers, where it reads the body. Elsewhere it panics. A v that
+// nothing can be decoded into also panics.
+func (r *Request) DecodeJSON(v any, options ...JSONOption) error {
+	r.lent()
+	o := jsonOptionsOf(options)
+	if t := r.PeekHeader("Content-Type"); !parser.EqualFold(t, "application/json") && !isJSON(string(t)) {
+		return Fail(415, "the content type must be application/json")
+	}
+	if c := r.PeekHeader("Content-Encoding"); len(c) > 0 && !parser.EqualFold(c, "identity") {
+		return Fail(415, "the content must not be encoded")
+	}
+	b, err := r.wholeBody(o.most)
+	if err != nil {
+		return err
+	}
+	return decodeJSON(b, v, o)
+}
+
+func jsonOptionsOf(options []JSONOption) jsonOptions {
+	o := jsonOptions{most: defaultJSONBytes}
+	if len(options) > 0 {
+		p := &jsonOptions{most: o.most} // which the options move to the heap
+		for _, f := range options {
+			f(p)
+		}
+		o = *p
+	}
+	return o
+}
+
+// wholeBody is the body, of at most so many bytes. In a Blocking handler whose body is not whole it is read.
+func (r *Request) wholeBody(most int64) ([]byte, error) {
+	if r.whole || r.x.mode != modeBlocking {
+		if b := r.PeekBody(); int64(len(b)) <= most {
+			return b, nil
+		}
+		return nil, longerThan(most)
+	}
+	if r.ContentLength() > most {
+		return nil, longerThan(most)
+	}
+	b, err := io.ReadAll(io.LimitReader(r.BodyReader(), most+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(b)) > most:
+		return nil, longerThan(most)
+	}
+	return b, nil
+}
+
+func longerThan(most int64) error {
+	return &StatusError{413, fmt.Sprintf("the body is longer than %d bytes", most), ErrBodyTooLarge}
+}
+
+func isJSON(contentType string) bool {
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	return kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+}
+
+func decodeJSON(b []byte, v any, o jsonOptions) error {
+	if !utf8.Valid(b) {
+		return Fail(400, "the document is not UTF-8")
+	}
+	if at := tooDeep(b, maxJSONDepth); at >= 0 {
+		return Fail(400, place(b, at)+fmt.Sprintf("nested deeper than %d", maxJSONDepth))
+	}
+	if !o.known && !o.numbers {
+		if err := json.Unmarshal(b, v); err != nil {
+			return badJSON(b, err)
+		}
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if o.known {
+		d.DisallowUnknownFields()
+	}
+	if o.numbers {
+		d.UseNumber()
+	}
+	if err := d.Decode(v); err != nil {
+		return badJSON(b, err)
+	}
+	end := int(d.InputOffset())
+	if rest := bytes.TrimLeft(b[end:], " \t\r\n"); len(rest) > 0 {
+		return Fail(400, place(b, len(b)-len(rest))+"something follows the document")
+	}
+	return nil
+}
+
+// badJSON is the error of a document that encoding/json has refused with err.
+func badJSON(b []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var invalid *json.InvalidUnmarshalError
+	detail := strings.TrimPrefix(err.Error(), "json: ")
+	switch {
+	case errors.As(err, &invalid):
+		panic("server: DecodeJSON into what nothing can be decoded into: " + err.Error())
+	case errors.As(err, &syntax):
+		detail = place(b, int(syntax.Offset)-1) + detail
+	case errors.As(err, &kind):
+		field := ""
+		if kind.Field != "" {
+			field = "field " + strconv.Quote(kind.Field) + ": "
+		}
+		detail = place(b, int(kind.Offset)-1) + field + "a " + kind.Value + " does not fit"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		detail = place(b, len(b)) + "unexpected end"
+	}
+	return &StatusError{400, detail, err}
+}
+
+// place says where a byte stands.
+func place(b []byte, at int) string {
+	at = max(min(at, len(b)), 0)
+	line := bytes.Count(b[:at], []byte("\n"))
+	column := at - (bytes.LastIndexByte(b[:at], '\n') + 1)
+	return fmt.Sprintf("line %d, column %d: ", line+1, column+1)
+}
+
+// tooDeep is the place of the first bracket that is nested deeper than most, or -1.
+func tooDeep(b []byte, most int) int {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= most { // as mostly, and much faster
+		return -1
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			if depth++; depth > most {
+				return i
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return -1
+}

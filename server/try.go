@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"microhttp/parser"
+
+	"github.com/rs/zerolog"
+)
+
+// A StatusError is an error that knows the status to answer with. [Server.ErrorHandler] sees it, wrapped or not, when a
+// function of [Try] returns it.
+type StatusError struct {
+	Status int    // 400 to 599
+	Detail string // what the client may know of it; for a status of 500 and more it stays in the log
+	Err    error  // what it wraps, for the log; may be nil
+}
+
+// Error implements error.
+func (e *StatusError) Error() string {
+	s := fmt.Sprintf("%d %s", e.Status, StatusText(e.Status))
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns Err.
+func (e *StatusError) Unwrap() error { return e.Err }
+
+// Fail returns an error that has [Try] answer with that status. detail is for the client; see [StatusError].
+func Fail(status int, detail string) error { return &StatusError{Status: status, Detail: detail} }
+
+// Try makes a handler of a function that may fail. An error that it returns becomes the answer, by [Server.ErrorHandler],
+// in place of what was written. nil means that f has answered.
+//
+//   - When a Stream was taken, the head is out. The connection is then broken off, since the peer must not take the
+//     answer for whole, and the error is logged.
+//   - When a Pending was taken, the answer is that of whoever holds it. The error is only logged.
+//   - The handler is a leaf as any other: its body is buffered, and [Blocking] and [Streaming] may be put around it.
+//
+// Try panics if f is nil.
+func Try(f func(w *Response, r *Request) error) Handler {
+	if f == nil {
+		panic("server: Try of a nil function")
+	}
+	return HandlerFunc(func(w *Response, r *Request) {
+		if err := f(w, r); err != nil {
+			w.failed(r, err)
+		}
+	})
+}
+
+// failed answers for an error that a function of Try has returned.
+func (w *Response) failed(r *Request, err error) {
+	switch {
+	case w.x.mode == modePending:
+		w.logFailure(r, err, "a handler has failed after Later")
+	case w.committed():
+		w.logFailure(r, err, "a handler has failed behind the head of its answer")
+		panic(ErrAbortHandler)
+	default:
+		if f := r.conn.w.srv.ErrorHandler; f != nil {
+			f(w, r, err)
+			return
+		}
+		HandleError(w, r, err)
+	}
+}
+
+// HandleError is what a nil [Server.ErrorHandler] does, for those that do something for some errors only. It answers with a
+// [Problem] whose status is:
+//
+//   - that of a [*StatusError] or a *[parser.Error] in err's chain
+//   - that of a method HTTPStatus() int of an error in the chain
+//   - otherwise 500
+//
+// Below 500 the Detail of a StatusError is sent. For 500 and more nothing of err is sent, and one line in the log has it. The
+// loss of the peer, a [CloseReason], is not logged: there is nobody to answer.
+func HandleError(w *Response, r *Request, err error) {
+	status, detail := 500, ""
+	var withStatus interface{ HTTPStatus() int }
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		status, detail = e.Status, e.Detail
+	} else if e, ok := errors.AsType[*parser.Error](err); ok {
+		status, detail = e.Status, e.Reason
+	} else if errors.As(err, &withStatus) {
+		status = withStatus.HTTPStatus()
+	}
+	if status < 400 || status > maxStatus {
+		status = 500
+	}
+	if status >= 500 {
+		detail = ""
+		if _, gone := errors.AsType[CloseReason](err); !gone && !errors.Is(err, ErrPeerGone) {
+			w.logFailure(r, err, "a handler has failed")
+		}
+	}
+	w.Reset()
+	w.Problem(status, Problem{Detail: detail})
+}
+
+// logFailure writes the line of an error that a handler has returned.
+func (w *Response) logFailure(r *Request, err error, what string) {
+	c := r.conn
+	if s := c.w.srv; s.mayLog(zerolog.ErrorLevel, what, r.pattern, linesPerWindow) {
+		f := r.shown()
+		e := appendFault(s.log.Error().Err(err), &f).Str("pattern", r.pattern)
+		c.appendPeer(e).Msg(what)
+	}
+}
