@@ -23,6 +23,9 @@ const (
 	statusNotImplemented    = 501
 )
 
+// anyStatus stands for the answers of every status, in fallbacks.
+const anyStatus = 0
+
 // refusal is the answer to a request that no route takes.
 type refusal struct {
 	status   int
@@ -31,8 +34,36 @@ type refusal struct {
 	pattern  string // that takes the request which a redirect leads to, if one does
 }
 
-// refuse answers the request that match gave the outcome why, which was not matched.
+// refuse answers a request that was not matched, which gave the outcome why: within what WrapAnswers has put around it, if
+// there is any.
 func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *match) {
+	if around := deepest(&t.answers, r); around != nil {
+		answering.Set(r, t)
+		around.handler.Serve(w, r)
+		return
+	}
+	t.answer(w, r, why, m)
+}
+
+// ownAnswer is the handler within what WrapAnswers has put around the answers of a Router. It matches the request once
+// more, so that nothing has to be kept for it with each request.
+type ownAnswer struct{}
+
+// answering is the table that refuses a request: that of the Router which serves, also for a scope of one that is mounted.
+var answering = server.NewKey[*table]("router")
+
+// TakesHead implements server.HeadTaker.
+func (ownAnswer) TakesHead() {}
+
+// Serve implements server.Handler.
+func (ownAnswer) Serve(w *server.Response, r *server.Request) {
+	t := answering.Get(r)
+	var m match
+	t.answer(w, r, t.tree.match(r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), &m), &m)
+}
+
+// answer answers a request that match gave the outcome why, which was not matched.
+func (t *table) answer(w *server.Response, r *server.Request, why outcome, m *match) {
 	a := t.tree.refusal(why, m, r.Method(), hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), r.RawQuery)
 	instead := t.instead(a.status, r)
 	if a.allow != "" {
@@ -52,18 +83,32 @@ func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *ma
 	}
 }
 
-// instead returns the route of NotFound or MethodNotAllowed that answers in place of the router, or nil. Its pattern ends
-// in a slash; what lacks only that is for it, too.
+// instead returns the route of NotFound or MethodNotAllowed that answers in place of the router, or nil.
 func (t *table) instead(status int, r *server.Request) *Route {
-	of := &t.notFound
-	switch {
-	case status == statusMethodNotAllowed:
-		of = &t.notAllowed
-	case status != statusNotFound:
-		return nil
+	switch status {
+	case statusMethodNotAllowed:
+		return deepest(&t.notAllowed, r)
+	case statusNotFound:
+		return deepest(&t.notFound, r)
+	}
+	return nil
+}
+
+// deepest returns the route of fallbacks whose prefix is the deepest, or nil. Its pattern ends in a slash; what lacks only
+// that is for it, too, and an unclean path belongs where the clean one does.
+func deepest(of *tree, r *server.Request) *Route {
+	if of.methods.registered == nil {
+		return nil // as mostly
 	}
 	var m match
-	if of.match("", hostOf(r.Method(), r.PeekHost()), r.PeekEscapedPath(), &m) == wantsSlash {
+	path := r.PeekEscapedPath()
+	switch {
+	case path[0] != '/':
+		path = []byte("/") // that of OPTIONS *
+	case !isClean(path):
+		path = []byte(cleanPath(string(path)))
+	}
+	if of.match("", hostOf(r.Method(), r.PeekHost()), path, &m) == wantsSlash {
 		return m.slash
 	}
 	return m.route

@@ -27,7 +27,7 @@ type Scope struct {
 }
 
 // Use adds middleware for what is registered in this scope from here on, groups too; what was registered before is left
-// alone, and so are the answers that the Router gives itself. The first one added is the outermost: with Use(a, b), a
+// alone, and so are the answers that the Router gives itself, see [Scope.WrapAnswers]. The first one added is the outermost: with Use(a, b), a
 // sees a request before b. Each is called once for each route, when that is registered. Use panics for nil.
 func (s *Scope) Use(mw ...Middleware) {
 	checkMiddleware(mw)
@@ -94,6 +94,13 @@ func (s *Scope) NotFound(h server.Handler, mw ...Middleware) { s.registerFallbac
 // MethodNotAllowed sets what answers, in place of the Router, the requests below the prefix of s that routes take for
 // other methods only. The status is 405 already, and Allow is set. Else it is as NotFound.
 func (s *Scope) MethodNotAllowed(h server.Handler, mw ...Middleware) { s.registerFallback(405, h, mw) }
+
+// WrapAnswers puts the middleware of s around what the Router answers itself below the prefix of s: 404, 405, OPTIONS,
+// redirects, 400 and 501. The middleware is that which s has at the time of the call, and mw within that. The deepest prefix
+// wins. Without WrapAnswers these answers pass through no middleware of a scope; what is around the whole Router sees them in
+// any case. What NotFound and MethodNotAllowed have registered has its own middleware within that of WrapAnswers. A second
+// WrapAnswers for one prefix panics.
+func (s *Scope) WrapAnswers(mw ...Middleware) { s.registerFallback(anyStatus, ownAnswer{}, mw) }
 
 func (s *Scope) group(prefix string, mw []Middleware, site string) *Scope {
 	checkMiddleware(mw)

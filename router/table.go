@@ -19,10 +19,11 @@ type table struct {
 	names      map[string]*Route
 	notFound   tree // of the routes that answer when there is no other; empty in most Routers
 	notAllowed tree
+	answers    tree // of what WrapAnswers has put around the answers of the Router
 	fallbacks  []fallback
 }
 
-// fallback is a route of notFound or notAllowed.
+// fallback is a route of notFound, notAllowed or answers.
 type fallback struct {
 	status int
 	route  *Route
@@ -46,8 +47,11 @@ func (t *table) addFallback(status int, r *Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	what, tree := "NotFound", &t.notFound
-	if status == statusMethodNotAllowed {
+	switch status {
+	case statusMethodNotAllowed:
 		what, tree = "MethodNotAllowed", &t.notAllowed
+	case anyStatus:
+		what, tree = "WrapAnswers", &t.answers
 	}
 	t.mustBeOpen(what)
 	if err := tree.insert(r); err != nil {
