@@ -24,6 +24,12 @@ func BenchmarkMiddleware(b *testing.B) {
 		{"Recover", middleware.Recover(&log)},
 		{"RequestID", middleware.RequestID},
 		{"AccessLog", middleware.AccessLog(&log)},
+		{"ClientAddress", middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(b, "10.0.0.0/8")})},
+		{"SecureHeaders", middleware.SecureHeaders(middleware.SecureHeadersConfig{})},
+		{"CORS", middleware.CORS(middleware.CORSConfig{Origins: []string{"*"}})},
+		{"RateLimit", middleware.RateLimit(middleware.RateLimitConfig{Requests: 1e9})},
+		{"LoadShed", middleware.LoadShed(middleware.LoadShedConfig{})},
+		{"Default", middleware.Default(middleware.DefaultConfig{Log: &log})},
 	} {
 		b.Run(bench.name, func(b *testing.B) { benchmark(b, bench.wrap(quiet)) })
 	}

@@ -9,7 +9,7 @@ import (
 	"microhttp/server"
 )
 
-func prefixes(t *testing.T, texts ...string) []netip.Prefix {
+func prefixes(t testing.TB, texts ...string) []netip.Prefix {
 	t.Helper()
 	all, err := middleware.ParsePrefixes(texts...)
 	if err != nil {

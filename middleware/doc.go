@@ -7,7 +7,17 @@
 // later is left with [server.Response.OnDone] and [server.Response.OnPanic]. So each works the same for a handler that
 // answers on the loop, later, bit by bit, or on a goroutine of its own.
 //
-// The order is free, but the outermost sees most:
+// The order is free, but the outermost sees most. [Default] is the stack that most servers want:
 //
-//	h := middleware.Recover(&log)(middleware.RequestID(middleware.AccessLog(&log)(routes)))
+//	stack := middleware.Default(middleware.DefaultConfig{Log: &log, Trusted: proxies})
+//	s := server.Server{Handler: stack(routes)}
+//
+// What there is:
+//
+//	Recover, RequestID, AccessLog           what happened, in the log
+//	ClientAddress                           who asks, behind proxies
+//	Basic, Bearer, Sessions                 who asks, by credentials
+//	CrossOrigin, CORS, SecureHeaders        what browsers may do
+//	RateLimit, LoadShed, Timeout            how much, and how long
+//	CacheControl, Alive, Readiness          and the rest
 package middleware

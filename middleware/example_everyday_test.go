@@ -9,6 +9,8 @@ import (
 
 	"microhttp/middleware"
 	"microhttp/server"
+
+	"github.com/rs/zerolog"
 )
 
 // askWith sends a request with the fields, given as "Name: value", and returns the status and the body.
@@ -159,4 +161,56 @@ func ExampleSessions() {
 	// Output:
 	// __Host-session true true
 	// 200 2 in the cart
+}
+
+func ExampleDefault() {
+	log := zerolog.New(server.NewLogWriter(io.Discard)) // os.Stderr in a program
+	stack := middleware.Default(middleware.DefaultConfig{Log: &log})
+	addr, stop := start(stack(server.HandlerFunc(func(w *server.Response, r *server.Request) { panic("a bug") })))
+	defer stop()
+	fmt.Println(askWith("GET", "http://"+addr))
+	// Output:
+	// 500 Internal Server Error
+}
+
+func ExampleCORS() {
+	share := middleware.CORS(middleware.CORSConfig{Origins: []string{"https://app.example.com"}})
+	addr, stop := start(share(hello))
+	defer stop()
+	req, _ := http.NewRequest("GET", "http://"+addr, nil)
+	req.Header.Set("Origin", "https://app.example.com")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		panic(err)
+	}
+	res.Body.Close()
+	fmt.Println(res.Header.Get("Access-Control-Allow-Origin"), res.Header.Get("Vary"))
+	// Output:
+	// https://app.example.com Origin
+}
+
+func ExampleSecureHeaders() {
+	addr, stop := start(middleware.SecureHeaders(middleware.SecureHeadersConfig{FrameOptions: "SAMEORIGIN"})(hello))
+	defer stop()
+	res, err := http.Get("http://" + addr)
+	if err != nil {
+		panic(err)
+	}
+	res.Body.Close()
+	fmt.Println(res.Header.Get("X-Frame-Options"), res.Header.Get("X-Content-Type-Options"))
+	// Output:
+	// SAMEORIGIN nosniff
+}
+
+func ExampleCacheControl() {
+	addr, stop := start(middleware.CacheControl("no-store")(hello))
+	defer stop()
+	res, err := http.Get("http://" + addr)
+	if err != nil {
+		panic(err)
+	}
+	res.Body.Close()
+	fmt.Println(res.Header.Get("Cache-Control"))
+	// Output:
+	// no-store
 }

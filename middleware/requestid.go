@@ -21,9 +21,11 @@ const RequestIDHeader = "X-Request-Id"
 // forms in use (UUIDs, trace ids, ULIDs) are much shorter.
 const maxRequestID = 64
 
-// RequestID gives each answer an X-Request-Id: the request's own when that has 1 to 64
-// bytes, all of them letters, digits or one of -._~:/+=@, else a new one of 32
-// hexadecimal digits. An id is not a secret: the next one can be guessed.
+// RequestID gives each answer an X-Request-Id:
+//
+//   - the request's own, when that has 1 to 64 bytes, all of them letters, digits or one of -._~:/+=@;
+//   - else the trace-id of the request's traceparent (W3C Trace Context), so that logs and traces are found by one name;
+//   - else a new one of 32 hexadecimal digits. It is not a secret: the next one can be guessed.
 //
 // Handlers read it with [GetRequestID]. Making one costs no allocation.
 func RequestID(next server.Handler) server.Handler {
@@ -31,6 +33,8 @@ func RequestID(next server.Handler) server.Handler {
 	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		if id := r.PeekHeader(RequestIDHeader); sane(id) {
 			w.SetHeader(RequestIDHeader, string(id)) // what is sane is a field value
+		} else if trace := traceID(r.PeekHeader("Traceparent")); trace != nil {
+			w.SetHeader(RequestIDHeader, string(trace))
 		} else {
 			fresh := ids.next()
 			w.SetHeader(RequestIDHeader, string(fresh[:]))
@@ -87,3 +91,32 @@ var idBytes = func() (t [256]bool) {
 	}
 	return t
 }()
+
+// traceID returns the trace-id of a traceparent: version-traceid-parentid-flags in lower-case hexadecimal digits, of which
+// a later version may have more. It is nil if the field is invalid, or if an id is all zeros.
+func traceID(parent []byte) []byte {
+	const size = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if len(parent) < size || string(parent[:2]) == "ff" || len(parent) > size && (string(parent[:2]) == "00" || parent[size] != '-') {
+		return nil
+	}
+	for i, c := range parent[:size] {
+		dash := i == 2 || i == 35 || i == 52
+		if dash && c != '-' || !dash && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return nil
+		}
+	}
+	trace, span := parent[3:35], parent[36:52]
+	if allZeros(trace) || allZeros(span) {
+		return nil
+	}
+	return trace
+}
+
+func allZeros(digits []byte) bool {
+	for _, c := range digits {
+		if c != '0' {
+			return false
+		}
+	}
+	return true
+}

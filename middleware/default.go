@@ -1,0 +1,32 @@
+package middleware
+
+import (
+	"net/netip"
+
+	"microhttp/server"
+
+	"github.com/rs/zerolog"
+)
+
+// DefaultConfig is what [Default] needs to know. The zero value is ready, and logs nothing.
+type DefaultConfig struct {
+	// Log gets the access log and the panics. It must not block: see server.LogWriter. nil logs nothing.
+	Log *zerolog.Logger
+	// Trusted are the networks of the proxies in front: see ClientAddress. Without one no proxy is believed.
+	Trusted []netip.Prefix
+	// Headers is what SecureHeaders sets.
+	Headers SecureHeadersConfig
+}
+
+// Default is the stack that most servers want around all of their handlers, from the outside in: [Recover], [RequestID],
+// [AccessLog], [ClientAddress] and [SecureHeaders]. It costs no allocation for a request whose handler makes none, unless a
+// trusted proxy has something to say of the client.
+func Default(config DefaultConfig) server.Middleware {
+	return server.Chain(
+		Recover(config.Log),
+		RequestID,
+		AccessLog(config.Log),
+		ClientAddress(ClientAddressConfig{Trusted: config.Trusted}),
+		SecureHeaders(config.Headers),
+	)
+}
