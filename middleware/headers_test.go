@@ -96,8 +96,12 @@ func TestCORS(t *testing.T) {
 			"Allow-Origin": "https://app.example", "Allow-Credentials": "true", "Allow-Methods": methods,
 			"Allow-Headers": "Content-Type, X-Api", "Max-Age": "3600",
 		}, "Origin|Access-Control-Request-Method|Access-Control-Request-Headers"},
-		"preflight, not allowed": {some, []string{"OPTIONS / HTTP/1.1", "Origin: https://evil.example", "Access-Control-Request-Method: PUT"}, 204, nil,
-			"Origin|Access-Control-Request-Method|Access-Control-Request-Headers"},
+		"preflight, not allowed": {
+			some,
+			[]string{"OPTIONS / HTTP/1.1", "Origin: https://evil.example", "Access-Control-Request-Method: PUT"},
+			204, nil,
+			"Origin|Access-Control-Request-Method|Access-Control-Request-Headers",
+		},
 		"plain OPTIONS": {some, []string{"OPTIONS / HTTP/1.1", "Origin: https://app.example"}, 200, map[string]string{
 			"Allow-Origin": "https://app.example", "Allow-Credentials": "true", "Expose-Headers": "X-Total",
 		}, "Origin"},
