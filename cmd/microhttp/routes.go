@@ -30,6 +30,8 @@ func newRoutes() *router.Router {
 	r.HandleFunc("GET /status/{code}", status)
 	r.HandleFunc("GET /reflect", reflect)
 	r.HandleFunc("GET /bytes/{n}", streamBytes)
+	r.HandleFunc("GET /download/{n}", download)
+	r.HandleFunc("GET /page", servePacked)
 	r.HandleFunc("GET /events", events)
 	r.Handle("GET /sleep/{ms}", server.BlockingFunc(sleep))
 	r.Handle("POST /upload", server.StreamingFunc(upload))
