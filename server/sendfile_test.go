@@ -201,6 +201,31 @@ func TestSendFileToOneWhoDoesNotRead(t *testing.T) {
 	}
 }
 
+// A file is no memory: when the server holds too much, whoever causes it pays, and not the reader of a file, however long.
+func TestSendFileUnderPressure(t *testing.T) {
+	f := fileOf(t, nil)
+	if err := os.Truncate(f.Name(), 1<<30); err != nil {
+		t.Skip("no sparse files here: ", err)
+	}
+	s, addr := start(t, func(w *Response, r *Request) { w.SendFile(f, 0, 1<<30) }, func(s *Server) { s.MaxBufferedBytes = 1 << 20 })
+	p := dial(t, addr)
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		other := dial(t, addr)
+		other.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n")
+		_, _ = other.Write(make([]byte, 2<<20)) // fails if the server is fast
+		_ = other.CloseWrite()
+		await(t, "the other to pay", func() bool { return closedFor(s, ErrOverloaded) == uint64(i+1) })
+	}
+	if _, err := io.CopyN(io.Discard, res.Body, 64<<20); err != nil {
+		t.Errorf("the reader of the file: %v", err)
+	}
+}
+
 // What comes after SendFile takes its place.
 func TestSendFileIsReplaced(t *testing.T) {
 	f := fileOf(t, []byte("file"))

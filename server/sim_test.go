@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -66,8 +67,13 @@ func TestAnswersInSimulation(t *testing.T) {
 }
 
 func playHTTP(w *sim.World, strict bool) {
+	owed := 0
 	port := host(w, func(loop *reactor.Reactor) server.HandlerFunc {
-		return func(rw *server.Response, r *server.Request) { answer(w, loop, rw, r) }
+		return func(rw *server.Response, r *server.Request) {
+			owed++
+			rw.OnDone(func(*server.Response, *server.Request) { owed-- })
+			answer(w, loop, rw, r)
+		}
 	})
 	clients := 1 + w.Rand().IntN(3)
 	gone := 0
@@ -80,6 +86,9 @@ func playHTTP(w *sim.World, strict bool) {
 	w.Go("judge", func() {
 		w.Wait("the clients to leave", func() bool { return gone == clients })
 		w.Sleep(5 * time.Minute)
+		if owed != 0 {
+			w.Errorf("at rest %d answers are not done", owed)
+		}
 		for _, d := range w.Descriptors() {
 			if strings.HasSuffix(d, "stream") {
 				w.Errorf("at rest descriptor %s is open", d)
@@ -88,14 +97,22 @@ func playHTTP(w *sim.World, strict bool) {
 	})
 }
 
-// answer is the handler: it answers now, later, or bit by bit, with what the request was.
+// answer is the handler: it answers now, later, bit by bit, or from a file, with what the request was. Some answers go
+// through a filter.
 func answer(w *sim.World, loop *reactor.Reactor, rw *server.Response, r *server.Request) {
 	rnd := w.Rand()
 	path, body := r.Path(), string(r.Body())
 	size, _ := strconv.Atoi(r.Header("Size"))
 	text := content(path, body, size)
-	switch rnd.IntN(4) {
-	case 0:
+	kind := rnd.IntN(5)
+	if kind != 1 && rnd.IntN(3) == 0 {
+		rw.OnHead(func(rw *server.Response, _ *server.Request) { holdBack(rw, rnd) })
+	}
+	switch kind {
+	case 1:
+		rw.SetHeader("Id", path)
+		sendAsFile(w, rw, text)
+	case 2:
 		p := rw.Later()
 		loop.CallLater(time.Duration(rnd.Int64N(int64(100*time.Millisecond))), func() {
 			_ = p.Answer(func(rw *server.Response) { // ErrPeerGone if the connection was reset
@@ -103,7 +120,7 @@ func answer(w *sim.World, loop *reactor.Reactor, rw *server.Response, r *server.
 				rw.WriteString(text)
 			})
 		})
-	case 1:
+	case 3:
 		rw.SetHeader("Id", path)
 		s := rw.Stream()
 		rest := text
@@ -130,6 +147,37 @@ func answer(w *sim.World, loop *reactor.Reactor, rw *server.Response, r *server.
 		rw.SetHeader("Id", path)
 		rw.WriteString(text)
 	}
+}
+
+// holdBack is a filter that gives out what it gets, but not when it gets it.
+func holdBack(rw *server.Response, rnd *rand.Rand) {
+	var kept []byte
+	rw.Filter(func(dst, p []byte, last bool) ([]byte, error) {
+		kept = append(kept, p...)
+		n := len(kept)
+		if !last && len(p) > 0 {
+			n = rnd.IntN(n + 1)
+		}
+		dst = append(dst, kept[:n]...)
+		kept = kept[n:]
+		return dst, nil
+	})
+}
+
+// sendAsFile answers from a file, which is closed when the answer is done.
+func sendAsFile(w *sim.World, rw *server.Response, text string) {
+	f, err := os.CreateTemp("", "microhttp")
+	if err == nil {
+		if err = os.Remove(f.Name()); err == nil {
+			_, err = f.WriteString("before" + text)
+		}
+	}
+	if err != nil {
+		w.Errorf("%v", err)
+		return
+	}
+	rw.OnDone(func(*server.Response, *server.Request) { f.Close() })
+	rw.SendFile(f, int64(len("before")), int64(len(text)))
 }
 
 // content is what the answer to a request says.
