@@ -362,8 +362,8 @@ func (w *Response) Error(code int) {
 	w.WriteString("\n")
 }
 
-// BytesSent returns how many bytes of content have been handed to the connection.
-// It is final in OnDone.
+// BytesSent returns how many bytes of content have been handed to the connection. It is final in OnDone. The range of a
+// file counts as a whole from when the answer begins, also if the connection is lost before its end.
 func (w *Response) BytesSent() int64 { return w.sent }
 
 // Err returns, in OnDone, why the answer did not go out whole: a CloseReason, such as ErrPeerReset

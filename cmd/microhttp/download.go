@@ -69,7 +69,7 @@ func servePacked(w *server.Response, r *server.Request) {
 	w.SetHeader("Content-Security-Policy", "default-src 'none'")
 	w.SetHeader("Vary", "Accept-Encoding")
 	w.GiveBody(longPage)
-	if acceptsGzip(r) {
+	if r.AcceptsEncoding("gzip") != "" {
 		w.SetHeader("Content-Encoding", "gzip")
 		packContent(w)
 	}
@@ -108,20 +108,4 @@ func (p *packer) filter(dst, b []byte, last bool) ([]byte, error) {
 	}
 	dst, p.dst = p.dst, nil
 	return dst, err
-}
-
-// acceptsGzip reports whether the client takes gzip: whether it is named, with a weight that is not zero.
-func acceptsGzip(r *server.Request) bool {
-	for name, value := range r.Headers() {
-		if !strings.EqualFold(name, "Accept-Encoding") {
-			continue
-		}
-		for member := range strings.SplitSeq(value, ",") {
-			coding, weight, _ := strings.Cut(member, ";")
-			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				return strings.Trim(strings.TrimSpace(weight), "qQ=0. ") != "" || weight == ""
-			}
-		}
-	}
-	return false
 }
