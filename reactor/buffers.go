@@ -25,6 +25,7 @@ func (r *Reactor) takeBuffer(n int) *bytebufferpool.ByteBuffer {
 	var b *bytebufferpool.ByteBuffer
 	switch last := len(r.spare) - 1; {
 	case n > outputKeep:
+		r.held += n
 		return &bytebufferpool.ByteBuffer{B: make([]byte, 0, n)}
 	case r.real:
 		b = outputs.Get()
@@ -37,11 +38,13 @@ func (r *Reactor) takeBuffer(n int) *bytebufferpool.ByteBuffer {
 	if cap(b.B) < n || cap(b.B) == 0 {
 		b.B = make([]byte, 0, max(n, outputMin))
 	}
+	r.held += cap(b.B)
 	return b
 }
 
 // giveBuffer gives it back.
 func (r *Reactor) giveBuffer(b *bytebufferpool.ByteBuffer) {
+	r.held -= cap(b.B)
 	switch {
 	case cap(b.B) > outputKeep:
 	case r.real:

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"io"
 	"syscall"
 	"testing"
@@ -137,4 +138,49 @@ func TestBuffersFit(t *testing.T) {
 			t.Errorf("a buffer of %d bytes is in the pool", cap(b.B))
 		}
 	}
+}
+
+// What a queue takes of memory is counted by the room in its buffers.
+func TestHeld(t *testing.T) {
+	s := &faultySystem{}
+	full := true // on the loop
+	s.write = func(fd int, p []byte) (int, syscall.Errno) {
+		if full {
+			return 0, syscall.EAGAIN
+		}
+		return s.kernel.Write(fd, p)
+	}
+	s.writev = func(fd int, pieces [][]byte) (int, syscall.Errno) {
+		if full {
+			return 0, syscall.EAGAIN
+		}
+		return s.kernel.Writev(fd, pieces)
+	}
+	l := start(t, Config{System: s})
+	conn, rec := l.connect(nil, nil)
+	l.do(func() {
+		rec.Write([]byte("x"))
+		tr := rec.Transport.(*transport)
+		if n := rec.Held(); n < outputMin || n != tr.room() || l.Held() != n {
+			t.Errorf("%d bytes held for one, %d by the loop, in a buffer of %d", n, l.Held(), tr.room())
+		}
+		rec.Send(Given(make([]byte, directSize)), FileRange(memoryFile{bytes.NewReader(make([]byte, 1<<20))}, 0, 1<<20))
+		for range 100_000 {
+			rec.Write([]byte("y"))
+		}
+		if n := rec.Held(); n != tr.room()+directSize || l.Held() != n || n < 100_000+directSize {
+			t.Errorf("%d bytes held, %d by the loop, in buffers of %d", n, l.Held(), tr.room())
+		}
+		full = false
+		rec.LoseConnection()
+	})
+	if got := readAll(t, conn); len(got) != 1+directSize+1<<20+100_000 {
+		t.Errorf("got %d bytes", len(got))
+	}
+	rec.reason(l)
+	l.do(func() {
+		if n := l.Held(); n != 0 {
+			t.Errorf("%d bytes held, and there is no connection", n)
+		}
+	})
 }

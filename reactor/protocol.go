@@ -100,6 +100,10 @@ type Transport interface {
 	// marks count them too; MaxBuffered counts only what is in memory, given or not.
 	Buffered() int
 
+	// Held returns how many bytes of memory wait in the connection's queue, by the capacity of its buffers. Given pieces count
+	// with their length, and files not at all.
+	Held() int
+
 	// Unacknowledged returns how many bytes were accepted and not yet acknowledged by the peer's kernel: Buffered, and what
 	// the socket has taken and still keeps. A byte more stands for the end that CloseWrite sends. On systems other than
 	// Linux it is only Buffered. It costs a system call.

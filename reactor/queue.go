@@ -29,6 +29,7 @@ type queue struct {
 	bytes  int      // in memory that wait
 	files  int      // how many file ranges wait
 	held   int      // and how many given pieces and file ranges together
+	given  int      // of bytes, those that were given
 	first  [2]Piece // what pieces begins with
 }
 
@@ -63,7 +64,8 @@ func (t *transport) release() {
 		return
 	}
 	t.r.unsent -= q.bytes
-	q.bytes = 0
+	t.r.held -= q.given
+	q.bytes, q.given = 0, 0
 	for ; q.at < len(q.pieces); q.at++ {
 		p := q.pieces[q.at]
 		q.pieces[q.at] = Piece{}
@@ -106,6 +108,10 @@ func (t *transport) enqueue(p Piece) {
 		q.files++
 		return
 	}
+	if p.given {
+		q.given += int(n)
+		t.r.held += int(n)
+	}
 	q.bytes += int(n)
 	t.r.unsent += int(n)
 }
@@ -141,6 +147,11 @@ func (t *transport) took(n int) {
 		switch {
 		case p.file != nil:
 			return
+		case p.given:
+			q.given -= k
+			t.r.held -= k
+		}
+		switch {
 		case k == left:
 			t.pop()
 		case p.own != nil:
@@ -169,7 +180,7 @@ func (t *transport) shrink(p *Piece) {
 func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 	q := t.queue()
 	if last := len(q.pieces) - 1; last >= q.at && q.pieces[last].own != nil {
-		return q.pieces[last].room(n)
+		return t.r.room(&q.pieces[last], n)
 	}
 	b := t.r.takeBuffer(n)
 	t.enqueue(Piece{own: b})
@@ -178,14 +189,16 @@ func (t *transport) own(n int) *bytebufferpool.ByteBuffer {
 
 // room makes room for n bytes in a buffer. What was sent makes room first, unless moving the rest could cost more than it
 // saves.
-func (p *Piece) room(n int) *bytebufferpool.ByteBuffer {
+func (r *Reactor) room(p *Piece, n int) *bytebufferpool.ByteBuffer {
 	b := p.own
 	if cap(b.B)-len(b.B) < n {
 		if p.offset >= p.Len() {
 			b.B = b.B[:copy(b.B, b.B[p.offset:])]
 			p.offset = 0
 		}
+		before := cap(b.B)
 		b.B = slices.Grow(b.B, n)
+		r.held += cap(b.B) - before
 	}
 	return b
 }
@@ -208,6 +221,8 @@ func (t *transport) keepLent() {
 			n += len(q.pieces[end].data)
 			if q.pieces[end].given {
 				q.held--
+				q.given -= len(q.pieces[end].data)
+				t.r.held -= len(q.pieces[end].data)
 			}
 		}
 		if t.flags&doomed != 0 {
@@ -219,7 +234,7 @@ func (t *transport) keepLent() {
 		var b *bytebufferpool.ByteBuffer
 		own := kept > q.at && q.pieces[kept-1].own != nil
 		if own {
-			b = q.pieces[kept-1].room(n)
+			b = t.r.room(&q.pieces[kept-1], n)
 		} else {
 			b = t.r.takeBuffer(n)
 		}
@@ -285,3 +300,21 @@ func (t *transport) Buffered() int {
 // Unsent is what all connections of this reactor hold back together: accepted output that no socket has taken, without
 // what is still gathered for the read that is being handled. It is for the loop.
 func (r *Reactor) Unsent() int { return r.unsent }
+
+// Held is how much memory the queues of this reactor take, by the capacity of their buffers: Unsent, and the room in those.
+// It is for the loop.
+func (r *Reactor) Held() int { return r.held }
+
+// Held implements Transport.
+func (t *transport) Held() int {
+	if t.out == nil {
+		return 0
+	}
+	n := t.out.given
+	for i := range t.out.pieces {
+		if b := t.out.pieces[i].own; b != nil {
+			n += cap(b.B)
+		}
+	}
+	return n
+}

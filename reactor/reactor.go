@@ -104,6 +104,7 @@ type Reactor struct {
 	spare     []*bytebufferpool.ByteBuffer // of a simulation, see takeBuffer
 	queues    []*queue                     // for connections that need one
 	unsent    int                          // what the connections' queues hold in memory, all together
+	held      int                          // and what memory they take for that
 	iovecs    [][]byte                     // of a writev(2)
 	touched   batch[settler]               // whose output goes out at the end of the tick
 	ended     batch[ending]                // connections to bury at the end of the tick

@@ -55,7 +55,7 @@ func (w *worker) over() bool {
 	return n > w.srv.conf.share && w.srv.excess() > 0
 }
 
-func (w *worker) holds() int { return w.held + int(w.made.bytes.Load()) + w.loop.Unsent() }
+func (w *worker) holds() int { return w.held + int(w.made.bytes.Load()) + w.loop.Held() }
 
 // publishedStep is how much a loop's count may change before the other loops get to know.
 const publishedStep = 16 << 10

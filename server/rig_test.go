@@ -183,6 +183,7 @@ func (m *memory) Write(p []byte)                      { m.writes++; m.out.Write(
 func (m *memory) Room(int) []byte                     { return m.scratch[:0] }
 func (m *memory) Commit(p []byte)                     { m.Write(p) }
 func (m *memory) Buffered() int                       { return m.unsent }
+func (m *memory) Held() int                           { return m.unsent }
 func (m *memory) Unacknowledged() int                 { return m.unsent + m.flying }
 func (m *memory) LoseConnection()                     { m.ended += "lose" }
 func (m *memory) AbortConnection()                    { m.ended += "abort" }

@@ -208,6 +208,9 @@ func (s *stage) judge() {
 		if n := l.Unsent(); n != 0 {
 			w.Errorf("at rest a loop counts %d unsent bytes", n)
 		}
+		if n := l.Held(); n != 0 {
+			w.Errorf("at rest a loop counts %d bytes of buffers", n)
+		}
 		if l.posted != 0 {
 			w.Errorf("%d posted calls were not made", l.posted)
 		}

@@ -201,6 +201,9 @@ func (l *lane) Commit(b []byte) { l.Write(b) }
 // Buffered implements reactor.Transport: nothing ever waits here.
 func (l *lane) Buffered() int { return 0 }
 
+// Held implements reactor.Transport.
+func (l *lane) Held() int { return 0 }
+
 // Unacknowledged implements reactor.Transport: what net/http does with it is not known.
 func (l *lane) Unacknowledged() int { return 0 }
 
