@@ -3,9 +3,8 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
-
-	"microhttp/parser"
 )
 
 // The usual answers in one line each. They fill the Response and return nothing. What was written before is replaced. Once
@@ -42,9 +41,10 @@ func (w *Response) NoContent() {
 // program: a path, such as "/login?next=%2F", or an absolute URL of http or https. For what a peer has sent there is
 // [Response.RedirectLocal].
 //
-//   - Spaces and bytes beyond ASCII are escaped.
+//   - Bytes that no URI may have are percent-encoded: spaces, quotes, letters beyond ASCII, a "%" that begins no escape.
 //   - Another status panics.
-//   - For a to of another kind, such as "//host/", "" or one with controls, the answer is 500, and the log has a line.
+//   - For a to of another kind, such as "//host/", "", one with controls (tabs too) or "\", or one that
+//     net/url cannot parse, the answer is 500, and the log has a line.
 func (w *Response) Redirect(status int, to string) {
 	switch status {
 	case 301, 302, 303, 307, 308:
@@ -54,9 +54,8 @@ func (w *Response) Redirect(status int, to string) {
 	if !w.replaces("Redirect") {
 		return
 	}
-	to = escapeLocation(to)
-	path := strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") && !strings.HasPrefix(to, `/\`)
-	if !path && !hasPrefixFold(to, "http://") && !hasPrefixFold(to, "https://") || !parser.ValidFieldValue(to) {
+	to, ok := redirectTarget(to)
+	if !ok {
 		w.LogMisuse("Redirect to what is neither a path nor a URL of http or https")
 		w.Error(500)
 		return
@@ -69,9 +68,10 @@ func (w *Response) Redirect(status int, to string) {
 // a login. It takes a path of this server, or a URL whose scheme and host are those of the request, of which it uses the
 // path. For anything else the answer is 400, and the log has a line. So it refuses:
 //
-//   - "//host", `/\host` and whatever else a browser takes for another host, escaped or not: a path in which "//" or `\`
-//     stands
-//   - controls, which browsers remove before they look
+//   - "//host", `/\host` and whatever else a browser takes for another host: a path in which "//" or `\` stands, also when
+//     its escapes are decoded, up to four times, and one that is escaped more often
+//   - controls, which browsers remove before they look, in the path also escaped ones
+//   - malformed escapes
 //   - other hosts and other schemes
 func (w *Response) RedirectLocal(to string) {
 	if !w.replaces("RedirectLocal") {
@@ -94,23 +94,61 @@ func isLocal(to string) bool {
 	if !strings.HasPrefix(to, "/") {
 		return false
 	}
-	for i := range len(to) {
-		if c := to[i]; c < ' ' || c == 0x7f || c == '\\' {
-			return false
-		}
+	if hasControl(to) || strings.Contains(to, `\`) || !wellEscaped(to) {
+		return false
 	}
 	path := to
 	if end := strings.IndexAny(to, "?#"); end >= 0 {
 		path = to[:end]
 	}
-	for range 3 { // some proxies unescape once more
-		if strings.Contains(path, "//") || strings.Contains(path, `\`) {
+	const layers = 4 // some proxies unescape once more, and then a browser reads it
+	for range layers {
+		if strings.Contains(path, "//") || strings.Contains(path, `\`) || hasControl(path) {
 			return false
 		}
-		path = unescapeLoosely(path)
+		decoded := unescapeLoosely(path)
+		if decoded == path {
+			return true
+		}
+		path = decoded
+	}
+	return false
+}
+
+// redirectTarget is to as a Location has it, and whether it is a path or a URL of http or https.
+func redirectTarget(to string) (location string, ok bool) {
+	if hasControl(to) || strings.Contains(to, `\`) || strings.HasPrefix(to, "//") {
+		return "", false
+	}
+	to = escapeLocation(to)
+	u, err := url.Parse(to)
+	if err != nil {
+		return "", false
+	}
+	return to, strings.HasPrefix(to, "/") || u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// wellEscaped reports whether each "%" begins an escape.
+func wellEscaped(s string) bool {
+	for i := range len(s) {
+		if s[i] == '%' && !isEscape(s[i:]) {
+			return false
+		}
 	}
 	return true
 }
+
+// isEscape reports whether s, which begins with "%", begins with an escape (RFC 3986, 2.1).
+func isEscape(s string) bool { return len(s) > 2 && unhex(s[1]) >= 0 && unhex(s[2]) >= 0 }
 
 // unescapeLoosely undoes the escapes of a path that are well-formed, and leaves the others.
 func unescapeLoosely(path string) string {
@@ -141,13 +179,23 @@ func unhex(c byte) int {
 	return -1
 }
 
-// escapeLocation escapes what a URL cannot hold and a program may have put there all the same.
+// uriBytes stand for themselves in a URI (RFC 3986, 2.2 and 2.3). "%" is not among them.
+const uriBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;="
+
+var inURI = func() (in [256]bool) {
+	for i := range len(uriBytes) {
+		in[uriBytes[i]] = true
+	}
+	return in
+}()
+
+// escapeLocation percent-encodes what no URI may have and a program may have put there all the same.
 func escapeLocation(to string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(to) {
 		c := to[i]
-		if c > ' ' && c < 0x7f || c < ' ' || c == 0x7f { // controls are refused, not escaped
+		if inURI[c] || c == '%' && isEscape(to[i:]) {
 			b.WriteByte(c)
 			continue
 		}
@@ -163,20 +211,25 @@ func (w *Response) marshal(method string, status int, kind string, v any) {
 	if !w.replaces(method) {
 		return
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		w.unencodable(method, err)
+	w.body.clear()
+	if err := json.NewEncoder((*bodyWriter)(w)).Encode(v); err != nil { // it has written nothing
+		w.Error(500)
+		w.logFailure(&w.x.req, err, "an answer cannot be encoded")
 		return
 	}
 	w.SetStatus(status)
 	w.defaultType(kind)
-	w.GiveBody(b)
+	w.body.buf = w.body.buf[:len(w.body.buf)-len("\n")]
+	w.recount()
 }
 
-// unencodable answers for a value that cannot be encoded.
-func (w *Response) unencodable(method string, err error) {
-	w.LogMisuse(method + " of a value that cannot be encoded: " + err.Error())
-	w.Error(500)
+// bodyWriter appends to the body of a Response. A json.Encoder calls it once, with the whole text and a newline.
+type bodyWriter Response
+
+// Write implements io.Writer.
+func (w *bodyWriter) Write(p []byte) (int, error) {
+	w.body.buf = append(w.body.buf, p...)
+	return len(p), nil
 }
 
 func (w *Response) answerString(method string, status int, kind, s string) {

@@ -43,6 +43,11 @@ func TestAnswers(t *testing.T) {
 		"Redirect away":     {func(w *Response, _ *Request) { w.Redirect(301, "https://b.example/") }, "301 Moved Permanently", []string{"Location: https://b.example/"}, "Moved Permanently\n", ""},
 		"Redirect //":       {func(w *Response, _ *Request) { w.Redirect(301, "//b.example/") }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
 		"Redirect, CRLF":    {func(w *Response, _ *Request) { w.Redirect(301, "/\r\nX: y") }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
+		"Redirect, tab":     {func(w *Response, _ *Request) { w.Redirect(301, "/\t/b.example") }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
+		"Redirect, \\":      {func(w *Response, _ *Request) { w.Redirect(301, `/a\b`) }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
+		"Redirect, no host": {func(w *Response, _ *Request) { w.Redirect(301, "http://") }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
+		"Redirect, no URL":  {func(w *Response, _ *Request) { w.Redirect(301, "http://[::1") }, "500 Internal Server Error", nil, "Internal Server Error\n", "neither a path"},
+		"Redirect, escapes": {func(w *Response, _ *Request) { w.Redirect(302, "/%41%?a=|") }, "302 Found", []string{"Location: /%41%25?a=%7C"}, "Found\n", ""},
 		"RedirectLocal":     {func(w *Response, _ *Request) { w.RedirectLocal("/a?b=//c") }, "303 See Other", []string{"Location: /a?b=//c"}, "See Other\n", ""},
 		"own host":          {func(w *Response, _ *Request) { w.RedirectLocal("http://A.example/b") }, "303 See Other", []string{"Location: /b"}, "See Other\n", ""},
 		"other host":        {func(w *Response, _ *Request) { w.RedirectLocal("http://a.example@b.example/") }, "400 Bad Request", nil, "Bad Request\n", "RedirectLocal refused"},
@@ -86,13 +91,16 @@ func TestRedirectLocalTargets(t *testing.T) {
 		"http://b.example/", "https://a.example/", "http:b.example", "javascript:alert(1)", "data:text/html,x",
 		"http://a.example.b.example/", "http://a.example", "http://a.example@b.example/", "http://a.example:80@b.example/",
 		"/%2Fb.example", "/%2f%2fb.example", "/%5Cb.example", "/%5cb.example", "/%252Fb.example", "/%255Cb.example", "/..//b.example", "/.//b.example",
+		"/%25252fb.example", "/%2525252525252fb.example", "/%09/b.example", "/%0d%0aSet-Cookie:a=b", "/%250d%250aa", "/%00/a", "/%",
+		"/%2", "/%zz", "/a?b=%zz", "/a/%2e%2e//b.example", "/%2e%2e%2f%2fb.example", "https:/b.example", "HTTPS:b.example",
+		"@b.example", ".b.example", "%2f%2fb.example", "*", "?next=a", "#a", "\ufeff//b.example", "/a?\r\nb", `/?a=\`,
 		"http://a.example//b.example", `http://a.example/\b.example`, "//a.example/",
 	} {
 		if got := answerOf(t, func(w *Response, _ *Request) { w.RedirectLocal(to) }, getAnything); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("%q: %.60q", to, got)
 		}
 	}
-	for _, to := range []string{"/", "/a", "/a/b?c=d#e", "/a?next=//b", `/a?b=%5C%5C`, "/@b.example", "/:80", "/a%20b", "/%zz", "/..", "/über"} {
+	for _, to := range []string{"/", "/a", "/a/b?c=d#e", "/a?next=//b", `/a?b=%5C%5C`, "/@b.example", "/:80", "/a%20b", "/a%2Fb", "/100%25", "/..", "/über", "/?a=%0a%5c", `/a"b`} {
 		got := answerOf(t, func(w *Response, _ *Request) { w.RedirectLocal(to) }, getAnything)
 		wantContains(t, to, got, "HTTP/1.1 303 ", "Location: "+escapeLocation(to)+"\r\n")
 	}
@@ -112,6 +120,10 @@ func FuzzRedirectLocal(f *testing.F) {
 		u, err := url.Parse(escapeLocation(browser))
 		if err != nil {
 			return // no client follows it
+		}
+		decoded, err := base.Parse(u.Path) // as a proxy would pass it on
+		if err == nil && decoded.Host != base.Host {
+			t.Errorf("%q leads to %v when it is decoded", to, decoded)
 		}
 		if at := base.ResolveReference(u); at.Host != base.Host || at.Scheme != base.Scheme || strings.HasPrefix(at.Path, "//") {
 			t.Errorf("%q leads to %v", to, at)
