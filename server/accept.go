@@ -8,9 +8,9 @@ import (
 
 // Accepts returns the media type that the client likes best among those offered, by its Accept fields (RFC 9110, 12.5.1), or
 // "" when it takes none of them. Of several that it likes alike the first offered is returned, and so it is when there is no
-// Accept. An offer is compared as it is written, such as "application/json", and may have parameters.
+// Accept, or an empty one. A charset=utf-8 that the client asks for is met by every offer. An offer is compared as it is written, such as "application/json", and may have parameters.
 func (r *Request) Accepts(types ...string) string {
-	if !r.hasField("Accept") {
+	if r.isEmptyList("Accept") {
 		return first(types)
 	}
 	return best(types, func(offer string) float64 {
@@ -82,13 +82,12 @@ func first(s []string) string {
 	return s[0]
 }
 
-func (r *Request) hasField(name string) bool {
-	for n := range r.Headers() {
-		if strings.EqualFold(n, name) {
-			return true
-		}
+// isEmptyList reports whether the fields of that name are missing or empty. Both say nothing.
+func (r *Request) isEmptyList(name string) bool {
+	for range r.listOf(name) {
+		return false
 	}
-	return false
+	return true
 }
 
 // listOf iterates over the members of all fields of that name. A comma within quotes separates nothing.
@@ -163,7 +162,7 @@ func covers(wanted, offer string) int {
 	kind, _, _ := strings.Cut(bare, "/")
 	name, wantedParameters, restricted := strings.Cut(wanted, ";")
 	switch {
-	case restricted:
+	case restricted && !isUTF8(wantedParameters):
 		if strings.EqualFold(name, bare) && sameParameters(wantedParameters, parameters) {
 			return 3
 		}
@@ -176,6 +175,10 @@ func covers(wanted, offer string) int {
 	}
 	return -1
 }
+
+// isUTF8 reports whether the parameters of a media range ask for nothing but UTF-8, as some clients do of types that have no
+// other charset.
+func isUTF8(parameters string) bool { return sameParameters(parameters, "charset=utf-8") }
 
 func sameParameters(a, b string) bool {
 	clean := strings.NewReplacer(" ", "", "\t", "", `"`, "")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"io"
 	"sync"
 )
@@ -186,24 +187,35 @@ func (r *Request) readAll() bool {
 		x.tooLarge()
 		return false
 	}
+	err := r.readWhole(limit)
+	if err == errBeyond {
+		x.tooLarge()
+	}
+	return err == nil // else the answer says why
+}
+
+// errBeyond is the error of readWhole for a body beyond its bound, of which the connection does not know.
+var errBeyond = fmt.Errorf("server: %w", ErrBodyTooLarge)
+
+// readWhole reads the whole body, of at most limit bytes; -1 is no bound. What it holds is counted for MaxBufferedBytes.
+func (r *Request) readWhole(limit int64) error {
 	b := r.BodyReader().(*bodyReader)
 	var g gatherer // not the request's, which is the loop's
 	defer g.drop()
 	for {
 		n, err := b.Read(g.room())
 		g.size += n
-		x.req.conn.w.recountMade(&b.countedWhole, g.holds())
+		r.conn.w.recountMade(&b.countedWhole, g.holds())
 		switch {
 		case limit >= 0 && int64(g.size) > limit:
-			x.tooLarge()
-			return false
+			return errBeyond
 		case err == io.EOF:
 			r.body = g.moveTo(make([]byte, 0, g.size))
-			x.req.conn.w.recountMade(&b.countedWhole, cap(r.body))
+			r.conn.w.recountMade(&b.countedWhole, cap(r.body))
 			r.kept, r.whole = len(r.body) > 0, true
-			return true
+			return nil
 		case err != nil:
-			return false // the answer says why
+			return err
 		}
 	}
 }

@@ -47,7 +47,8 @@ func KeepNumbers() JSONOption { return func(o *jsonOptions) { o.numbers = true }
 //   - 415 when Content-Type is not application/json or a type that ends in +json, or when there is a Content-Encoding
 //   - 413 when the document is longer than 1 MiB; see [JSONLimit]
 //   - 400 when it is malformed, nested deeper than 100, no UTF-8, followed by anything but white space, or does not fit into
-//     v. The Detail says where: the line, the column in bytes, and the field.
+//     v. The Detail says where, and so do the Members "line", "column", "offset" and "field", as far as encoding/json knows
+//     it. Lines and columns count from 1, columns and the offset in bytes.
 //   - the error of the body, when a streamed one is not whole
 //
 // It is for handlers whose body is whole, and for Blocking handlers, where it reads the body. Elsewhere it panics. A v that
@@ -91,18 +92,16 @@ func (r *Request) wholeBody(most int64) ([]byte, error) {
 	if r.ContentLength() > most {
 		return nil, longerThan(most)
 	}
-	b, err := io.ReadAll(io.LimitReader(r.BodyReader(), most+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case int64(len(b)) > most:
+	if err := r.readWhole(most); err == errBeyond {
 		return nil, longerThan(most)
+	} else if err != nil {
+		return nil, err
 	}
-	return b, nil
+	return r.body, nil
 }
 
 func longerThan(most int64) error {
-	return &StatusError{413, fmt.Sprintf("the body is longer than %d bytes", most), ErrBodyTooLarge}
+	return &StatusError{Status: 413, Detail: fmt.Sprintf("the body is longer than %d bytes", most), Err: ErrBodyTooLarge}
 }
 
 func isJSON(contentType string) bool {
@@ -118,10 +117,10 @@ func isJSON(contentType string) bool {
 
 func decodeJSON(b []byte, v any, o jsonOptions) error {
 	if !utf8.Valid(b) {
-		return Fail(400, "the document is not UTF-8")
+		return failAt(b, invalidUTF8(b), "", "the document is not UTF-8", nil)
 	}
 	if at := tooDeep(b, maxJSONDepth); at >= 0 {
-		return Fail(400, place(b, at)+fmt.Sprintf("nested deeper than %d", maxJSONDepth))
+		return failAt(b, at, "", fmt.Sprintf("nested deeper than %d", maxJSONDepth), nil)
 	}
 	if !o.known && !o.numbers {
 		if err := json.Unmarshal(b, v); err != nil {
@@ -141,7 +140,7 @@ func decodeJSON(b []byte, v any, o jsonOptions) error {
 	}
 	end := int(d.InputOffset())
 	if rest := bytes.TrimLeft(b[end:], " \t\r\n"); len(rest) > 0 {
-		return Fail(400, place(b, len(b)-len(rest))+"something follows the document")
+		return failAt(b, len(b)-len(rest), "", "something follows the document", nil)
 	}
 	return nil
 }
@@ -151,30 +150,52 @@ func badJSON(b []byte, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	var invalid *json.InvalidUnmarshalError
-	detail := strings.TrimPrefix(err.Error(), "json: ")
 	switch {
 	case errors.As(err, &invalid):
 		panic("server: DecodeJSON into what nothing can be decoded into: " + err.Error())
-	case errors.As(err, &syntax):
-		detail = place(b, int(syntax.Offset)-1) + detail
+	case errors.As(err, &syntax) && !strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return failAt(b, int(syntax.Offset)-1, "", syntax.Error(), err)
+	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return failAt(b, len(b), "", "unexpected end", err)
 	case errors.As(err, &kind):
-		field := ""
+		detail := "a " + kind.Value + " does not fit"
 		if kind.Field != "" {
-			field = "field " + strconv.Quote(kind.Field) + ": "
+			detail = "field " + strconv.Quote(kind.Field) + ": " + detail
 		}
-		detail = place(b, int(kind.Offset)-1) + field + "a " + kind.Value + " does not fit"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		detail = place(b, len(b)) + "unexpected end"
+		return failAt(b, int(kind.Offset)-1, kind.Field, detail, err)
 	}
-	return &StatusError{400, detail, err}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		field, _ := strconv.Unquote(name)
+		return &StatusError{Status: 400, Detail: "unknown field " + name, Err: err, Members: map[string]any{"field": field}}
+	}
+	// It is of an UnmarshalJSON of the program, and may show what a client need not know.
+	return &StatusError{Status: 400, Detail: "a value does not fit", Err: err}
 }
 
-// place says where a byte stands.
-func place(b []byte, at int) string {
+// failAt is the error of a mistake at a byte of b. The place is in the text, for people, and in members, for programs.
+func failAt(b []byte, at int, field, detail string, err error) error {
 	at = max(min(at, len(b)), 0)
-	line := bytes.Count(b[:at], []byte("\n"))
-	column := at - (bytes.LastIndexByte(b[:at], '\n') + 1)
-	return fmt.Sprintf("line %d, column %d: ", line+1, column+1)
+	line, column := bytes.Count(b[:at], []byte("\n"))+1, at-bytes.LastIndexByte(b[:at], '\n')
+	members := map[string]any{"offset": at, "line": line, "column": column}
+	if field != "" {
+		members["field"] = field
+	}
+	return &StatusError{
+		Status: 400, Detail: fmt.Sprintf("line %d, column %d: %s", line, column, detail), Err: err, Members: members,
+	}
+}
+
+// invalidUTF8 is the place of the first byte that is not UTF-8.
+func invalidUTF8(b []byte) int {
+	at := 0
+	for at < len(b) {
+		c, n := utf8.DecodeRune(b[at:])
+		if c == utf8.RuneError && n == 1 {
+			break
+		}
+		at += n
+	}
+	return at
 }
 
 // tooDeep is the place of the first bracket that is nested deeper than most, or -1.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 // decodeCase is a document and what DecodeJSON makes of it.
@@ -99,6 +101,7 @@ func TestTry(t *testing.T) {
 		"of a status":        {fmt.Errorf("wrapped: %w", Fail(409, "taken")), "409 Conflict", `{"title":"Conflict","status":409,"detail":"taken"}`, ""},
 		"of a body":          {fmt.Errorf("wrapped: %w", error(ErrBodyTooLarge)), "413 Content Too Large", `"detail":"body too large"`, ""},
 		"of another package": {statusOf(418), "418 I'm a teapot", `"status":418`, ""},
+		"of a Status":        {codeOf(451), "451 Unavailable", `"status":451`, ""},
 		"secret":             {errors.New("the password is x"), "500 Internal Server Error", `{"title":"Internal Server Error","status":500}`, "the password is x"},
 		"503":                {&StatusError{Status: 503, Detail: "secret"}, "503 Service Unavailable", `{"title":"Service Unavailable","status":503}`, "secret"},
 		"no status":          {&StatusError{Status: 200}, "500 Internal Server Error", `"status":500`, "200 OK"},
@@ -108,15 +111,16 @@ func TestTry(t *testing.T) {
 			var log bytes.Buffer
 			p, m := inMemory(t, nil, logTo(&log), func(s *Server) {
 				s.Handler = Try(func(w *Response, _ *Request) error {
-					w.SetHeader("X-Before", "gone")
+					w.SetHeader("X-Before", "kept") // as a middleware's
+					w.SetHeader("ETag", `"gone"`)
 					w.Text(200, "half")
 					return c.err
 				})
 			})
 			p.DataReceived([]byte(getAnything))
 			got := m.out.String()
-			wantContains(t, "answer", got, "HTTP/1.1 "+c.status, c.body)
-			if strings.Contains(got, "X-Before") || strings.Contains(got, "secret") || strings.Contains(got, "password") {
+			wantContains(t, "answer", got, "HTTP/1.1 "+c.status, c.body, "X-Before: kept", "application/problem+json")
+			if strings.Contains(got, "ETag") || strings.Contains(got, "secret") || strings.Contains(got, "password") {
 				t.Errorf("the answer shows too much: %q", got)
 			}
 			if c.logged == "" && log.Len() > 0 || !strings.Contains(log.String(), c.logged) || strings.Count(log.String(), "\n") > 1 {
@@ -130,6 +134,99 @@ type statusOf int
 
 func (s statusOf) Error() string   { return "of another package" }
 func (s statusOf) HTTPStatus() int { return int(s) }
+
+type codeOf int
+
+func (c codeOf) Error() string { return "of another package" }
+func (c codeOf) Status() int   { return int(c) }
+
+// A Stream that was closed is a whole answer, and an error that comes after it takes nothing away.
+func TestTryAfterAWholeStream(t *testing.T) {
+	for name, around := range map[string]Middleware{"on the loop": AtHead, "off the loop": Blocking} {
+		log := new(syncBuffer)
+		logger := zerolog.New(log)
+		_, addr := start(t, nil, func(s *Server) {
+			s.Logger = &logger
+			s.Handler = around(Try(func(w *Response, _ *Request) error {
+				_, _ = w.Stream().Write([]byte("whole"))
+				w.Stream().Close()
+				return errors.New("broken")
+			}))
+		})
+		p := dial(t, addr)
+		for range 2 {
+			want(t, name, p.get("/"), "whole")
+		}
+		wantContains(t, "log", log.String(), "broken")
+	}
+}
+
+// secretive is a type of a program whose errors are not for clients.
+type secretive struct{}
+
+func (*secretive) UnmarshalJSON([]byte) error { return errors.New("the key is x") }
+
+func TestDecodeJSONErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		body    string
+		v       any
+		members string
+	}{
+		"syntax":    {"{\n \"a\": x}", new(any), "map[column:7 line:2 offset:8]"},
+		"cut":       {"{", new(any), "map[column:2 line:1 offset:1]"},
+		"after":     {"1 2", new(any), "map[column:3 line:1 offset:2]"},
+		"type":      {`{"A":{"B":""}}`, new(struct{ A struct{ B int } }), "map[column:12 field:A.B line:1 offset:11]"},
+		"UTF-8":     {"\"\xff", new(any), "map[column:2 line:1 offset:1]"},
+		"a program": {"{}", new(secretive), "map[]"},
+	} {
+		answerOf(t, func(_ *Response, r *Request) {
+			e, ok := errors.AsType[*StatusError](r.DecodeJSON(c.v))
+			if !ok || e.Status != 400 || fmt.Sprint(e.Members) != c.members || strings.Contains(e.Detail, "key") {
+				t.Errorf("%s: %+v, want %s", name, e, c.members)
+			}
+		}, post("application/json", c.body))
+	}
+}
+
+// In a Blocking handler that streams, the document is read within its bound, and what is held of it counts for
+// MaxBufferedBytes.
+func TestDecodeJSONOfAStream(t *testing.T) {
+	const size = 1 << 20 // much more than waits between loop and handler
+	held := make(chan int64, 1)
+	s, addr := start(t, nil, func(s *Server) {
+		s.Handler = Blocking(Streaming(Try(func(w *Response, r *Request) error {
+			var text string
+			if err := r.DecodeJSON(&text, JSONLimit(size)); err != nil {
+				return err
+			}
+			held <- r.conn.w.made.bytes.Load()
+			w.Text(200, fmt.Sprint(len(text)))
+			return nil
+		})))
+	})
+	for _, extra := range []int{0, 1} {
+		for _, chunked := range []bool{false, true} {
+			doc := `"` + strings.Repeat("x", size-2+extra) + `"`
+			request := post("application/json", doc)
+			if chunked {
+				request = fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"+
+					"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(doc), doc)
+			}
+			p := dial(t, addr)
+			p.send("%s", request)
+			got := p.rest()
+			if extra > 0 {
+				wantContains(t, "beyond", got, "HTTP/1.1 413 ", `"detail":"the body is longer than 1048576 bytes"`)
+				continue
+			}
+			wantContains(t, "at the bound", got, "HTTP/1.1 200 OK", fmt.Sprint("\r\n\r\n", size-2))
+			if n := <-held; n < size {
+				t.Errorf("%d bytes are counted of %d that are held", n, size)
+			}
+		}
+	}
+	await(t, "the count to be taken back", func() bool { return s.workers[0].made.bytes.Load() == 0 })
+}
 
 func TestTryBehindTheHead(t *testing.T) {
 	var log bytes.Buffer
@@ -164,14 +261,20 @@ func TestAccepts(t *testing.T) {
 		{"text/html;q=0", "text/html", ""},
 		{"*/*;q=0.1, text/html;q=0", "text/html image/png", "image/png"},
 		{"image/png", "text/html", ""},
+		{"-", "text/html image/png", "text/html"},
+		{"text/html; charset=UTF-8", "image/png text/html", "text/html"},
+		{"text/html;charset=latin1", "text/html", ""},
 		{"text/html;q=2, image/png;q=0.1", "text/html image/png", "image/png"},
 		{`text/html;level="1", text/html;q=0.3`, "text/html text/html;level=1", "text/html;level=1"},
 		{`text/x;p="a,b";q=0.9, image/png;q=0.5`, "image/png", "image/png"},
 	} {
 		var got string
 		field := "Accept: " + c.accept + "\r\n"
-		if c.accept == "" {
+		switch c.accept {
+		case "":
 			field = ""
+		case "-":
+			field = "Accept:\r\n"
 		}
 		answerOf(t, func(_ *Response, r *Request) { got = r.Accepts(strings.Fields(c.offers)...) }, "GET / HTTP/1.1\r\nHost: a\r\n"+field+"\r\n")
 		want(t, "Accept: "+c.accept, got, c.want)

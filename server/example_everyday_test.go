@@ -76,10 +76,10 @@ func ExampleRequest_DecodeJSON() {
 	show(create, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"Title\":\"milk\"")
 	// Output:
 	// HTTP/1.1 400 Bad Request
-	// Content-Length: 81
+	// Content-Length: 114
 	// Content-Type: application/problem+json
 	//
-	// {"title":"Bad Request","status":400,"detail":"line 1, column 16: unexpected end"}
+	// {"title":"Bad Request","status":400,"detail":"line 1, column 16: unexpected end","column":16,"line":1,"offset":15}
 }
 
 func ExampleResponse_RedirectLocal() {

@@ -76,11 +76,11 @@ func (r *Request) urlEncodedForm() (url.Values, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		n, err := url.QueryUnescape(name)
 		if err != nil {
-			return nil, &StatusError{400, fmt.Sprintf("field %d of the form has a malformed escape", fields), err}
+			return nil, &StatusError{Status: 400, Detail: fmt.Sprintf("field %d of the form has a malformed escape", fields), Err: err}
 		}
 		v, err := url.QueryUnescape(value)
 		if err != nil {
-			return nil, &StatusError{400, fmt.Sprintf("field %d of the form has a malformed escape", fields), err}
+			return nil, &StatusError{Status: 400, Detail: fmt.Sprintf("field %d of the form has a malformed escape", fields), Err: err}
 		}
 		values[n] = append(values[n], v)
 	}

@@ -209,3 +209,23 @@ func TestMultipartMalformed(t *testing.T) {
 		wantContains(t, name, p.rest(), fmt.Sprintf("HTTP/1.1 %d ", c.status))
 	}
 }
+
+// What a form keeps in memory counts for MaxBufferedBytes, until its response is done.
+func TestMultipartMemoryIsCounted(t *testing.T) {
+	const size = 1 << 20 // much more than waits between loop and handler
+	held := make(chan int64, 1)
+	s, addr := start(t, nil, func(s *Server) {
+		s.Handler = Blocking(Streaming(Try(func(_ *Response, r *Request) error {
+			_, err := r.FormFile("f")
+			held <- r.conn.w.made.bytes.Load()
+			return err
+		})))
+	})
+	p := dial(t, addr)
+	p.send("%s", post(formBody(t, "f@f="+strings.Repeat("x", size))))
+	if n := <-held; n < size {
+		t.Errorf("%d bytes are counted of %d that are held", n, size)
+	}
+	wantContains(t, "answer", p.rest(), "HTTP/1.1 200 OK")
+	await(t, "the count to be taken back", func() bool { return s.workers[0].made.bytes.Load() == 0 })
+}

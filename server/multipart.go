@@ -99,7 +99,7 @@ func (r *Request) boundary() (string, error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header("Content-Type"))
 	switch {
 	case err != nil, kind != "multipart/form-data":
-		return "", &StatusError{415, "the content type must be multipart/form-data", ErrNotMultipart}
+		return "", &StatusError{Status: 415, Detail: "the content type must be multipart/form-data", Err: ErrNotMultipart}
 	case parameters["boundary"] == "":
 		return "", Fail(400, "the content type has no boundary")
 	}
@@ -115,7 +115,7 @@ func (r *Request) parseMultipart(f *form) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &formParser{form: f, limits: r.conn.w.srv.conf.form, onDisk: &r.conn.w.srv.formDisk}
+	p := &formParser{form: f, w: r.conn.w, limits: r.conn.w.srv.conf.form, onDisk: &r.conn.w.srv.formDisk}
 	f.values = url.Values{}
 	r.x.res.OnDone(func(*Response, *Request) { p.release() })
 	defer func() {
@@ -146,7 +146,7 @@ func FormError(err error) error {
 	if isBodyError(err) {
 		return err
 	}
-	return &StatusError{400, "the form is malformed", err}
+	return &StatusError{Status: 400, Detail: "the form is malformed", Err: err}
 }
 
 // isBodyError reports whether err says that the body of a request is not whole.
@@ -161,16 +161,18 @@ func isBodyError(err error) bool {
 }
 
 func tooLargeForm(status int, detail string) error {
-	return &StatusError{status, detail, ErrFormTooLarge}
+	return &StatusError{Status: status, Detail: detail, Err: ErrFormTooLarge}
 }
 
 // formParser keeps the parts of one form.
 type formParser struct {
-	form   *form
-	limits formLimits
-	memory int64         // bytes that are kept in memory
-	disk   int64         // bytes that are kept on disk
-	onDisk *atomic.Int64 // the same of all forms of the server
+	form    *form
+	w       *worker
+	limits  formLimits
+	memory  int64         // bytes that are kept in memory
+	counted int           // what of that was last counted: see memory.go
+	disk    int64         // bytes that are kept on disk
+	onDisk  *atomic.Int64 // the same of all forms of the server
 }
 
 func (p *formParser) add(part *multipart.Part) error {
@@ -204,10 +206,10 @@ func (p *formParser) add(part *multipart.Part) error {
 		p.form.files = append(p.form.files, file)
 		return nil
 	}
-	p.memory -= int64(len(b))
 	if err := p.toDisk(file, b, part); err != nil {
 		return err
 	}
+	p.keeps(p.memory - int64(len(b)))
 	p.form.files = append(p.form.files, file)
 	return nil
 }
@@ -218,12 +220,30 @@ func (p *formParser) readMemory(part *multipart.Part) ([]byte, error) {
 	if p.limits.memory > 0 {
 		from = io.LimitReader(part, p.limits.memory-p.memory+1)
 	}
-	b, err := io.ReadAll(from)
-	p.memory += int64(len(b))
+	b, err := io.ReadAll(&memoryReader{p, from})
 	if err != nil {
 		return nil, FormError(err)
 	}
 	return b, nil
+}
+
+// memoryReader counts what is read into memory, as it comes.
+type memoryReader struct {
+	p    *formParser
+	from io.Reader
+}
+
+// Read implements io.Reader.
+func (m *memoryReader) Read(b []byte) (int, error) {
+	n, err := m.from.Read(b)
+	m.p.keeps(m.p.memory + int64(n))
+	return n, err
+}
+
+// keeps says how much the form keeps in memory now. It counts for MaxBufferedBytes.
+func (p *formParser) keeps(n int64) {
+	p.memory = n
+	p.w.recountMade(&p.counted, int(n))
 }
 
 func (p *formParser) tooMuchMemory() bool { return p.limits.memory > 0 && p.memory > p.limits.memory }
@@ -232,7 +252,7 @@ func (p *formParser) tooMuchMemory() bool { return p.limits.memory > 0 && p.memo
 func (p *formParser) toDisk(file *FormFile, b []byte, rest io.Reader) error {
 	f, err := os.CreateTemp("", "microhttp-form-")
 	if err != nil {
-		return &StatusError{500, "", err}
+		return &StatusError{Status: 500, Detail: "", Err: err}
 	}
 	var n int64
 	if err = os.Remove(f.Name()); err == nil {
@@ -255,7 +275,7 @@ func diskError(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*os.PathError](err); ok {
-		return &StatusError{500, "", err}
+		return &StatusError{Status: 500, Detail: "", Err: err}
 	}
 	return FormError(err)
 }
@@ -283,14 +303,28 @@ func (d *diskWriter) Write(b []byte) (int, error) {
 
 // release gives back what the form holds. It may be called twice.
 func (p *formParser) release() {
+	var open []*os.File
 	for _, file := range p.form.files {
 		if file.disk != nil {
-			_ = file.disk.Close() // it was only read
+			open = append(open, file.disk)
 		}
 	}
 	p.form.files = nil
-	p.onDisk.Add(-p.disk)
+	p.keeps(0)
+	disk := p.disk
 	p.disk = 0
+	if disk == 0 && len(open) == 0 {
+		return
+	}
+	free := func() {
+		for _, f := range open {
+			_ = f.Close() // it was only read
+		}
+		p.onDisk.Add(-disk)
+	}
+	if p.w.loop.Go(free) != nil { // the last close of an unlinked file frees it, and may take long: not on the loop
+		free()
+	}
 }
 
 // hasFileName reports whether a part says that it is a file, also one without a name.

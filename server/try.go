@@ -15,6 +15,9 @@ type StatusError struct {
 	Status int    // 400 to 599
 	Detail string // what the client may know of it; for a status of 500 and more it stays in the log
 	Err    error  // what it wraps, for the log; may be nil
+
+	// Members are further members of the [Problem] that is answered with, below 500; may be nil.
+	Members map[string]any
 }
 
 // Error implements error.
@@ -39,7 +42,7 @@ func Fail(status int, detail string) error { return &StatusError{Status: status,
 // in place of what was written. nil means that f has answered.
 //
 //   - When a Stream was taken, the head is out. The connection is then broken off, since the peer must not take the
-//     answer for whole, and the error is logged.
+//     answer for whole, and the error is logged. If the Stream was closed before, the error is only logged.
 //   - When a Pending was taken, the answer is that of whoever holds it. The error is only logged.
 //   - The handler is a leaf as any other: its body is buffered, and [Blocking] and [Streaming] may be put around it.
 //
@@ -61,8 +64,10 @@ func (w *Response) failed(r *Request, err error) {
 	case w.x.mode == modePending:
 		w.logFailure(r, err, "a handler has failed after Later")
 	case w.committed():
-		w.logFailure(r, err, "a handler has failed behind the head of its answer")
-		panic(ErrAbortHandler)
+		w.logFailure(r, err, "a handler has failed after the head of its answer was sent")
+		if w.stream != nil && !w.stream.closed {
+			panic(ErrAbortHandler)
+		}
 	default:
 		if f := r.conn.w.srv.ErrorHandler; f != nil {
 			f(w, r, err)
@@ -76,32 +81,39 @@ func (w *Response) failed(r *Request, err error) {
 // [Problem] whose status is:
 //
 //   - that of a [*StatusError] or a *[parser.Error] in err's chain
-//   - that of a method HTTPStatus() int of an error in the chain
+//   - that of a method Status() int or HTTPStatus() int of an error in the chain
 //   - otherwise 500
 //
-// Below 500 the Detail of a StatusError is sent. For 500 and more nothing of err is sent, and one line in the log has it. The
-// loss of the peer, a [CloseReason], is not logged: there is nobody to answer.
+// Below 500 the Detail and the Members of a StatusError are sent. For 500 and more nothing of err is sent, and one line in the log has it. The
+// loss of the peer, a [CloseReason], is not logged, since no answer can be sent.
+//
+// What was written is dropped, with the fields that describe it, as [Response.Error] does. Other fields stay: a request ID,
+// cookies, those of CORS.
 func HandleError(w *Response, r *Request, err error) {
-	status, detail := 500, ""
-	var withStatus interface{ HTTPStatus() int }
+	status, p := 500, Problem{}
+	var withStatus interface{ Status() int }
+	var withHTTPStatus interface{ HTTPStatus() int }
 	if e, ok := errors.AsType[*StatusError](err); ok {
-		status, detail = e.Status, e.Detail
+		status, p.Detail, p.Members = e.Status, e.Detail, e.Members
 	} else if e, ok := errors.AsType[*parser.Error](err); ok {
-		status, detail = e.Status, e.Reason
+		status, p.Detail = e.Status, e.Reason
 	} else if errors.As(err, &withStatus) {
-		status = withStatus.HTTPStatus()
+		status = withStatus.Status()
+	} else if errors.As(err, &withHTTPStatus) {
+		status = withHTTPStatus.HTTPStatus()
 	}
 	if status < 400 || status > maxStatus {
 		status = 500
 	}
 	if status >= 500 {
-		detail = ""
+		p = Problem{}
 		if _, gone := errors.AsType[CloseReason](err); !gone && !errors.Is(err, ErrPeerGone) {
 			w.logFailure(r, err, "a handler has failed")
 		}
 	}
-	w.Reset()
-	w.Problem(status, Problem{Detail: detail})
+	w.Error(status) // which drops the fields of the content, and keeps those of middleware
+	w.DelHeader("Content-Type")
+	w.Problem(status, p)
 }
 
 // logFailure writes the line of an error that a handler has returned.

@@ -12,7 +12,7 @@ func TestReturnJSON(t *testing.T) {
 	const doc = `{"n":12345678901234567890,"x":1.10}`
 	for _, c := range []struct{ kind, body, kindOfAnswer, want string }{
 		{"application/json", doc, "application/json", doc},
-		{"application/json", "{} x", "application/problem+json", `{"title":"Bad Request","status":400,"detail":"line 1, column 4: something follows the document"}`},
+		{"application/json", "{} x", "application/problem+json", `{"title":"Bad Request","status":400,"detail":"line 1, column 4: something follows the document","column":4,"line":1,"offset":3}`},
 		{"text/plain", doc, "application/problem+json", `"status":415`},
 	} {
 		res, body := p.ask("POST /json HTTP/1.1", "Content-Type: "+c.kind, fmt.Sprint("Content-Length: ", len(c.body)), "", c.body)
