@@ -150,13 +150,20 @@ func (t *transport) Send(pieces ...Piece) {
 	}
 	t.queue()
 	for i := range pieces {
-		if t.flags&doomed != 0 {
-			t.r.free(&pieces[i])
-		} else {
-			t.enqueue(pieces[i])
+		switch p := &pieces[i]; {
+		case p.Len() == 0: // a file of it is free, and may be said to be when the queue is in order
+		case t.flags&doomed != 0:
+			t.r.free(p)
+		default:
+			t.enqueue(*p)
 		}
 	}
 	t.sendNow()
+	for i := range pieces {
+		if p := &pieces[i]; p.Len() == 0 {
+			t.r.free(p)
+		}
+	}
 }
 
 // sendPiece is Send of one piece of bytes.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// queueKept is how many queues a loop keeps for connections that need one next, and piecesKept the longest of them.
+	// queuesKept is how many queues a loop keeps for connections that need one next, and piecesKept the longest of them.
 	queuesKept = 64
 	piecesKept = 16
 
@@ -28,7 +28,7 @@ type queue struct {
 	at     int
 	bytes  int      // in memory that wait
 	files  int      // how many file ranges wait
-	held   int      // and how many given pieces and file ranges together
+	held   int      // how many file ranges and given pieces
 	given  int      // of bytes, those that were given
 	first  [2]Piece // what pieces begins with
 }
@@ -82,18 +82,14 @@ func (t *transport) release() {
 
 func (q *queue) empty() bool { return q.at == len(q.pieces) }
 
-// enqueue adds a piece as the last. Beyond the bound the connection is doomed, and the piece is freed.
+// enqueue adds a piece as the last. It is not empty, unless it is a buffer of our own. Beyond the bound the connection is doomed, and the piece is freed.
 func (t *transport) enqueue(p Piece) {
 	q := t.out
 	n := p.Len()
 	holds := p.file != nil || p.given
-	switch {
-	case holds && q.held == heldMost:
+	if holds && q.held == heldMost {
 		t.doom(ErrWriteBound)
-		t.r.free(&p)
-		return
-	case n == 0 && p.own == nil:
-		t.r.free(&p)
+		t.r.free(&p) // what that writes is dropped
 		return
 	}
 	if q.at > piecesKept && q.at >= len(q.pieces)/2 {

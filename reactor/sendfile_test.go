@@ -448,3 +448,38 @@ func TestSendFileOfWhatHasNoPages(t *testing.T) {
 	}
 	rec.reason(l)
 }
+
+// An empty range in the middle is free when the rest is queued, and its notice may write whatever it likes.
+func TestEmptyFileRangeActs(t *testing.T) {
+	large := string(pattern(2 * directSize))
+	for _, inside := range []bool{true, false} {
+		l := start(t, Config{})
+		conn, rec := l.connect(nil, nil)
+		free := 0
+		act := func() {
+			empty := FileRange(memoryFile{bytes.NewReader(nil)}, 0, 0).OnFree(func() {
+				free++
+				rec.Write([]byte("small "))
+				rec.Write([]byte(large))
+			})
+			rec.Write([]byte("<"))
+			rec.Send(Lent([]byte(large)), empty, Lent([]byte("and ")), empty, Given([]byte("more ")))
+			rec.LoseConnection()
+		}
+		if inside {
+			l.do(func() { rec.onData = func([]byte) { act() } })
+			send(t, conn, "x")
+		} else {
+			l.do(act)
+		}
+		if got, want := readAll(t, conn), "<"+large+"and more small "+large+"small "+large; got != want {
+			t.Errorf("inside %v: got %d bytes, want %d; they differ at %d", inside, len(got), len(want), differ(got, want))
+		}
+		rec.reason(l)
+		l.do(func() {
+			if free != 2 {
+				t.Errorf("free %d times", free)
+			}
+		})
+	}
+}
