@@ -203,21 +203,48 @@ func tooDeep(b []byte, most int) int {
 	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= most { // as mostly, and much faster
 		return -1
 	}
-	depth, quoted := 0, false
+	depth := 0
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
+		switch structure[b[i]] {
+		case opens:
 			if depth++; depth > most {
 				return i
 			}
-		case c == '}', c == ']':
+		case closes:
 			depth--
+		case quotes:
+			if i = endOfString(b, i+1); i < 0 {
+				return -1 // encoding/json says so
+			}
 		}
 	}
 	return -1
 }
+
+// endOfString is where the string ends whose content begins at i, or -1.
+func endOfString(b []byte, i int) int {
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := i + n
+		slashes := 0
+		for slashes < n && b[end-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return end
+		}
+		i = end + 1
+	}
+}
+
+// structure tells the bytes that nest a document from others.
+var structure = [256]byte{'{': opens, '[': opens, '}': closes, ']': closes, '"': quotes}
+
+const (
+	opens = 1 + iota
+	closes
+	quotes
+)

@@ -46,6 +46,9 @@ func TestDecodeJSON(t *testing.T) {
 		"no UTF-8":           {kind: "application/json", body: "{\"name\":\"\xff\"}", status: 400, detail: "UTF-8"},
 		"as deep as allowed": {kind: "application/json", body: `{"any":` + deep(maxJSONDepth-1) + `}`},
 		"too deep":           {kind: "application/json", body: `{"any":` + deep(maxJSONDepth) + `}`, status: 400, detail: "nested deeper than 100"},
+		"deep in a string":   {kind: "application/json", body: `{"any":"\\\"` + strings.Repeat("[", 200) + `","name":"\\\\"}`},
+		"too deep, quoted":   {kind: "application/json", body: `{"name":"\\\"[","any":` + deep(maxJSONDepth) + `}`, status: 400, detail: "nested deeper than 100"},
+		"cut in a string":    {kind: "application/json", body: strings.Repeat("[", 90) + `"` + strings.Repeat("[", 90) + `\"`, status: 400, detail: "unexpected end"},
 		"many, not deep":     {kind: "application/json", body: `{"any":[` + strings.Repeat(`{"[":1},`, 200) + `1]}`},
 		"at the bound":       {kind: "application/json", body: `{"name":"` + strings.Repeat("x", 100-11) + `"}`, options: []JSONOption{JSONLimit(100)}},
 		"beyond the bound":   {kind: "application/json", body: `{"name":"` + strings.Repeat("x", 100-10) + `"}`, options: []JSONOption{JSONLimit(100)}, status: 413},
@@ -310,7 +313,8 @@ func TestAcceptsEncoding(t *testing.T) {
 	}
 }
 
-// BenchmarkDecodeJSON sets DecodeJSON beside the same call by hand.
+// BenchmarkDecodeJSON sets DecodeJSON beside the same call by hand, for a document whose brackets are counted and for one
+// whose depth is looked at.
 func BenchmarkDecodeJSON(b *testing.B) {
 	type item struct {
 		ID    int
@@ -318,24 +322,59 @@ func BenchmarkDecodeJSON(b *testing.B) {
 		Tags  []string
 		Price float64
 	}
-	doc, _ := json.Marshal([]item{{1, "first", []string{"a", "b"}, 1.5}, {2, "second", []string{"c"}, 2.5}, {3, "third", nil, 3.5}})
-	request := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(doc), doc)
-	for name, decode := range map[string]func(r *Request, v any) error{
-		"DecodeJSON": func(r *Request, v any) error { return r.DecodeJSON(v) },
-		"by hand":    func(r *Request, v any) error { return json.Unmarshal(r.PeekBody(), v) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			p, m := inMemory(b, func(w *Response, r *Request) {
-				var v []item
-				if err := decode(r, &v); err != nil {
-					b.Error(err)
+	for _, n := range []int{3, 300} {
+		items := make([]item, n)
+		for i := range items {
+			items[i] = item{i, "a name of some length", []string{"a", "b"}, 1.5}
+		}
+		doc, _ := json.Marshal(items)
+		request := []byte(post("application/json", string(doc)))
+		request = bytes.Replace(request, []byte("Connection: close\r\n"), nil, 1)
+		for name, decode := range map[string]func(r *Request, v any) error{
+			"DecodeJSON": func(r *Request, v any) error { return r.DecodeJSON(v) },
+			"by hand":    func(r *Request, v any) error { return json.Unmarshal(r.PeekBody(), v) },
+		} {
+			b.Run(fmt.Sprintf("%d bytes/%s", len(doc), name), func(b *testing.B) {
+				p, m := inMemory(b, func(w *Response, r *Request) {
+					var v []item
+					if err := decode(r, &v); err != nil {
+						b.Error(err)
+					}
+				})
+				b.ReportAllocs()
+				for b.Loop() {
+					m.out.Reset()
+					p.DataReceived(request)
 				}
 			})
-			b.ReportAllocs()
-			for b.Loop() {
-				m.out.Reset()
-				p.DataReceived(request)
-			}
-		})
+		}
 	}
+}
+
+// The depth of a document is what one sees who looks at each byte.
+func FuzzJSONDepth(f *testing.F) {
+	for _, s := range []string{`[[["[[["]]]`, `{"\\":[[`, `{"\"":[[[`, `"\\\"[[[["`, `[[[[`, `"`, `[]]]]][[[[`, `"[[[\`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, depth, quoted := -1, 0, false
+		for i := 0; i < len(s) && want < 0; i++ {
+			switch c := s[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '{', c == '[':
+				if depth++; depth > 3 {
+					want = i
+				}
+			case c == '}', c == ']':
+				depth--
+			}
+		}
+		if got := tooDeep([]byte(s), 3); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	})
 }
