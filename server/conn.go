@@ -35,6 +35,7 @@ type conn struct {
 	eof        bool        // the peer has half-closed
 	lingers    bool        // the end waits for the peer's, since the peer may still send
 	cut        bool        // it is being reset
+	hijacked   bool        // a Blocking handler has taken it, and Shutdown does not wait for it
 	why        CloseReason // why it ends, or has ended
 	drained    uint32      // bytes thrown away since the last answer
 }
@@ -263,6 +264,9 @@ func (c *conn) give(x *exchange) {
 		c.drop(x)
 		return
 	}
+	if x.mode == modeUpgraded && c.switches(x) {
+		return
+	}
 	if x.res.filters != nil { // the others have run
 		c.pump(x)
 		return
@@ -323,6 +327,9 @@ func (c *conn) conclude(x *exchange) {
 // complete takes an exchange back whose answer was made elsewhere, or whose stream was closed.
 func (c *conn) complete(x *exchange) {
 	switch {
+	case x.mode == modeUpgraded: // the connection is another protocol's
+		x.finish(nil)
+		return
 	case c.cur != x: // the server has answered in its place, or the connection is lost
 		x.finish(x.reason)
 		return
@@ -368,6 +375,11 @@ func (c *conn) settle() {
 	case stepNever:
 		never(c)
 	case stepGone:
+		return
+	case stepSwitched:
+		if c.cur != nil {
+			c.handOver()
+		}
 		return
 	case stepEnd:
 		if c.phase != phaseDrain {

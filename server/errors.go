@@ -24,6 +24,8 @@ var (
 	// ErrCommitted says that the status and the fields of a response cannot change
 	// any more: a Stream was taken, or the response is done and in OnDone.
 	ErrCommitted = errors.New("server: the head of the response is committed")
+	// ErrHijacked says that the connection of a request was taken from the server by Upgrade or Hijack in a Blocking handler.
+	ErrHijacked = errors.New("server: the connection was hijacked")
 	// ErrStreamClosed says that a Stream was written to after its Close.
 	ErrStreamClosed = errors.New("server: stream closed")
 	// ErrBusy says, in the log, that Server.MaxBlocking handlers run, and that the request has

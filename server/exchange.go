@@ -38,6 +38,7 @@ type exchange struct {
 	expired bool // the loop has answered in place of a Blocking handler
 
 	expiry  *expiry   // of AnswerWithin
+	upgrade *upgrade  // what the connection switches to
 	headBuf []byte    // the head, while its body is still arriving
 	held    int       // what it was counted to hold when it was detached
 	counted int       // and what of that is counted here, since the peer was lost: see memory.go
@@ -55,6 +56,7 @@ const (
 	modeInline   mode = iota // by handlers and callbacks on the loop
 	modePending              // by whoever calls Pending.Answer
 	modeBlocking             // by a Blocking handler, on a goroutine of its own
+	modeUpgraded             // it is 101, or a Blocking handler has taken the connection
 )
 
 // fate is whether an exchange can still be answered. It changes once from fateOpen, by one compare-and-swap. Who makes
@@ -88,6 +90,9 @@ func (x *exchange) recycle() {
 	}
 	x.leaf.h = nil
 	x.bounded, x.last, x.given = false, false, false
+	if x.mode == modeUpgraded {
+		x.mode, x.upgrade = modeInline, nil
+	}
 	if x.fate.Load() != fateOpen { // a store costs much more than a load
 		x.fate.Store(fateOpen)
 	}
@@ -138,7 +143,7 @@ func (x *exchange) panicked() bool {
 
 // waits reports whether the answer is still being made when the handlers on the loop have returned.
 func (x *exchange) waits() bool {
-	return x.mode != modeInline || x.res.stream != nil || x.body.to == bodyToCallback
+	return x.mode == modePending || x.mode == modeBlocking || x.res.stream != nil || x.body.to == bodyToCallback
 }
 
 // leave ends the exchange for reason, on the loop, unless an answer is being made. Then it returns false.
@@ -213,6 +218,9 @@ func (x *exchange) caught(returned *bool) {
 // fail deals with a panic of the handler: OnPanic makes the answer, or there is none.
 func (x *exchange) fail(v any, stack []byte) {
 	x.fate.Store(fateAborted) // also if OnPanic ends the goroutine
+	if x.upgrade != nil {
+		x.mode, x.upgrade, x.res.status = modeInline, nil, 500
+	}
 	if x.mended(v, stack) {
 		x.fate.Store(fateTaken)
 	}

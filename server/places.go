@@ -417,7 +417,7 @@ func (w *worker) reportPlaces(now time.Time) {
 
 // evict resets the connection of a job, if the job still waits for it.
 func (c *conn) evict(j *job) {
-	if j.waits() && c.cur == j.x {
+	if j.waits() && (c.cur == j.x || c.output == outputSwitched && j.x.mode == modeUpgraded) {
 		c.abortFor(ErrStalled)
 	}
 }

@@ -86,7 +86,7 @@ var statusLines = func() (lines [maxStatus + 1]string) {
 		lines[code] = "HTTP/1.1 " + strconv.Itoa(code) + " \r\n"
 	}
 	for _, r := range reasons {
-		if r.code >= minStatus {
+		if r.code >= minStatus || r.code == 101 {
 			lines[r.code] = "HTTP/1.1 " + strconv.Itoa(r.code) + " " + r.reason + "\r\n"
 		}
 	}
@@ -107,5 +107,5 @@ func StatusText(code int) string {
 // bodyless reports whether an answer with this status never has content, whatever
 // the handler wrote (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
 func bodyless(status int) bool {
-	return status == 204 || status == 205 || status == 304
+	return status == 101 || status == 204 || status == 205 || status == 304
 }

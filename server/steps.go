@@ -20,6 +20,7 @@ const (
 	intakeComplete               // the request is complete, and its exchange is not over
 	intakeRefused                // what the peer sends has no meaning any more
 	intakeClosed                 // the peer has half-closed, and all that it sent was used
+	intakeSwitched               // what the peer sends is another protocol's
 	intakes
 )
 
@@ -30,6 +31,7 @@ const (
 	outputIdle      output = iota // no answer is owed
 	outputOwed                    // a handler was called, and the head of its answer has not been made
 	outputStreaming               // the head has been sent, the end of the content has not
+	outputSwitched                // 101 is the answer, and what is sent after it is another protocol's
 	outputLast                    // the last answer has been given
 	outputEnded                   // the connection was told to end, or is lost: nothing is written any more
 	outputs
@@ -39,13 +41,14 @@ const (
 type step uint8
 
 const (
-	stepNever   step = iota // a pair that does not occur
-	stepParse               // read the next request
-	stepBody                // pass the body on as far as it was asked for, and wait for the answer
-	stepWait                // wait for the answer
-	stepDiscard             // throw the rest of a body away, whose answer has been given
-	stepEnd                 // end the connection: nothing more is to be said
-	stepGone                // nothing
+	stepNever    step = iota // a pair that does not occur
+	stepParse                // read the next request
+	stepBody                 // pass the body on as far as it was asked for, and wait for the answer
+	stepWait                 // wait for the answer
+	stepDiscard              // throw the rest of a body away, whose answer has been given
+	stepSwitched             // leave the connection to the protocol that it has switched to
+	stepEnd                  // end the connection: nothing more is to be said
+	stepGone                 // nothing
 )
 
 // steps derives the step. What is not in it does not occur.
@@ -56,6 +59,7 @@ var steps = [intakes][outputs]step{
 	intakeComplete: {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 	intakeRefused:  {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 	intakeClosed:   {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
+	intakeSwitched: {outputSwitched: stepSwitched, outputEnded: stepGone},
 }
 
 // never is called when a connection stands where it cannot, which is a bug of this package. The panic costs the connection

@@ -130,6 +130,10 @@ func (c *conn) arm(now int64) {
 // hurry ends the wait for a peer from whom nothing is to be expected but its end, when
 // the server shuts down.
 func (c *conn) hurry() {
+	if sh, ok := c.t.(shelled); ok {
+		sh.base().shutdown()
+		return
+	}
 	if c.phase == phaseNew || c.phase == phaseIdle || c.phase == phaseDrain {
 		c.t.SetTimeout(shutdownGrace)
 	}

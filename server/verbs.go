@@ -12,10 +12,12 @@ const (
 	verbOnBody            // Request.OnBody
 	verbBodyReader        // Request.BodyReader
 	verbAnswerWithin      // Response.AnswerWithin
+	verbUpgrade           // Response.Upgrade
+	verbHijack            // Response.Hijack
 	verbs
 )
 
-var verbNames = [verbs]string{"Later", "Stream", "another handler", "OnBody", "BodyReader", "AnswerWithin"}
+var verbNames = [verbs]string{"Later", "Stream", "another handler", "OnBody", "BodyReader", "AnswerWithin", "Upgrade", "Hijack"}
 
 // situation is what was done before.
 type situation uint8
@@ -30,6 +32,7 @@ const (
 	streamInBlocking                  // … and has called Stream
 	inOnPanic                         // OnPanic runs
 	inOnHead                          // a function of OnHead runs
+	upgraded                          // Upgrade or Hijack was called
 	situations
 )
 
@@ -42,15 +45,20 @@ var forbidden = [situations][verbs]string{
 		verbOnBody:       "behind a handler that was chosen, whose body it is",
 		verbBodyReader:   "on the loop: it is for Blocking handlers",
 		verbAnswerWithin: "behind a handler that was chosen: it comes before next.Serve",
+		verbUpgrade:      "behind a handler that was chosen and will answer: call it in that",
+		verbHijack:       "behind a handler that was chosen: it is for Blocking handlers",
 	},
 	undecided: {
 		verbBodyReader: "on the loop: it is for Blocking handlers, use OnBody",
+		verbHijack:     "on the loop: it is for Blocking handlers, use Upgrade",
 	},
 	laterTaken: {
 		verbStream:       "after Later: take the Stream in the handler",
 		verbLeaf:         "after Later, which is the answer",
 		verbBodyReader:   "after Later: it is for Blocking handlers, use OnBody",
 		verbAnswerWithin: "after Later: it comes before",
+		verbUpgrade:      "after Later, which is the answer",
+		verbHijack:       "on the loop: it is for Blocking handlers",
 	},
 	inAnswer: {
 		verbLater:        "in the function that answers",
@@ -59,12 +67,16 @@ var forbidden = [situations][verbs]string{
 		verbOnBody:       "in the function that answers",
 		verbBodyReader:   "in the function that answers",
 		verbAnswerWithin: "in the function that answers",
+		verbUpgrade:      "in the function that answers",
+		verbHijack:       "in the function that answers",
 	},
 	streamOnLoop: {
 		verbLater:        "after Stream, which is the answer",
 		verbLeaf:         "after Stream, which is the answer",
 		verbBodyReader:   "on the loop: it is for Blocking handlers, use OnBody",
 		verbAnswerWithin: "after Stream, which is the answer",
+		verbUpgrade:      "after Stream, which is the answer",
+		verbHijack:       "on the loop: it is for Blocking handlers",
 	},
 	inBlocking: {
 		verbLater:        "in a Blocking handler, which may simply take its time",
@@ -77,6 +89,8 @@ var forbidden = [situations][verbs]string{
 		verbLeaf:         "after Stream, which is the answer",
 		verbOnBody:       "in a Blocking handler: use BodyReader",
 		verbAnswerWithin: "after Stream, which is the answer",
+		verbUpgrade:      "after Stream, which is the answer",
+		verbHijack:       "after Stream, which is the answer",
 	},
 	inOnPanic: {
 		verbLater:        "in OnPanic, which must answer at once",
@@ -85,6 +99,8 @@ var forbidden = [situations][verbs]string{
 		verbOnBody:       "in OnPanic, which must answer at once",
 		verbBodyReader:   "in OnPanic, which must answer at once",
 		verbAnswerWithin: "in OnPanic, which must answer at once",
+		verbUpgrade:      "in OnPanic, which must answer at once",
+		verbHijack:       "in OnPanic, which must answer at once",
 	},
 	inOnHead: {
 		verbLater:        "in OnHead, where the answer is made",
@@ -93,6 +109,18 @@ var forbidden = [situations][verbs]string{
 		verbOnBody:       "in OnHead, where the answer is made",
 		verbBodyReader:   "in OnHead, where the answer is made",
 		verbAnswerWithin: "in OnHead, where the answer is made",
+		verbUpgrade:      "in OnHead, where the answer is made",
+		verbHijack:       "in OnHead, where the answer is made",
+	},
+	upgraded: {
+		verbLater:        "after Upgrade or Hijack, which is the answer",
+		verbStream:       "after Upgrade or Hijack, which is the answer",
+		verbLeaf:         "after Upgrade or Hijack, which is the answer",
+		verbOnBody:       "after Upgrade or Hijack, which is the answer",
+		verbBodyReader:   "after Upgrade or Hijack, which is the answer",
+		verbAnswerWithin: "after Upgrade or Hijack, which is the answer",
+		verbUpgrade:      "after Upgrade or Hijack, which is the answer",
+		verbHijack:       "after Upgrade or Hijack, which is the answer",
 	},
 }
 
@@ -106,6 +134,8 @@ func (x *exchange) situation() situation {
 		return inOnHead
 	case x.leaf.h != nil:
 		return leafChosen
+	case x.mode == modeUpgraded:
+		return upgraded
 	case x.mode == modeBlocking && streams:
 		return streamInBlocking
 	case x.mode == modeBlocking:

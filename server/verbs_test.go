@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 )
@@ -34,6 +36,22 @@ var doVerb = [verbs]func(w *Response, r *Request) (finish func()){
 	verbAnswerWithin: func(w *Response, r *Request) func() {
 		w.AnswerWithin(time.Hour, nil)
 		return func() {}
+	},
+	verbUpgrade: func(w *Response, r *Request) func() {
+		if err := w.Upgrade("chat", &lines{}); !errors.Is(err, ErrNoUpgrade) {
+			panic(err)
+		}
+		return func() {}
+	},
+	verbHijack: func(w *Response, r *Request) func() {
+		conn, _, err := w.Hijack()
+		if err != nil {
+			panic(err)
+		}
+		return func() {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			conn.Close()
+		}
 	},
 }
 
@@ -81,6 +99,13 @@ var inSituation = [situations]func(do func(w *Response, r *Request)) Handler{
 	},
 	inOnHead: func(do func(w *Response, r *Request)) Handler {
 		return StreamingFunc(func(w *Response, r *Request) { w.OnHead(do) })
+	},
+	upgraded: func(do func(w *Response, r *Request)) Handler {
+		return Blocking(StreamingFunc(func(w *Response, r *Request) {
+			finish := doVerb[verbHijack](w, r)
+			do(w, r)
+			finish()
+		}))
 	},
 }
 

@@ -112,7 +112,9 @@ func (w *worker) add(c *conn) {
 func (w *worker) remove(c *conn) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
-	w.open--
+	if !c.hijacked {
+		w.open--
+	}
 	w.srv.doors.leave(c.t.Info().RemoteAddr().Addr())
 	w.checkDrained()
 }
