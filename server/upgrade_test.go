@@ -147,6 +147,7 @@ func TestUpgradeAnswer(t *testing.T) {
 		w.SetHeader("Upgrade", "nonsense")
 		w.SetHeader("A", "b")
 		w.OnHead(func(w *Response, _ *Request) { w.SetHeader("C", "d") })
+		w.Filter(func(dst, p []byte, last bool) ([]byte, error) { return append(dst, "not called"...), nil })
 		w.OnDone(func(w *Response, _ *Request) { done <- w.Status() })
 		toLines(w, r)
 	})
