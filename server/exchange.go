@@ -46,7 +46,8 @@ type exchange struct {
 	file    *sentFile // the file that is being sent; loop only
 	next    *exchange // in the loop's list of spare ones
 
-	onPeerEnd func() // of the stream; loop only
+	onPeerEnd  func() // of the stream; loop only
+	onShutdown func() // of the stream; loop only
 }
 
 // mode is where an answer is made.

@@ -17,6 +17,7 @@ type settings struct {
 	grace       time.Duration
 	rate        int // bytes a second; 0 is none
 	sendTimeout time.Duration
+	idleGrace   time.Duration // never 0, which the transport takes for no time-out
 
 	pipelined int
 	unsent    int
@@ -58,6 +59,7 @@ func (s *Server) init() {
 			grace:       period(s.DataRateGrace, 5*time.Second),
 			rate:        orDefault(s.MinDataRate, 240),
 			sendTimeout: period(s.SendTimeout, 30*time.Second),
+			idleGrace:   max(period(s.ShutdownIdleGrace, shutdownGrace), 1),
 			pipelined:   orDefault(s.MaxPipelinedBytes, 64<<10),
 			// Without any nothing could be sent.
 			unsent:     min(orDefault(max(s.MaxUnsentBytes, 0), 16<<10), math.MaxInt/unsentFactor),

@@ -52,6 +52,11 @@ func (x *exchange) peerEnded() {
 		return
 	}
 	x.onPeerEnd = nil
+	x.callLeft(f)
+}
+
+// callLeft calls a function that a handler has left with its stream, on the loop.
+func (x *exchange) callLeft(f func()) {
 	if x.mode == modeBlocking { // the response belongs to another goroutine, which answers
 		defer func() {
 			if v := recover(); v != nil {

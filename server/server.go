@@ -153,6 +153,14 @@ type Server struct {
 	LingerTimeout  time.Duration
 	MaxLingerBytes int
 
+	// ShutdownDelay is the time between the moment at which Ready becomes false and the closing of the listeners. In it, a
+	// load balancer that asks for readiness sends its requests elsewhere. The server answers as before. The context of
+	// Shutdown counts during the delay, too; Close does not wait. Default 0.
+	ShutdownDelay time.Duration
+	// ShutdownIdleGrace is how long a connection that is idle, or has had its last answer, stays readable once the
+	// listeners are closed. A request that was under way by then is still answered. Default 250 ms; negative is none.
+	ShutdownIdleGrace time.Duration
+
 	// MaxBlocking is the number of Blocking handlers that run at a time, over all loops.
 	// Default 512. Beyond it requests wait, sixteen times as many; beyond that 503. A handler
 	// that waits for its peer does not count: see MaxBlockingWaiting.
@@ -208,6 +216,8 @@ type Server struct {
 	handed  []net.Listener  // to Serve; ours to close
 	state   lifecycle
 	over    chan struct{} // closed when the last loop has ended
+	endsAt  time.Time     // when ShutdownDelay is over; zero before Shutdown
+	onEnd   []func()      // of OnShutdown
 	limits  parser.Limits
 	conf    settings
 	doors   doors
@@ -277,8 +287,9 @@ func (s *Server) ListenAndServe() error {
 	return s.Run()
 }
 
-// Shutdown ends the server gracefully, from any goroutine: listeners accept what is
-// queued and close; requests in progress are answered, with Connection: close; an idle
+// Shutdown ends the server gracefully, from any goroutine. Ready becomes false, and
+// ShutdownDelay passes. Then the functions of OnShutdown are called, and after them those of
+// each Stream.OnShutdown, on the loops; listeners accept what is queued and close; requests in progress are answered, with Connection: close; an idle
 // connection stays readable for a short grace, and a request that comes then is still
 // answered. When ctx ends first, the connections that are left are aborted and the
 // error of ctx is returned; a Blocking handler that goes on regardless then holds up
@@ -293,9 +304,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.onLoop() {
 		panic("server: Shutdown on a loop of the server, which it would wait for: call it in a goroutine")
 	}
+	s.awaitDelay(ctx)
 	if !s.begin() {
 		return nil
 	}
+	s.callOnShutdown()
 	for _, w := range s.workers {
 		w.loop.CallFromThread(w.beginShutdown)
 	}
@@ -323,6 +336,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.init()
 	if s.begin() { // also when a Shutdown is under way, which it cuts short
+		s.callOnShutdown()
 		s.stopNow()
 	}
 	return nil

@@ -183,7 +183,7 @@ func (s *Stream) Close() error {
 	}
 	s.closed = true
 	if s.x.mode != modeBlocking {
-		s.x.onPeerEnd = nil
+		s.x.onPeerEnd, s.x.onShutdown = nil, nil
 	}
 	switch {
 	case s.left > 0:

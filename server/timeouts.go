@@ -71,7 +71,7 @@ func (c *conn) enter(ph phase) {
 	d := c.w.srv.conf.timeouts[ph]
 	switch {
 	case c.w.closing && (ph == phaseIdle || ph == phaseDrain):
-		d = shutdownGrace
+		d = c.w.srv.conf.idleGrace
 	case ph.arriving():
 		now := c.w.clock()
 		c.ends = 0
@@ -93,7 +93,7 @@ func (c *conn) begin() {
 		c.ends = c.w.clock() + int64(d)
 	}
 	if c.w.closing {
-		d = shutdownGrace
+		d = c.w.srv.conf.idleGrace
 	}
 	c.t.SetTimeout(d)
 }
@@ -135,7 +135,7 @@ func (c *conn) hurry() {
 		return
 	}
 	if c.phase == phaseNew || c.phase == phaseIdle || c.phase == phaseDrain {
-		c.t.SetTimeout(shutdownGrace)
+		c.t.SetTimeout(c.w.srv.conf.idleGrace)
 	}
 }
 

@@ -45,9 +45,7 @@ type worker struct {
 // are answered at once, the others those whose bodies arrive in pieces.
 const maxSpares = 64
 
-// shutdownGrace is how long a connection stays readable after Shutdown when it is idle
-// or has had its last answer: time for a request that was already under way when the
-// peer could not know, and for the peer to close.
+// shutdownGrace is the default of Server.ShutdownIdleGrace.
 const shutdownGrace = 250 * time.Millisecond
 
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
@@ -131,6 +129,7 @@ func (w *worker) beginShutdown() {
 	for c := w.conns.next; c != &w.conns; c = c.next {
 		c.hurry()
 	}
+	w.tellStreams()
 	w.checkDrained()
 }
 

@@ -74,31 +74,25 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	defer signal.Stop(signals)
 	fmt.Fprintf(out, "microhttp demo: listening on %s (%s)\n", where(s.Addrs()), loops(s.Loops))
 
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run() }()
+	go func() { ended <- s.RunUntil(ctx, o.grace) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-signals:
 	}
-	return drain(s, o.grace, signals, out)
-}
-
-// drain waits for the answers under way. Whoever cannot wait for that either sends a
-// second signal.
-func drain(s *server.Server, grace time.Duration, again <-chan os.Signal, out io.Writer) error {
-	fmt.Fprintf(out, "microhttp demo: shutting down, for at most %v\n", grace)
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	drained := make(chan error, 1)
-	go func() { drained <- s.Shutdown(ctx) }()
+	fmt.Fprintf(out, "microhttp demo: shutting down, for at most %v\n", max(s.ShutdownDelay, 0)+o.grace)
+	stop()
 	select {
-	case err := <-drained:
-		if err != nil {
-			fmt.Fprintf(out, "microhttp demo: cut off what was still open after %v\n", grace)
+	case err := <-ended:
+		if errors.Is(err, context.DeadlineExceeded) {
+			fmt.Fprintf(out, "microhttp demo: cut off what was still open after %v\n", o.grace)
+			return nil
 		}
-		return nil
-	case sig := <-again:
+		return err
+	case sig := <-signals: // of a user who cannot wait for that
 		return fmt.Errorf("ended at once: %v", sig)
 	}
 }

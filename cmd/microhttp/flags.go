@@ -68,6 +68,7 @@ func (o *options) groups() []group {
 			{"max-blocking-waiting", "n", limit(&s.MaxBlockingWaiting, 8192, maxCount), "those beside them that wait for slow peers, 0 is any"},
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
+			{"shutdown-delay", "d", period(&s.ShutdownDelay, 0, 0), "before that, the time in which it still accepts connections"},
 		}},
 		{"Logging, to standard error", []option{
 			{"access-log", "", toggle(&o.accessLog), "log each request, at level info, and give it an id"},
