@@ -166,7 +166,7 @@ func TestMultipartForm(t *testing.T) {
 		for _, streamed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, streamed %v", name, streamed), func(t *testing.T) {
 				s, addr := start(t, nil, func(s *Server) {
-					h := Try(handler)
+					var h Handler = Try(handler)
 					if streamed {
 						h = Streaming(h)
 					}

@@ -44,18 +44,19 @@ func Fail(status int, detail string) error { return &StatusError{Status: status,
 //   - When a Stream was taken, the head is out. The connection is then broken off, since the peer must not take the
 //     answer for whole, and the error is logged. If the Stream was closed before, the error is only logged.
 //   - When a Pending was taken, the answer is that of whoever holds it. The error is only logged.
-//   - The handler is a leaf as any other: its body is buffered, and [Blocking] and [Streaming] may be put around it.
+//   - The handler is a leaf as any other: its body is buffered, and [Blocking] and [Streaming] may be put around it. The
+//     methods of a router, such as Get, take it as it is.
 //
 // Try panics if f is nil.
-func Try(f func(w *Response, r *Request) error) Handler {
+func Try(f func(w *Response, r *Request) error) HandlerFunc {
 	if f == nil {
 		panic("server: Try of a nil function")
 	}
-	return HandlerFunc(func(w *Response, r *Request) {
+	return func(w *Response, r *Request) {
 		if err := f(w, r); err != nil {
 			w.failed(r, err)
 		}
-	})
+	}
 }
 
 // failed answers for an error that a function of Try has returned.

@@ -19,7 +19,7 @@ func newRoutes() *router.Router {
 	r.HandleFunc("POST /{$}", returnBody)
 	r.HandleFunc("GET /plaintext", plaintext)
 	r.HandleFunc("GET /json", jsonMessage)
-	r.Handle("POST /json", server.Try(returnJSON))
+	r.Post("/json", server.Try(returnJSON))
 	r.Handle("POST /form", server.Blocking(server.Streaming(server.Try(summarizeForm))))
 	r.HandleFunc("GET /users/{id}", parameters("id"))
 	r.HandleFunc("GET /users/{user}/posts/{post}", parameters("user", "post"))
