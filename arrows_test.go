@@ -30,6 +30,11 @@ var arrows = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
 	},
+	"microhttp/server/websocket": {
+		"microhttp/server", "microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty", "github.com/klauspost/compress",
+	},
 	"microhttp/router": {
 		"microhttp/server", "microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
@@ -44,11 +49,12 @@ var arrows = map[string][]string{
 
 // direct says who may name a module's package in an import of its own.
 var direct = map[string][]string{
-	"github.com/rs/zerolog":             {"microhttp/server", "microhttp/middleware", "microhttp/cmd/microhttp"},
-	"github.com/valyala/bytebufferpool": {"microhttp/reactor", "microhttp/server"},
-	"golang.org/x/sys/unix":             {"microhttp/reactor"},
-	"microhttp/parser":                  {"microhttp/server", "microhttp/server/nethttp"},
-	"microhttp/server/nethttp":          {}, // whoever does not use net/http does not link it
+	"github.com/rs/zerolog":               {"microhttp/server", "microhttp/middleware", "microhttp/cmd/microhttp"},
+	"github.com/klauspost/compress/flate": {"microhttp/server/websocket"},
+	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
+	"golang.org/x/sys/unix":               {"microhttp/reactor"},
+	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp"},
+	"microhttp/server/nethttp":            {}, // whoever does not use net/http does not link it
 }
 
 // parserMayImport is all that package parser imports: bytes in, events out, and no way

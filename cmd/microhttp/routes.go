@@ -37,6 +37,9 @@ func newRoutes() *router.Router {
 	r.Handle("POST /upload", server.StreamingFunc(upload))
 	r.Handle("PUT /upload", server.StreamingFunc(upload))
 	r.HandleFunc("GET /lag", lag)
+	r.Handle("GET /ws/echo", wsEcho)
+	r.HandleFunc("GET /chat", serveChat)
+	r.Handle("GET /chat/ws", newChat())
 	return r
 }
 

@@ -252,7 +252,7 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 		"/bytes/0", "/bytes/100", "/bytes/100000", "/bytes/x", "/sleep/0", "/sleep/x", "/nowhere",
 		"/status/200", "/status/201", "/status/206", "/status/301", "/status/304", "/status/401", "/status/404",
 		"/status/405", "/status/416", "/status/426", "/status/500", "/status/503", "/status/299", "/status/x",
-		"/events", "/page", "/download/0", "/download/100", "/download/100000", "/download/x",
+		"/events", "/page", "/chat", "/download/0", "/download/100", "/download/100000", "/download/x",
 	} {
 		heads := [2]string{}
 		for i, method := range []string{"GET", "HEAD"} {

@@ -1,0 +1,195 @@
+package websocket
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// permessage-deflate (RFC 7692).
+
+// agreement is what was negotiated.
+type agreement struct {
+	on           bool
+	serverTakes  bool // our context is kept from message to message
+	clientTakes  bool // the peer's is
+	serverWindow int  // bits
+}
+
+// negotiate takes the first offer that can be met, and returns the field value that says so; "" is none.
+func negotiate(lines []string, takeover bool) (agreement, string) {
+	for _, offer := range splitQuoted(strings.Join(lines, ","), ',') {
+		if a, answer, ok := consider(offer, takeover); ok {
+			return a, answer
+		}
+	}
+	return agreement{}, ""
+}
+
+func consider(offer string, takeover bool) (a agreement, answer string, ok bool) {
+	params := splitQuoted(offer, ';')
+	if !strings.EqualFold(params[0], "permessage-deflate") {
+		return a, "", false
+	}
+	a = agreement{on: true, serverTakes: takeover, clientTakes: takeover, serverWindow: 15}
+	seen := map[string]bool{}
+	windowAsked := false
+	for _, p := range params[1:] {
+		name, value, valued := strings.Cut(p, "=")
+		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
+		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		if seen[name] {
+			return a, "", false
+		}
+		seen[name] = true
+		switch {
+		case name == "server_no_context_takeover" && !valued:
+			a.serverTakes = false
+		case name == "client_no_context_takeover" && !valued:
+			a.clientTakes = false
+		case name == "server_max_window_bits" && windowBits(value) > 0:
+			a.serverWindow, windowAsked = windowBits(value), true
+		case name == "client_max_window_bits" && (!valued || windowBits(value) > 0): // we take any
+		default:
+			return a, "", false
+		}
+	}
+	answer = "permessage-deflate"
+	if !a.serverTakes {
+		answer += "; server_no_context_takeover"
+	}
+	if !a.clientTakes {
+		answer += "; client_no_context_takeover"
+	}
+	if windowAsked {
+		answer += "; server_max_window_bits=" + strconv.Itoa(a.serverWindow)
+	}
+	return a, answer, true
+}
+
+// windowBits is the value of a parameter, or 0 if it is none.
+func windowBits(s string) int {
+	if n, err := strconv.Atoi(s); err == nil && n >= 8 && n <= 15 && strconv.Itoa(n) == s {
+		return n
+	}
+	return 0
+}
+
+// splitQuoted splits at sep outside of quoted strings, and trims the parts. There is one at least.
+func splitQuoted(s string, sep byte) []string {
+	var parts []string
+	begin, quoted := 0, false
+	for i := range len(s) {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == sep && !quoted:
+			parts = append(parts, strings.Trim(s[begin:i], " \t"))
+			begin = i + 1
+		}
+	}
+	return append(parts, strings.Trim(s[begin:], " \t"))
+}
+
+// maxWindow is the largest window of DEFLATE.
+const maxWindow = 32 << 10
+
+// The tail that a sender leaves out (7.2.1), and a last block, so that the reader ends.
+const (
+	tail   = "\x00\x00\xff\xff"
+	ending = tail + "\x01\x00\x00\xff\xff"
+)
+
+var (
+	readers = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+	writers [16]sync.Pool // by the bits of the window
+)
+
+// inflate appends what p is, inflated, to dst. window is what came before, or nil. It takes at most most bytes.
+func inflate(dst, p, window []byte, most int) ([]byte, *CloseError) {
+	r := readers.Get().(io.ReadCloser)
+	defer readers.Put(r)
+	in := bytes.NewReader(append(append(make([]byte, 0, len(p)+len(ending)), p...), ending...))
+	begin, next := len(dst), window
+	for {
+		if r.(flate.Resetter).Reset(in, next) != nil {
+			return dst, &CloseError{CloseInternal, ""}
+		}
+		for {
+			if len(dst) == cap(dst) {
+				dst = append(dst, 0)[:len(dst)]
+			}
+			n, err := r.Read(dst[len(dst):cap(dst)])
+			dst = dst[:len(dst)+n]
+			if len(dst)-begin > most {
+				return dst, &CloseError{CloseTooLarge, "message too large"}
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return dst, &CloseError{CloseInvalid, "bad compressed data"}
+			}
+		}
+		if left := in.Len(); left == 0 || left == len(ending) { // the latter if its last block was marked as such
+			return dst, nil
+		}
+		next = keepWindow(bytes.Clone(window), dst[begin:]) // behind a block that was marked as the last there may be others
+	}
+}
+
+// keepWindow is the window behind p.
+func keepWindow(window, p []byte) []byte {
+	if len(p) >= maxWindow {
+		return append(window[:0:0], p[len(p)-maxWindow:]...)
+	}
+	window = append(window, p...)
+	if over := len(window) - maxWindow; over > 0 {
+		window = window[:copy(window, window[over:])]
+	}
+	return window
+}
+
+// deflater compresses messages.
+type deflater struct {
+	w   *flate.Writer
+	out bytes.Buffer
+}
+
+func newDeflater(bits int) *deflater {
+	d := &deflater{}
+	if bits < 15 {
+		d.w, _ = flate.NewWriterWindow(&d.out, 1<<bits) // the size is valid
+	} else {
+		d.w, _ = flate.NewWriter(&d.out, flate.BestSpeed) // the level is valid
+	}
+	return d
+}
+
+// message compresses p. What it returns is valid until the next call.
+func (d *deflater) message(p []byte) []byte {
+	d.out.Reset()
+	_, _ = d.w.Write(p) // to memory
+	_ = d.w.Flush()
+	return bytes.TrimSuffix(d.out.Bytes(), []byte(tail))
+}
+
+// deflate compresses p without a context, and appends it to dst.
+func deflate(dst, p []byte, bits int) []byte {
+	d, _ := writers[bits].Get().(*deflater)
+	if d == nil {
+		d = newDeflater(bits)
+	}
+	d.w.Reset(&d.out)
+	dst = append(dst, d.message(p)...)
+	if d.out.Cap() <= 1<<20 {
+		writers[bits].Put(d)
+	}
+	return dst
+}
