@@ -171,6 +171,7 @@ func (c *Conn) goOn() {
 		if c.rest = nil; n < len(rest) {
 			c.rest = rest[:copy(rest, rest[n:])]
 		}
+		c.count()
 	}
 	if c.state != lost && !c.full && !c.waits {
 		c.t.ResumeReading()
@@ -230,7 +231,8 @@ func (c *Conn) end() *CloseError {
 	}
 	p, err := c.message, (*CloseError)(nil)
 	if c.squeezed {
-		if p, err = inflate(nil, p, c.window, c.h.maxMessage()); err != nil {
+		room := min(max(4*len(p), 512), c.h.maxMessage()+1)
+		if p, err = inflate(make([]byte, 0, room), p, c.window, c.h.maxMessage()); err != nil {
 			return err
 		}
 		if c.agreed.clientTakes {
