@@ -119,10 +119,9 @@ func (w *Response) setFile(file *fileRange) {
 
 // sentFile is a file on its way.
 type sentFile struct {
-	c     *conn
-	x     *exchange
-	left  int // ranges that the transport still has
-	total int64
+	c    *conn
+	x    *exchange
+	left int // ranges that the transport still has
 }
 
 // freed is called when the transport lets go of a range: it was sent, or the connection is lost. The
@@ -177,7 +176,7 @@ func (c *conn) sendFile(x *exchange, file *fileRange) {
 		}
 		x.req.ownBody()
 	}
-	s := &sentFile{c, x, len(file.parts), file.total}
+	s := &sentFile{c, x, len(file.parts)}
 	x.file, c.output = s, outputStreaming
 	freed := s.freed
 	if p := file.parts[0]; len(file.parts) == 1 && len(file.end) == 0 && len(p.before) == 0 {
@@ -190,14 +189,4 @@ func (c *conn) sendFile(x *exchange, file *fileRange) {
 		c.t.Send(append(pieces, reactor.Lent(file.end))...)
 	}
 	x.endBody(ErrAnswered)
-}
-
-// unsent is the output of c that waits in memory. Of a file that is being sent nothing does; it is the
-// last of the queue.
-func (c *conn) unsent() int {
-	n := c.t.Buffered()
-	if c.cur != nil && c.cur.file != nil {
-		n = int(max(int64(n)-c.cur.file.total, 0))
-	}
-	return n
 }

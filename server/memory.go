@@ -125,9 +125,9 @@ func (c *conn) burden() int {
 	case c.cut:
 		return 0
 	case c.cur != nil && c.cur.detached:
-		return c.held - c.cur.held + c.unsent()
+		return c.held - c.cur.held + c.t.Held()
 	}
-	return c.held + c.unsent()
+	return c.held + c.t.Held()
 }
 
 // unload ends a connection because it holds too much: with an answer if it was the peer's
