@@ -91,7 +91,7 @@ func atHead(f func(w *server.Response, r *server.Request)) server.Middleware {
 }
 
 // isSecure reports whether the client uses TLS.
-func isSecure(r *server.Request) bool { return r.Forwarded().Proto == "https" }
+func isSecure(r *server.Request) bool { return r.Scheme() == "https" }
 
 type field struct{ name, value string }
 
