@@ -33,6 +33,7 @@ func newRoutes() *router.Router {
 	r.HandleFunc("GET /download/{n}", download)
 	r.HandleFunc("GET /page", servePacked)
 	r.HandleFunc("GET /events", events)
+	r.HandleFunc("GET /clock", new(clock).serve)
 	r.Handle("GET /sleep/{ms}", server.BlockingFunc(sleep))
 	r.Handle("POST /upload", server.StreamingFunc(upload))
 	r.Handle("PUT /upload", server.StreamingFunc(upload))
