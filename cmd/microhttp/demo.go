@@ -3,6 +3,7 @@ package main
 // The life of demo: read the flags, bind, say where, serve until a signal, drain, exit.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -51,16 +52,20 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 // newServer makes the server of the options, which logs to out.
 func (o *options) newServer(out io.Writer) *server.Server {
 	log := zerolog.New(out).Level(o.level).With().Timestamp().Logger()
+	h := server.Handler(newRoutes())
+	if o.accessLog {
+		h = middleware.RequestID(middleware.AccessLog(&log)(h))
+	}
+	return o.withHandler(middleware.Recover(&log)(h), &log)
+}
+
+// withHandler makes the server of the options, with what it serves.
+func (o *options) withHandler(h server.Handler, log *zerolog.Logger) *server.Server {
 	s := &o.server
 	if s.Loops == 0 {
 		s.Loops = runtime.GOMAXPROCS(0) // as the server would, but we want to say it
 	}
-	s.Logger = &log
-	s.Handler = newRoutes()
-	if o.accessLog {
-		s.Handler = middleware.RequestID(middleware.AccessLog(&log)(s.Handler))
-	}
-	s.Handler = middleware.Recover(&log)(s.Handler)
+	s.Logger, s.Handler = log, h
 	return s
 }
 
@@ -72,7 +77,8 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	fmt.Fprintf(out, "microhttp demo: listening on %s (%s)\n", where(s.Addrs()), loops(s.Loops))
+	command := "microhttp " + cmp.Or(o.command, "demo")
+	fmt.Fprintf(out, "%s: listening on %s (%s)\n", command, where(s.Addrs()), loops(s.Loops))
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -83,12 +89,12 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 		return err
 	case <-signals:
 	}
-	fmt.Fprintf(out, "microhttp demo: shutting down, for at most %v\n", max(s.ShutdownDelay, 0)+o.grace)
+	fmt.Fprintf(out, "%s: shutting down, for at most %v\n", command, max(s.ShutdownDelay, 0)+o.grace)
 	stop()
 	select {
 	case err := <-ended:
 		if errors.Is(err, context.DeadlineExceeded) {
-			fmt.Fprintf(out, "microhttp demo: cut off what was still open after %v\n", o.grace)
+			fmt.Fprintf(out, "%s: cut off what was still open after %v\n", command, o.grace)
 			return nil
 		}
 		return err

@@ -24,8 +24,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// options is all that demo can be told.
+// options is all that demo can be told, and most of what serve can.
 type options struct {
+	command   string        // "" is demo
 	server    server.Server // its settings; Handler and Logger come later
 	routes    bool          // are printed, and nothing is served
 	accessLog bool
@@ -109,17 +110,11 @@ func (o *options) groups() []group {
 // parse fills o from the arguments. Asked for help, it writes that to stdout and returns
 // flag.ErrHelp.
 func (o *options) parse(args []string, stdout io.Writer) error {
-	set := flag.NewFlagSet("demo", flag.ContinueOnError)
-	set.SetOutput(io.Discard) // the error says it all
-	set.Usage = func() {}
-	for _, g := range o.groups() {
-		for _, f := range g.options {
-			set.Var(f.value, f.name, f.help)
-		}
-	}
+	set := newFlagSet("demo", o.groups())
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		writeHelp(stdout)
+		var defaults options
+		writeGroups(stdout, demoUsage, defaults.groups())
 		return err
 	case err != nil:
 		return err
@@ -127,6 +122,19 @@ func (o *options) parse(args []string, stdout io.Writer) error {
 		return fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
 	return fromEnvironment(set)
+}
+
+// newFlagSet makes the flags of a command.
+func newFlagSet(command string, groups []group) *flag.FlagSet {
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
+	set.SetOutput(io.Discard) // the error says it all
+	set.Usage = func() {}
+	for _, g := range groups {
+		for _, f := range g.options {
+			set.Var(f.value, f.name, f.help)
+		}
+	}
+	return set
 }
 
 // reactorVariable is the environment's word on -reactor. A flag has the last one.
@@ -148,14 +156,14 @@ func fromEnvironment(set *flag.FlagSet) error {
 	return nil
 }
 
-func writeHelp(w io.Writer) {
-	fmt.Fprint(w, demoUsage)
-	var defaults options
-	for _, g := range defaults.groups() {
+// writeGroups writes the help of a command. The flags have their defaults.
+func writeGroups(w io.Writer, usage string, groups []group) {
+	fmt.Fprint(w, usage)
+	for _, g := range groups {
 		fmt.Fprintf(w, "\n%s:\n", g.title)
 		for _, f := range g.options {
 			def := " (default " + f.value.String() + ")"
-			if isToggle(f.value) {
+			if isToggle(f.value) || f.value.String() == "" {
 				def = "" // off, and its help says what on means
 			}
 			fmt.Fprintf(w, "  %-28s %s%s\n", strings.TrimSpace("-"+f.name+" "+f.arg), f.help, def)

@@ -1,5 +1,8 @@
-// Microhttp serves HTTP/1.1 from event loops. Its one command so far, demo, serves a set
-// of routes that show what the server can do and give curl and wrk something to talk to:
+// Microhttp serves HTTP/1.1 from event loops. The command serve serves the files of a directory:
+//
+//	microhttp serve -addr 127.0.0.1:8080 public
+//
+// The command demo serves a set of routes that show what the server can do and give curl and wrk something to talk to:
 //
 //	microhttp demo -addr 127.0.0.1:8080
 //	curl -i http://127.0.0.1:8080/
@@ -40,6 +43,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "demo":
 		return runDemo(args[1:], stdout, stderr)
+	case "serve":
+		return runServe(args[1:], stdout, stderr)
+	case "version", "-version", "--version":
+		return runVersion(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		return runHelp(args[1:], stdout, stderr)
 	}
@@ -53,6 +60,8 @@ func runHelp(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case len(args) == 1 && args[0] == "demo":
 		return runDemo([]string{"-h"}, stdout, stderr)
+	case len(args) == 1 && args[0] == "serve":
+		return runServe([]string{"-h"}, stdout, stderr)
 	}
 	return misuse(stderr, "microhttp", fmt.Errorf("no help on %q", strings.Join(args, " ")))
 }
@@ -67,6 +76,8 @@ const usage = `Microhttp serves HTTP/1.1 from event loops.
 
 Usage:
 
-  microhttp demo [flags]     serve routes that show what the server can do
-  microhttp help [command]   explain the program, or a command and its flags
+  microhttp serve [flags] [directory]   serve the files of a directory
+  microhttp demo [flags]                serve routes that show what the server can do
+  microhttp version                     say what this program was built from
+  microhttp help [command]              explain the program, or a command and its flags
 `
