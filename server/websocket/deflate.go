@@ -106,6 +106,10 @@ const (
 	ending = tail + "\x01\x00\x00\xff\xff"
 )
 
+// maxLastBlocks bounds the blocks of a message that are marked as the last. No sender makes more than one, and each costs
+// a window: a message of them alone would hold its loop for seconds.
+const maxLastBlocks = 64
+
 var (
 	readers = sync.Pool{New: func() any { return flate.NewReader(nil) }}
 	writers [16]sync.Pool // by the bits of the window
@@ -117,7 +121,10 @@ func inflate(dst, p, window []byte, most int) ([]byte, *CloseError) {
 	defer readers.Put(r)
 	in := bytes.NewReader(append(append(make([]byte, 0, len(p)+len(ending)), p...), ending...))
 	begin, next := len(dst), window
-	for {
+	for pass := 0; ; pass++ {
+		if pass == maxLastBlocks {
+			return dst, &CloseError{CloseInvalid, "bad compressed data"}
+		}
 		if r.(flate.Resetter).Reset(in, next) != nil {
 			return dst, &CloseError{CloseInternal, ""}
 		}
