@@ -9,6 +9,8 @@ func Example() {
 	//
 	// Usage:
 	//
-	//   microhttp demo [flags]     serve routes that show what the server can do
-	//   microhttp help [command]   explain the program, or a command and its flags
+	//   microhttp serve [flags] [directory]   serve the files of a directory
+	//   microhttp demo [flags]                serve routes that show what the server can do
+	//   microhttp version                     say what this program was built from
+	//   microhttp help [command]              explain the program, or a command and its flags
 }

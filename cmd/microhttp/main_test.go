@@ -31,7 +31,7 @@ func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"serve"}, `microhttp: unknown command "serve"; see microhttp -h`},
+		{[]string{"server"}, `microhttp: unknown command "server"; see microhttp -h`},
 		{[]string{"-x"}, `microhttp: unknown command "-x"; see microhttp -h`},
 		{[]string{""}, `microhttp: unknown command ""; see microhttp -h`},
 		{[]string{"help", "me"}, `microhttp: no help on "me"; see microhttp -h`},
