@@ -59,7 +59,7 @@ func TestRouteShares(t *testing.T) {
 				} else if tc.pattern != "" {
 					r.SetMatch("GET /fast", nil, nil)
 				}
-			}, func(s *Server) { s.Logger = &logger })
+			}, func(s *Server) { s.Logger, s.StallLimit = &logger, 10*time.Second }) // no line but of shares
 			for range 2 {
 				keepAsking(t, dial(t, addr), "/slow")
 			}
