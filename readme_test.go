@@ -183,15 +183,25 @@ func serveAndDrain(t *testing.T, program string) {
 const fragmentNames = `package fragments
 
 import (
+	"database/sql"
+	"errors"
+	"io"
 	"net/http"
+	"os"
+	"strconv"
 
 	"microhttp/middleware"
+	"microhttp/middleware/static"
 	"microhttp/router"
 	"microhttp/server"
 	"microhttp/server/nethttp"
+	"microhttp/server/websocket"
+
+	"github.com/rs/zerolog"
 )
 
 var (
+	log    zerolog.Logger
 	routes *router.Router
 	w      *server.Response
 	r      *server.Request
@@ -204,7 +214,16 @@ var (
 
 func report(*server.Response, *server.Request) {}
 
-var _, _ = nethttp.From, middleware.Recover
+var (
+	_, _ = nethttp.From, middleware.Recover
+	_    *sql.DB
+	_    = errors.Is
+	_    = io.Copy
+	_    = os.CreateTemp
+	_    = strconv.Itoa
+	_    static.Config
+	_    websocket.Handler
+)
 `
 
 // Statements in sentences, such as w.Later(), compile.
@@ -222,7 +241,7 @@ func TestReadmeFragments(t *testing.T) {
 	var text bytes.Buffer
 	text.WriteString(fragmentNames)
 	for _, fragment := range all {
-		fmt.Fprintf(&text, "\nfunc _() {\n%s\n}\n", fragment)
+		fmt.Fprintf(&text, "\nfunc _() (err error) {\n%s\nreturn\n}\n", fragment)
 	}
 	file := filepath.Join(t.TempDir(), "fragments.go")
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
