@@ -237,7 +237,8 @@ func TestMaxBlockingWaiting(t *testing.T) {
 		return onLoop(s, func(w *worker) bool { return w.conns.next.cur != nil && w.conns.next.cur.live != nil })
 	})
 	slow := ignore(t, s, "/endless", 3)
-	await(t, "no place to be left", func() bool { return s.places.count(jobKeeping) == 2 })
+	// The one that reads may hold a place all the time. Then a slow one waits for the other place, and soon gets it.
+	await(t, "no place to be left", func() bool { return s.places.count(jobKeeping) == 2 || closedFor(s, ErrStalled) > 0 })
 	want(t, "the others", dial(t, addr).get("/"), "Hello, World!")
 	cut := 0
 	for _, p := range slow {
