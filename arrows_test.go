@@ -54,7 +54,7 @@ var direct = map[string][]string{
 	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp"},
-	"microhttp/server/nethttp":            {}, // whoever does not use net/http does not link it
+	"microhttp/server/nethttp":            {}, // only programs that use net/http link it
 }
 
 // parserMayImport is all that package parser imports: bytes in, events out, and no way

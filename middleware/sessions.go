@@ -119,7 +119,7 @@ func (s *Sessions[T]) Get(r *server.Request) (session Session[T], ok bool) {
 }
 
 // Start begins a new session with a new ID, in place of one that the client has. Call it whenever the user becomes
-// another: at login above all, so that a session which somebody else has planted is worth nothing. The error wraps
+// another: at login above all, so that a session that an attacker has planted is worth nothing. The error wraps
 // ErrSession; then no cookie is set.
 func (s *Sessions[T]) Start(w *server.Response, value T) (Session[T], error) {
 	var id [sessionID]byte

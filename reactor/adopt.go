@@ -1,6 +1,6 @@
 package reactor
 
-// Taking over a connection that somebody else has opened: the counterpart of Detach.
+// Taking over a connection that other code has opened: the counterpart of Detach.
 
 import (
 	"fmt"
@@ -48,7 +48,7 @@ func (r *Reactor) AdoptFD(fd int, f Factory, o *TransportOptions) error {
 	options = options.withDefaults()
 	options.tuneAll(r.sys, fd)
 	t := &transport{r: r, options: &options, fd: int32(fd), remote: remote}
-	r.fds.claim(fd, t) // whoever is there has closed it without saying so
+	r.fds.claim(fd, t) // an owner that is there has closed it without Detach
 	defer t.contain()
 	if reason := t.open(f); reason != nil {
 		r.lose(t, reason)
