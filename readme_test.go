@@ -196,12 +196,10 @@ import (
 	"microhttp/server"
 	"microhttp/server/nethttp"
 	"microhttp/server/websocket"
-
-	"github.com/rs/zerolog"
 )
 
 var (
-	log    zerolog.Logger
+	log    *server.Log
 	routes *router.Router
 	w      *server.Response
 	r      *server.Request

@@ -2,15 +2,14 @@ package middleware
 
 // One line for each request, written when its answer is done and so knowing how it went.
 // Everything is appended to zerolog's buffer from where it lies: a line costs no
-// allocation.
+// allocation there.
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"microhttp/server"
-
-	"github.com/rs/zerolog"
 )
 
 // maxLogged bounds what a peer can put into a log line with one path or user agent; the
@@ -25,7 +24,7 @@ const maxLogged = 1 << 10
 //	status       the status of the answer
 //	bytes        how much content was sent
 //	duration     from the end of the request's head to the end of the answer, in milliseconds
-//	             (or what zerolog.DurationFieldUnit says)
+//	             (what zerolog.DurationFieldUnit says; under slog a Duration)
 //	remote       address and port of the connection's peer; "unix" for that of a Unix socket
 //	client       the client's address, when a trusted proxy has reported it: see ClientAddress
 //	conn         the number of the connection, as in the server's own log
@@ -35,30 +34,28 @@ const maxLogged = 1 << 10
 //	reason       the short name of that, as server.CloseReason has it
 //
 // Path and user agent are cut off after 1 KiB. Whatever a peer sends is escaped, so that
-// a line stays a line. The line is made on the loop, so log must write to something that does not
-// block: a file on a local disk, or a server.LogWriter around anything else.
+// a line stays a line. A nil log is the default one: see server.Log.
 //
-// When log is nil, or its level or zerolog's global one is above info at the time of the
-// wrapping, the handler is returned as it is: the log then costs nothing.
-func AccessLog(log *zerolog.Logger) server.Middleware {
-	if log == nil || max(log.GetLevel(), zerolog.GlobalLevel()) > zerolog.InfoLevel {
+// When log does not write lines of level info at the time of the wrapping, the handler is
+// returned as it is: the log then costs nothing.
+func AccessLog(log *server.Log) server.Middleware {
+	if !log.Enabled(slog.LevelInfo) {
 		return func(next server.Handler) server.Handler { return next }
 	}
-	logger := *log
-	line := func(w *server.Response, r *server.Request) { logAnswer(&logger, w, r) }
+	line := func(w *server.Response, r *server.Request) { logAnswer(log, w, r) }
 	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
 		w.OnDone(line)
 		next.Serve(w, r)
 	})
 }
 
-func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
+func logAnswer(log *server.Log, w *server.Response, r *server.Request) {
 	var buf [64]byte // longer than any address and port, but for one with a long zone
 	remote := append(buf[:0], "unix"...)
 	if addr := r.RemoteAddr(); addr.IsValid() {
 		remote = addr.AppendTo(buf[:0])
 	}
-	e := appendRequest(log.Info(), w, r).
+	e := appendRequest(log.Line(slog.LevelInfo), w, r).
 		Int("status", w.Status()).
 		Int64("bytes", w.BytesSent()).
 		Dur("duration", time.Since(r.Received())).
@@ -80,7 +77,7 @@ func logAnswer(log *zerolog.Logger, w *server.Response, r *server.Request) {
 }
 
 // appendRequest adds what a log line says of a request, whatever it is about.
-func appendRequest(e *zerolog.Event, w *server.Response, r *server.Request) *zerolog.Event {
+func appendRequest(e server.LogLine, w *server.Response, r *server.Request) server.LogLine {
 	e = e.Str("method", r.Method()).
 		Bytes("path", clip(r.PeekEscapedPath())).
 		Str("pattern", r.Pattern())

@@ -121,10 +121,9 @@ func TestAccessLogSaysWhyAnAnswerIsNotWhole(t *testing.T) {
 }
 
 func TestAccessLogThatIsOffIsNotThere(t *testing.T) {
-	warn := zerolog.New(io.Discard).Level(zerolog.WarnLevel)
-	nop := zerolog.Nop()
+	warn := server.Zerolog(zerolog.New(io.Discard).Level(zerolog.WarnLevel))
 	next := new(struct{ server.Handler })
-	for name, log := range map[string]*zerolog.Logger{"nil": nil, "warn": &warn, "nop": &nop} {
+	for name, log := range map[string]*server.Log{"warn": warn, "nop": silence} {
 		if middleware.AccessLog(log)(next) != server.Handler(next) {
 			t.Errorf("%s: the handler was wrapped", name)
 		}
@@ -133,9 +132,9 @@ func TestAccessLogThatIsOffIsNotThere(t *testing.T) {
 
 func TestAccessLogAllocatesNothing(t *testing.T) {
 	written := 0
-	log := zerolog.New(writerFunc(func(p []byte) (int, error) { written++; return len(p), nil })).
-		With().Timestamp().Logger()
-	expectNoAllocs(t, middleware.RequestID(middleware.AccessLog(&log)(quiet)))
+	log := server.Zerolog(zerolog.New(writerFunc(func(p []byte) (int, error) { written++; return len(p), nil })).
+		With().Timestamp().Logger())
+	expectNoAllocs(t, middleware.RequestID(middleware.AccessLog(log)(quiet)))
 	if written < 1000 {
 		t.Errorf("%d lines were written", written)
 	}
@@ -174,9 +173,8 @@ func expectNoAllocs(t *testing.T, h server.Handler) {
 // The peer of a Unix socket has no address to log.
 func TestAccessLogOfAUnixSocket(t *testing.T) {
 	log, logger := newLog()
-	silent := zerolog.Nop()
 	path := filepath.Join(t.TempDir(), "x.sock")
-	s := &server.Server{Addr: "unix:" + path, Loops: 1, Handler: middleware.AccessLog(logger)(quiet), Logger: &silent}
+	s := &server.Server{Addr: "unix:" + path, Loops: 1, Handler: middleware.AccessLog(logger)(quiet), Log: silence}
 	if _, err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}

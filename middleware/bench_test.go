@@ -15,21 +15,21 @@ import (
 // take most of the kernel's part out of the figures; the difference to "none" is what
 // counts.
 func BenchmarkMiddleware(b *testing.B) {
-	log := zerolog.New(io.Discard).With().Timestamp().Logger()
+	log := server.Zerolog(zerolog.New(io.Discard).With().Timestamp().Logger())
 	for _, bench := range []struct {
 		name string
 		wrap func(server.Handler) server.Handler
 	}{
 		{"none", func(h server.Handler) server.Handler { return h }},
-		{"Recover", middleware.Recover(&log)},
+		{"Recover", middleware.Recover(log)},
 		{"RequestID", middleware.RequestID},
-		{"AccessLog", middleware.AccessLog(&log)},
+		{"AccessLog", middleware.AccessLog(log)},
 		{"ClientAddress", middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(b, "10.0.0.0/8")})},
 		{"SecureHeaders", middleware.SecureHeaders(middleware.SecureHeadersConfig{})},
 		{"CORS", middleware.CORS(middleware.CORSConfig{Origins: []string{"*"}})},
 		{"RateLimit", middleware.RateLimit(middleware.RateLimitConfig{Requests: 1e9})},
 		{"LoadShed", middleware.LoadShed(middleware.LoadShedConfig{})},
-		{"Default", middleware.Default(middleware.DefaultConfig{Log: &log})},
+		{"Default", middleware.Default(middleware.DefaultConfig{Log: log})},
 	} {
 		b.Run(bench.name, func(b *testing.B) { benchmark(b, bench.wrap(quiet)) })
 	}

@@ -4,14 +4,12 @@ import (
 	"net/netip"
 
 	"microhttp/server"
-
-	"github.com/rs/zerolog"
 )
 
-// DefaultConfig is what [Default] needs to know. The zero value is ready, and logs nothing.
+// DefaultConfig is what [Default] needs to know. The zero value is ready.
 type DefaultConfig struct {
-	// Log gets the access log and the panics. It must not block: see server.LogWriter. nil logs nothing.
-	Log *zerolog.Logger
+	// Log gets the access log and the panics. nil is the default log: see server.Log.
+	Log *server.Log
 	// Trusted are the networks of the proxies in front: see ClientAddress. Without one no proxy is believed.
 	Trusted []netip.Prefix
 	// Headers is what SecureHeaders sets.

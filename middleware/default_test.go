@@ -43,6 +43,6 @@ func TestDefault(t *testing.T) {
 }
 
 func TestDefaultAllocatesNothing(t *testing.T) {
-	log := zerolog.New(io.Discard).With().Timestamp().Logger()
-	expectNoAllocs(t, middleware.Default(middleware.DefaultConfig{Log: &log, Trusted: prefixes(t, "10.0.0.0/8")})(quiet))
+	log := server.Zerolog(zerolog.New(io.Discard).With().Timestamp().Logger())
+	expectNoAllocs(t, middleware.Default(middleware.DefaultConfig{Log: log, Trusted: prefixes(t, "10.0.0.0/8")})(quiet))
 }

@@ -9,7 +9,7 @@
 //
 // The order is free, but the outermost sees most. [Default] is the stack that most servers want:
 //
-//	stack := middleware.Default(middleware.DefaultConfig{Log: &log, Trusted: proxies})
+//	stack := middleware.Default(middleware.DefaultConfig{Log: log, Trusted: proxies})
 //	s := server.Server{Handler: stack(routes)}
 //
 // What there is:

@@ -164,8 +164,8 @@ func ExampleSessions() {
 }
 
 func ExampleDefault() {
-	log := zerolog.New(server.NewLogWriter(io.Discard)) // os.Stderr in a program
-	stack := middleware.Default(middleware.DefaultConfig{Log: &log})
+	log := server.Zerolog(zerolog.New(server.NewLogWriter(io.Discard))) // os.Stderr in a program
+	stack := middleware.Default(middleware.DefaultConfig{Log: log})
 	addr, stop := start(stack(server.HandlerFunc(func(w *server.Response, r *server.Request) { panic("a bug") })))
 	defer stop()
 	fmt.Println(askWith("GET", "http://"+addr))

@@ -35,7 +35,7 @@ func Example() {
 }
 
 func ExampleRecover() {
-	addr, stop := start(middleware.Recover(nil)(server.HandlerFunc(
+	addr, stop := start(middleware.Recover(server.Zerolog(zerolog.Nop()))(server.HandlerFunc(
 		func(w *server.Response, r *server.Request) { panic("a bug") },
 	)))
 	defer stop()
@@ -70,8 +70,8 @@ func ExampleGetRequestID() {
 
 func ExampleAccessLog() {
 	out, lines := io.Pipe()
-	log := zerolog.New(lines)
-	addr, stop := start(middleware.AccessLog(&log)(server.HandlerFunc(
+	log := server.Zerolog(zerolog.New(lines))
+	addr, stop := start(middleware.AccessLog(log)(server.HandlerFunc(
 		func(w *server.Response, r *server.Request) { w.WriteString("hello") },
 	)))
 	defer stop()

@@ -6,8 +6,6 @@ import (
 
 	"microhttp/middleware"
 	"microhttp/server"
-
-	"github.com/rs/zerolog"
 )
 
 // routes refuses by the head, as a Router does.
@@ -71,7 +69,7 @@ func TestRefusalsPassThroughByTheHead(t *testing.T) {
 // What is nil is found where it is written, not with each request.
 func TestNilPanics(t *testing.T) {
 	for who, mistake := range map[string]func(){
-		"AccessLog": func() { middleware.AccessLog(new(zerolog.Logger))(nil) },
+		"AccessLog": func() { middleware.AccessLog(nil)(nil) },
 		"Recover":   func() { middleware.Recover(nil)(nil) },
 		"RequestID": func() { middleware.RequestID(nil) },
 	} {

@@ -17,7 +17,7 @@ func TestSecureHeaders(t *testing.T) {
 	secure := middleware.SecureHeaders(middleware.SecureHeadersConfig{
 		ReferrerPolicy: "-", ContentSecurityPolicy: "default-src 'self'", HSTS: time.Hour, HSTSSubdomains: true,
 	})
-	h := middleware.Recover(nil)(trust(secure(handler(func(w *server.Response, r *server.Request) {
+	h := middleware.Recover(silence)(trust(secure(handler(func(w *server.Response, r *server.Request) {
 		switch r.Path() {
 		case "/own":
 			w.SetHeader("X-Frame-Options", "SAMEORIGIN")
@@ -114,7 +114,7 @@ func TestCORS(t *testing.T) {
 		"own Vary":  {some, []string{"GET /vary HTTP/1.1"}, 200, nil, "Accept, origin"},
 		"own Vary2": {some, []string{"GET /vary2 HTTP/1.1"}, 200, nil, "Accept|Origin"},
 	} {
-		h := middleware.Recover(nil)(middleware.CORS(c.config)(handler(func(w *server.Response, r *server.Request) {
+		h := middleware.Recover(silence)(middleware.CORS(c.config)(handler(func(w *server.Response, r *server.Request) {
 			switch r.Path() {
 			case "/error":
 				panic("a bug")

@@ -50,14 +50,14 @@ func TestEveryMiddlewareAndEveryAnswer(t *testing.T) {
 		{"refused by the head", server.Wrap(func(w *server.Response, _ *server.Request, _ server.Handler) { w.Error(403) })(quiet), 403, "Forbidden\n"},
 		{"panic", handler(func(*server.Response, *server.Request) { panic("on purpose") }), 500, "Internal Server Error\n"},
 	}
-	log := zerolog.New(io.Discard)
+	log := server.Zerolog(zerolog.New(io.Discard))
 	for name, m := range map[string]struct {
 		mw    server.Middleware
 		field string // that each answer has
 	}{
-		"Recover":       {middleware.Recover(&log), ""},
+		"Recover":       {middleware.Recover(log), ""},
 		"RequestID":     {middleware.RequestID, ""}, // a panic outside of it would drop the field
-		"AccessLog":     {middleware.AccessLog(&log), ""},
+		"AccessLog":     {middleware.AccessLog(log), ""},
 		"ClientAddress": {middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(t, "127.0.0.1")}), ""},
 		"SecureHeaders": {middleware.SecureHeaders(middleware.SecureHeadersConfig{}), "X-Frame-Options"},
 		"CacheControl":  {middleware.CacheControl("no-cache"), ""},
@@ -67,10 +67,10 @@ func TestEveryMiddlewareAndEveryAnswer(t *testing.T) {
 		"RateLimit":     {middleware.RateLimit(middleware.RateLimitConfig{}), ""},
 		"LoadShed":      {middleware.LoadShed(middleware.LoadShedConfig{MaxLag: time.Minute}), ""},
 		"Timeout":       {middleware.Timeout(time.Minute), ""},
-		"Default":       {middleware.Default(middleware.DefaultConfig{Log: &log}), "X-Request-Id"},
+		"Default":       {middleware.Default(middleware.DefaultConfig{Log: log}), "X-Request-Id"},
 	} {
 		for _, k := range kinds {
-			c := serve(t, middleware.Recover(nil)(m.mw(k.h)))
+			c := serve(t, middleware.Recover(silence)(m.mw(k.h)))
 			for range 2 {
 				res, body := ask(t, c, "GET / HTTP/1.1", "Origin: https://a.example", basic("ann:x"), "X-Forwarded-For: 192.0.2.1")
 				if res.StatusCode != k.status || body != k.body || m.field != "" && res.Header.Get(m.field) == "" {

@@ -6,10 +6,9 @@ package middleware
 
 import (
 	"fmt"
+	"log/slog"
 
 	"microhttp/server"
-
-	"github.com/rs/zerolog"
 )
 
 // Recover answers 500 when a handler panics, on the loop or off it, in place of all that
@@ -18,16 +17,12 @@ import (
 // the one way to tell the peer.
 //
 // It logs one line at level error: the panic's value, the stack, the method, the path as
-// it came, the pattern and the request id. A nil log logs nothing.
+// it came, the pattern and the request id. A nil log is the default one: see server.Log.
 //
 // A panic with [server.ErrAbortHandler] is no accident: nothing is logged or answered.
-func Recover(log *zerolog.Logger) server.Middleware {
-	logger := zerolog.Nop()
-	if log != nil {
-		logger = *log
-	}
+func Recover(log *server.Log) server.Middleware {
 	answer := func(w *server.Response, r *server.Request, v any, stack []byte) {
-		logPanic(&logger, w, r, v, stack)
+		logPanic(log, w, r, v, stack)
 		id := GetRequestID(w)
 		w.Reset()
 		if id != "" {
@@ -41,8 +36,8 @@ func Recover(log *zerolog.Logger) server.Middleware {
 	})
 }
 
-func logPanic(log *zerolog.Logger, w *server.Response, r *server.Request, v any, stack []byte) {
-	appendRequest(log.Error(), w, r).
+func logPanic(log *server.Log, w *server.Response, r *server.Request, v any, stack []byte) {
+	appendRequest(log.Line(slog.LevelError), w, r).
 		Str("panic", fmt.Sprint(v)).
 		Bytes("stack", stack).
 		Msg("panic in a handler")

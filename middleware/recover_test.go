@@ -83,8 +83,8 @@ func TestRecoverLogsAnyValue(t *testing.T) {
 	}
 }
 
-func TestRecoverWithoutALogStillAnswers(t *testing.T) {
-	c := serve(t, middleware.Recover(nil)(boom("boom")))
+func TestRecoverWithASilentLogStillAnswers(t *testing.T) {
+	c := serve(t, middleware.Recover(silence)(boom("boom")))
 	if res, _ := ask(t, c, "GET / HTTP/1.1"); res.StatusCode != 500 {
 		t.Errorf("answered %d", res.StatusCode)
 	}

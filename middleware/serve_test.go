@@ -24,8 +24,7 @@ const patience = 10 * time.Second
 
 // start serves h on one loop until stop is called, which waits for all of it to end.
 func start(h server.Handler) (addr string, stop func()) {
-	silent := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Logger: &silent}
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Log: silence}
 	at, err := s.Listen()
 	if err != nil {
 		panic(err)
@@ -80,13 +79,16 @@ func send(t *testing.T, c net.Conn, lines ...string) {
 	}
 }
 
+// silence is a log that writes nothing.
+var silence = server.Zerolog(zerolog.Nop())
+
 // lines is a log that hands on each line.
 type lines chan map[string]any
 
-func newLog() (lines, *zerolog.Logger) {
+func newLog() (lines, *server.Log) {
 	l := make(lines, 16)
-	log := zerolog.New(l)
-	return l, &log
+	log := server.Zerolog(zerolog.New(l))
+	return l, log
 }
 
 func (l lines) Write(p []byte) (int, error) {

@@ -160,8 +160,8 @@ func TestSessionsInABrowser(t *testing.T) {
 			w.WriteString(strings.Repeat("I", s.Value.Seen) + s.Value.User)
 		}
 	})
-	silent := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Logger: &silent}
+	silent := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Log: silent}
 	at, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)

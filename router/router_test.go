@@ -44,8 +44,8 @@ func connect(t testing.TB, h server.Handler) *connection {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { loop.Close() })
-	nop := zerolog.Nop()
-	s := &server.Server{Handler: h, Logger: &nop}
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Handler: h, Log: nop}
 	c := &connection{protocol: s.Factory(loop).BuildProtocol(netip.AddrPort{}), room: make([]byte, 0, 4<<10)}
 	c.protocol.ConnectionMade(c)
 	return c

@@ -44,8 +44,8 @@ func TestWrapAnswers(t *testing.T) {
 	plain.Get("/x/", empty)
 	rt.Mount("/m", inner, seenBy("mounted"))
 
-	silent := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: rt, Logger: &silent}
+	silent := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: rt, Log: silent}
 	at, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ func answerOf(t testing.TB, h HandlerFunc, request string, options ...func(*Serv
 }
 
 func logTo(b *bytes.Buffer) func(*Server) {
-	log := zerolog.New(b)
-	return func(s *Server) { s.Logger = &log }
+	log := Zerolog(zerolog.New(b))
+	return func(s *Server) { s.Log = log }
 }
 
 const getAnything = "GET /here HTTP/1.1\r\nHost: a.example\r\n\r\n"

@@ -23,8 +23,8 @@ func TestRequestsThatArriveInTimeAreAnswered(t *testing.T) {
 	sim.Check(t, 1, seeds, c, func(w *sim.World) {
 		held := false
 		loop := w.Reactor("server", reactor.Config{})
-		nop := zerolog.Nop()
-		s := &server.Server{Logger: &nop, IdleTimeout: 3 * time.Second, Handler: server.HandlerFunc(func(rw *server.Response, r *server.Request) {
+		nop := server.Zerolog(zerolog.Nop())
+		s := &server.Server{Log: nop, IdleTimeout: 3 * time.Second, Handler: server.HandlerFunc(func(rw *server.Response, r *server.Request) {
 			if r.Path() == "/hold" {
 				held = true
 				w.Spend(4 * time.Second) // holds up the loop, as a handler that does not belong there

@@ -38,9 +38,9 @@ func (p *peer) drip(piece string, n int) (sent int) {
 // takes.
 func TestLeastDataRate(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	_, addr := start(t, echo, func(s *Server) {
-		s.MinDataRate, s.DataRateGrace, s.Logger = 2000, time.Second, &logger
+		s.MinDataRate, s.DataRateGrace, s.Log = 2000, time.Second, logger
 	})
 	t.Run("", func(t *testing.T) { testLeastDataRate(t, addr) })
 	if got := strings.Count(log.String(), errTooSlow.Reason); got != 3 {
@@ -175,8 +175,8 @@ func TestWhatGainsTime(t *testing.T) {
 
 func TestMaxConns(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s, addr := start(t, hello, func(s *Server) { s.MaxConns, s.Logger = 2, &logger })
+	logger := Zerolog(zerolog.New(&log))
+	s, addr := start(t, hello, func(s *Server) { s.MaxConns, s.Log = 2, logger })
 	a, b := dial(t, addr), dial(t, addr)
 	a.get("/")
 	b.get("/")
@@ -296,8 +296,8 @@ func held(s *Server) (in, out int) {
 // Those who hold the most are ended, and nobody else.
 func TestMaxBufferedBytesOfUploads(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s, addr := start(t, echo, func(s *Server) { s.MaxBufferedBytes, s.Logger = 1<<20, &logger })
+	logger := Zerolog(zerolog.New(&log))
+	s, addr := start(t, echo, func(s *Server) { s.MaxBufferedBytes, s.Log = 1<<20, logger })
 	holds := func(n int) func() bool {
 		return func() bool { in, _ := held(s); return in >= n }
 	}
@@ -355,7 +355,7 @@ func TestMaxBufferedBytesOfAnswers(t *testing.T) {
 // Whoever forgets a Pending costs its peer an answer, and not the server a connection.
 func TestPendingTimeout(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	pending := make(chan *Pending, 1)
 	var done atomic.Int32
 	_, addr := start(t, func(w *Response, r *Request) {
@@ -364,7 +364,7 @@ func TestPendingTimeout(t *testing.T) {
 			w.OnDone(func(*Response, *Request) { done.Add(1) })
 			pending <- w.Later()
 		}
-	}, func(s *Server) { s.PendingTimeout, s.Logger = 100*time.Millisecond, &logger })
+	}, func(s *Server) { s.PendingTimeout, s.Log = 100*time.Millisecond, logger })
 	p := dial(t, addr)
 	p.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
 	res, body := p.answer("GET")

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"log/slog"
 	"syscall"
 
 	"microhttp/parser"
 	"microhttp/reactor"
-
-	"github.com/rs/zerolog"
 )
 
 // Why a connection ended. The first thing that decides the end of a connection notes its reason in conn.why, and the
@@ -98,30 +97,30 @@ const (
 var closeReasons = [closeReasonCount]struct {
 	name  string
 	peers bool
-	level zerolog.Level
+	level slog.Level
 	text  string
 }{
-	CloseDone:         {"done", false, zerolog.Disabled, "done"},
-	ErrPeerClosed:     {"peer-closed", true, zerolog.Disabled, "the peer closed the connection before its answer"},
-	ErrPeerReset:      {"peer-reset", true, zerolog.DebugLevel, "the peer reset the connection"},
-	ErrNetwork:        {"network", true, zerolog.DebugLevel, "the network failed"},
-	ErrSendTimeout:    {"send-timeout", false, zerolog.InfoLevel, "the peer took none of its answer within SendTimeout"},
-	ErrSlowReader:     {"slow-reader", false, zerolog.InfoLevel, "the peer read its answer more slowly than MinDataRate"},
-	ErrIdleTimeout:    {"idle-timeout", false, zerolog.DebugLevel, "no request came in time"},
-	ErrRequestTimeout: {"request-timeout", false, zerolog.Disabled, "the request took too long to arrive"},
-	ErrSlowRequest:    {"slow-request", false, zerolog.Disabled, "the request arrived more slowly than MinDataRate"},
-	ErrRefused:        {"refused", false, zerolog.Disabled, "the request was refused"},
-	ErrOverloaded:     {"overloaded", false, zerolog.InfoLevel, "the server held more than MaxBufferedBytes"},
-	ErrStalled:        {"stalled", false, zerolog.InfoLevel, "more than MaxBlockingWaiting handlers waited for their peers, and this one the longest"},
-	ErrTooManyConns:   {"too-many-connections", false, zerolog.Disabled, "too many connections"},
-	ErrUnwatchable:    {"unwatchable", false, zerolog.WarnLevel, "the poller cannot watch so high a descriptor"},
-	ErrLinger:         {"linger", false, zerolog.DebugLevel, "the peer did not close after the last answer"},
-	ErrServerClosed:   {"server-closed", false, zerolog.InfoLevel, "closed"},
-	ErrPanic:          {"panic", false, zerolog.Disabled, "the handler panicked"},
-	ErrAbortHandler:   {"abort-handler", false, zerolog.Disabled, "the handler aborted its answer"},
-	ErrContentLength:  {"content-length", false, zerolog.WarnLevel, "body does not agree with Content-Length"},
-	ErrUnsentBound:    {"unsent-bound", false, zerolog.WarnLevel, "too much unsent output"},
-	ErrFilter:         {"filter", false, zerolog.Disabled, "a filter of the answer failed"},
+	CloseDone:         {"done", false, noLine, "done"},
+	ErrPeerClosed:     {"peer-closed", true, noLine, "the peer closed the connection before its answer"},
+	ErrPeerReset:      {"peer-reset", true, slog.LevelDebug, "the peer reset the connection"},
+	ErrNetwork:        {"network", true, slog.LevelDebug, "the network failed"},
+	ErrSendTimeout:    {"send-timeout", false, slog.LevelInfo, "the peer took none of its answer within SendTimeout"},
+	ErrSlowReader:     {"slow-reader", false, slog.LevelInfo, "the peer read its answer more slowly than MinDataRate"},
+	ErrIdleTimeout:    {"idle-timeout", false, slog.LevelDebug, "no request came in time"},
+	ErrRequestTimeout: {"request-timeout", false, noLine, "the request took too long to arrive"},
+	ErrSlowRequest:    {"slow-request", false, noLine, "the request arrived more slowly than MinDataRate"},
+	ErrRefused:        {"refused", false, noLine, "the request was refused"},
+	ErrOverloaded:     {"overloaded", false, slog.LevelInfo, "the server held more than MaxBufferedBytes"},
+	ErrStalled:        {"stalled", false, slog.LevelInfo, "more than MaxBlockingWaiting handlers waited for their peers, and this one the longest"},
+	ErrTooManyConns:   {"too-many-connections", false, noLine, "too many connections"},
+	ErrUnwatchable:    {"unwatchable", false, slog.LevelWarn, "the poller cannot watch so high a descriptor"},
+	ErrLinger:         {"linger", false, slog.LevelDebug, "the peer did not close after the last answer"},
+	ErrServerClosed:   {"server-closed", false, slog.LevelInfo, "closed"},
+	ErrPanic:          {"panic", false, noLine, "the handler panicked"},
+	ErrAbortHandler:   {"abort-handler", false, noLine, "the handler aborted its answer"},
+	ErrContentLength:  {"content-length", false, slog.LevelWarn, "body does not agree with Content-Length"},
+	ErrUnsentBound:    {"unsent-bound", false, slog.LevelWarn, "too much unsent output"},
+	ErrFilter:         {"filter", false, noLine, "a filter of the answer failed"},
 }
 
 // ErrPeerGone matches, with errors.Is, every CloseReason that is the doing of the peer or of the network: ErrPeerClosed,

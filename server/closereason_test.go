@@ -133,14 +133,14 @@ func TestCloseReasons(t *testing.T) {
 		shown = append(shown, c.why)
 		t.Run(c.why.Name(), func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			begun, done := make(chan struct{}, 1), make(chan error, 10)
 			h := misanswer(begun)
 			s, addr := start(t, func(w *Response, r *Request) {
 				w.OnDone(func(w *Response, _ *Request) { done <- w.Err() })
 				h(w, r)
 			}, func(s *Server) {
-				s.Logger, s.LingerTimeout = &logger, 20*time.Millisecond
+				s.Log, s.LingerTimeout = logger, 20*time.Millisecond
 				if c.set != nil {
 					c.set(s)
 				}
@@ -262,8 +262,8 @@ func TestCloseReasonTable(t *testing.T) {
 // select(2) drops the connections whose descriptors it cannot watch. The server says so, and goes on.
 func TestDescriptorsBeyondSelect(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s, addr := start(t, hello, func(s *Server) { s.Poller, s.Logger = "select", &logger })
+	logger := Zerolog(zerolog.New(&log))
+	s, addr := start(t, hello, func(s *Server) { s.Poller, s.Log = "select", logger })
 	good := dial(t, addr)
 	good.get("/")
 	for range 1024 { // so that what is opened from now on has a high number

@@ -25,7 +25,7 @@ func TestCountersAtRest(t *testing.T) {
 func playCounters(w *sim.World) {
 	loop := w.Reactor("server", reactor.Config{})
 	rnd := w.Rand()
-	nop := zerolog.Nop()
+	nop := Zerolog(zerolog.Nop())
 	refuseSome := Wrap(func(rw *Response, r *Request, next Handler) {
 		if rnd.IntN(6) == 0 {
 			rw.Error(417)
@@ -53,7 +53,7 @@ func playCounters(w *sim.World) {
 		})(whole)
 	}
 	s := &Server{
-		Handler: refuseSome(takeSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }))), Logger: &nop, Loops: 1,
+		Handler: refuseSome(takeSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }))), Log: nop, Loops: 1,
 		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
 		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
 		MaxBlocking: 1, MaxBlockingWaiting: rnd.IntN(3), BlockingQueueTimeout: time.Duration(rnd.IntN(20)) * time.Millisecond,

@@ -55,14 +55,14 @@ func TestMaxBufferedBytesOfHandlers(t *testing.T) {
 			ready, release := make(chan bool), make(chan bool)
 			h := big(ready, release)
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			s, addr := start(t, func(w *Response, r *Request) {
 				if r.Path() == "/big" {
 					h.Serve(w, r)
 				} else {
 					hello(w, r)
 				}
-			}, func(s *Server) { s.MaxBufferedBytes, s.Logger = most, &logger })
+			}, func(s *Server) { s.MaxBufferedBytes, s.Log = most, logger })
 			old, uploading := dial(t, addr), dial(t, addr)
 			old.get("/")
 			uploading.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")

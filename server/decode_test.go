@@ -147,9 +147,9 @@ func (c codeOf) Status() int   { return int(c) }
 func TestTryAfterAWholeStream(t *testing.T) {
 	for name, around := range map[string]Middleware{"on the loop": AtHead, "off the loop": Blocking} {
 		log := new(syncBuffer)
-		logger := zerolog.New(log)
+		logger := Zerolog(zerolog.New(log))
 		_, addr := start(t, nil, func(s *Server) {
-			s.Logger = &logger
+			s.Log = logger
 			s.Handler = around(Try(func(w *Response, _ *Request) error {
 				_, _ = w.Stream().Write([]byte("whole"))
 				w.Stream().Close()

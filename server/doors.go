@@ -1,14 +1,13 @@
 package server
 
 import (
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"microhttp/reactor"
-
-	"github.com/rs/zerolog"
 )
 
 // Who is let in. Connections are counted when they are made and when they are lost, over
@@ -107,8 +106,8 @@ func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protoco
 	w.srv.ended[ErrTooManyConns].Add(1)
 	if refusal != tooMany {
 		w.logTurnedAway(remoteName(remote), refusal)
-	} else if w.srv.mayLog(zerolog.WarnLevel, connectionRefused, refusal, 1) {
-		w.srv.log.Warn().Int("status", 503).Str("reason", ErrTooManyConns.Name()).Int64("max", w.srv.doors.most).
+	} else if w.srv.mayLog(slog.LevelWarn, connectionRefused, refusal, 1) {
+		w.srv.log.Line(slog.LevelWarn).Int("status", 503).Str("reason", ErrTooManyConns.Name()).Int64("max", w.srv.doors.most).
 			Msg(connectionRefused + refusal)
 	}
 	if w.turned == maxTurnedAway {

@@ -13,8 +13,8 @@ import (
 
 // Connections are counted by the reason for which they have ended: this is what a metrics endpoint shows.
 func ExampleServer_CloseCounts() {
-	nop := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Logger: &nop}
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Log: nop}
 	addr, err := s.Listen()
 	if err != nil {
 		fmt.Println(err)

@@ -15,7 +15,7 @@ func ExampleLogWriter() {
 	var file bytes.Buffer // in a program: os.Stderr, or a file
 	out := server.NewLogWriter(&file)
 	log := zerolog.New(out)
-	s := &server.Server{Addr: "127.0.0.1:0", Logger: &log}
+	s := &server.Server{Addr: "127.0.0.1:0", Log: server.Zerolog(log)}
 
 	log.Info().Str("addr", s.Addr).Msg("about to listen")
 

@@ -2,12 +2,11 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
 	"microhttp/parser"
-
-	"github.com/rs/zerolog"
 )
 
 // Filters transform the content of an answer between the handler and the wire. They wait on the stack
@@ -160,9 +159,9 @@ const filterLine = "a filter has failed"
 // filterFailed writes the line of a filter that has returned an error.
 func (w *Response) filterFailed(err error) error {
 	c := w.x.req.conn
-	if s := c.w.srv; s.mayLog(zerolog.ErrorLevel, filterLine, "", linesPerWindow) {
+	if s := c.w.srv; s.mayLog(slog.LevelError, filterLine, "", linesPerWindow) {
 		f := w.x.req.shown()
-		e := appendFault(s.log.Error().AnErr("error", err), &f).Str("pattern", w.x.req.pattern)
+		e := appendFault(s.log.Line(slog.LevelError).Err(err), &f).Str("pattern", w.x.req.pattern)
 		c.appendPeer(e).Msg(filterLine)
 	}
 	return fmt.Errorf("%w: %w", ErrFilter, err)

@@ -194,10 +194,10 @@ func TestFilterFails(t *testing.T) {
 		for _, panics := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " ", panics), func(t *testing.T) {
 				var log syncBuffer
-				logger := zerolog.New(&log)
+				logger := Zerolog(zerolog.New(&log))
 				ended := make(chan error, 1)
 				_, addr := start(t, nil, func(s *Server) {
-					s.Logger = &logger
+					s.Log = logger
 					s.Handler = Wrap(func(w *Response, r *Request, next Handler) {
 						w.OnPanic(func(w *Response, _ *Request, _ any, _ []byte) { w.Reset(); w.Error(500) })
 						w.Filter(func(dst, p []byte, last bool) ([]byte, error) {

@@ -237,8 +237,8 @@ func newWish(rnd *rand.Rand, id int) wish {
 func TestLaws(t *testing.T) {
 	law := &lawServer{}
 	s, addr := start(t, law.Serve, func(s *Server) {
-		nop := zerolog.Nop()
-		s.Logger = &nop
+		nop := Zerolog(zerolog.Nop())
+		s.Log = nop
 		s.Handler = Wrap(func(w *Response, r *Request, next Handler) {
 			if r.Path() == "/refuse" {
 				w.Error(403)

@@ -101,7 +101,7 @@ func (s *Server) init() {
 		if f, ok := s.Handler.(HandlerFunc); s.Handler != nil && (!ok || f != nil) { // Listen refuses that one
 			s.handler = AtHead(s.Handler)
 		}
-		s.log = newLogger(s.Logger)
+		s.log = s.Log.orDefault()
 		s.over = make(chan struct{})
 	})
 }

@@ -1,11 +1,10 @@
 package server
 
 import (
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // Many lines of the log are written because of what a peer does, so a peer could fill the log with them. They are
@@ -37,7 +36,7 @@ func (k lineKind) String() string { return k.what + k.about }
 
 // lineCount is one kind of line in its window. It is guarded by lineLimits.mu.
 type lineCount struct {
-	level   zerolog.Level
+	level   slog.Level
 	most    int
 	written int
 	leftOut int
@@ -47,14 +46,14 @@ type lineCount struct {
 
 // mayLog reports whether a line of a kind may be written now: at most so many in a second. A line that may not is counted.
 // It is false too if the logger would drop the line.
-func (s *Server) mayLog(level zerolog.Level, what, about string, most int) bool {
+func (s *Server) mayLog(level slog.Level, what, about string, most int) bool {
 	return s.mayLogLast(level, lineKind{what, about}, most, "")
 }
 
 // mayLogLast is mayLog for a line whose message is written at the end of the window, with the count, if it was the last to be
 // left out.
-func (s *Server) mayLogLast(level zerolog.Level, kind lineKind, most int, message string) bool {
-	if s.log.GetLevel() > level || zerolog.GlobalLevel() > level {
+func (s *Server) mayLogLast(level slog.Level, kind lineKind, most int, message string) bool {
+	if !s.log.Enabled(level) {
 		return false
 	}
 	l := &s.lines
@@ -115,7 +114,7 @@ func (s *Server) endLines() {
 }
 
 func (s *Server) logLeftOut(kind lineKind, n *lineCount) {
-	e := s.log.WithLevel(n.level)
+	e := s.log.Line(n.level)
 	if n.last != "" {
 		if n.leftOut > 1 {
 			e = e.Int("left_out", n.leftOut-1)

@@ -72,9 +72,9 @@ func TestUnixSocket(t *testing.T) {
 // Where a log names a peer, that of a Unix socket is named too.
 func TestUnixSocketInTheLog(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	path := filepath.Join(t.TempDir(), "x.sock")
-	start(t, hello, func(s *Server) { s.Addr, s.Logger, s.MaxConns = "unix:"+path, &logger, 1 })
+	start(t, hello, func(s *Server) { s.Addr, s.Log, s.MaxConns = "unix:"+path, logger, 1 })
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -98,19 +98,19 @@ func TestUnixSocketFile(t *testing.T) {
 	}
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
-	nop := zerolog.Nop()
+	nop := Zerolog(zerolog.Nop())
 	for name, end := range map[string]func(*Server){
 		"Shutdown": func(s *Server) { s.Shutdown(context.Background()) },
 		"Close":    func(s *Server) { s.Close() },
 	} {
-		s := &Server{Addr: "unix:" + path, Loops: 2, Logger: &nop}
+		s := &Server{Addr: "unix:" + path, Loops: 2, Log: nop}
 		if _, err := s.Listen(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		ended := make(chan error)
 		go func() { ended <- s.Run() }()
 		over(t, "unix", path)
-		second := &Server{Addr: "unix:" + path, Logger: &nop}
+		second := &Server{Addr: "unix:" + path, Log: nop}
 		if err := second.ListenAndServe(); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path) {
 			t.Errorf("a second server: %v, want address in use", err)
 		}
@@ -123,7 +123,7 @@ func TestUnixSocketFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Addr: "unix:" + path, Logger: &nop}
+	s := &Server{Addr: "unix:" + path, Log: nop}
 	if _, err := s.Listen(); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("on a file: %v, want address in use", err)
 	}
@@ -179,8 +179,8 @@ func TestServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nop := zerolog.Nop()
-		s := &Server{Loops: loops, Logger: &nop, Handler: HandlerFunc(func(w *Response, r *Request) {
+		nop := Zerolog(zerolog.Nop())
+		s := &Server{Loops: loops, Log: nop, Handler: HandlerFunc(func(w *Response, r *Request) {
 			fmt.Fprint(w, r.RemoteAddr().IsValid())
 		})}
 		ended := make(chan error, 1)

@@ -3,23 +3,14 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"syscall"
 
 	"microhttp/reactor"
-
-	"github.com/rs/zerolog"
 )
-
-// newLogger is the server's logger: the user's, or one of level info that writes to standard error and blocks no loop.
-func newLogger(l *zerolog.Logger) zerolog.Logger {
-	if l != nil {
-		return *l
-	}
-	return zerolog.New(defaultLog()).Level(zerolog.InfoLevel).With().Timestamp().Logger()
-}
 
 // reportError logs what a reactor reports: a panic in a callback, a handler that holds
 // the loop up, or trouble with accepting.
@@ -29,7 +20,7 @@ func (s *Server) reportError(err error) {
 		return
 	}
 	if stall, ok := errors.AsType[*reactor.StallError](err); ok {
-		s.log.Warn().Dur("lasted", stall.Lasted).Str("serving", stall.Serving).Str("route", stall.Work).
+		s.log.Line(slog.LevelWarn).Dur("lasted", stall.Lasted).Str("serving", stall.Serving).Str("route", stall.Work).
 			Bytes("stack", stall.Stack).
 			Msg("a loop is held up")
 		return
@@ -42,14 +33,14 @@ func (s *Server) reportError(err error) {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		kind = errno.Error() // each loop has its own text for the same trouble
 	}
-	if s.mayLogLast(zerolog.ErrorLevel, lineKind{"", kind}, 1, err.Error()) {
-		s.log.Error().Msg(err.Error())
+	if s.mayLogLast(slog.LevelError, lineKind{"", kind}, 1, err.Error()) {
+		s.log.Line(slog.LevelError).Msg(err.Error())
 	}
 }
 
 func (s *Server) logPanic(v any, stack []byte) {
-	if s.mayLog(zerolog.ErrorLevel, "panics", "", linesPerWindow) {
-		s.log.Error().Str("panic", fmt.Sprint(v)).Bytes("stack", stack).Msg("panic on a loop")
+	if s.mayLog(slog.LevelError, "panics", "", linesPerWindow) {
+		s.log.Line(slog.LevelError).Str("panic", fmt.Sprint(v)).Bytes("stack", stack).Msg("panic on a loop")
 	}
 }
 
@@ -59,9 +50,9 @@ func (x *exchange) logPanic(v any, stack []byte) {
 		return
 	}
 	c := x.req.conn
-	if s := c.w.srv; s.mayLog(zerolog.ErrorLevel, "panics", "", linesPerWindow) {
+	if s := c.w.srv; s.mayLog(slog.LevelError, "panics", "", linesPerWindow) {
 		f := x.req.shown()
-		e := appendFault(s.log.Error().Str("panic", fmt.Sprint(v)), &f).Str("pattern", x.req.pattern)
+		e := appendFault(s.log.Line(slog.LevelError).Str("panic", fmt.Sprint(v)), &f).Str("pattern", x.req.pattern)
 		c.appendPeer(e).Bytes("stack", stack).Msg("panic in a handler")
 	}
 }
@@ -80,10 +71,10 @@ func (w *Response) logMisuse(what, field string) {
 	if about != "" {
 		about = ", in " + about
 	}
-	if !s.mayLog(zerolog.WarnLevel, what, about, linesPerWindow) {
+	if !s.mayLog(slog.LevelWarn, what, about, linesPerWindow) {
 		return
 	}
-	e := s.log.Warn().Str("pattern", pattern)
+	e := s.log.Line(slog.LevelWarn).Str("pattern", pattern)
 	if field != "" {
 		e = e.Str("field", field[:min(len(field), maxShown)])
 	}
@@ -98,7 +89,7 @@ func (w *Response) logDropped() {
 // logLateUse tells, once, of a handler that breaks the lifetime law.
 func (s *Server) logLateUse() {
 	s.lateUse.Do(func() {
-		s.log.Error().Bytes("stack", debug.Stack()).Msg(lateUse + "; there may be more, see Server.DetectLateUse")
+		s.log.Line(slog.LevelError).Bytes("stack", debug.Stack()).Msg(lateUse + "; there may be more, see Server.DetectLateUse")
 	})
 }
 
@@ -110,16 +101,16 @@ func (c *conn) logEnd(reason error) {
 		return // it was refused, and that line says it
 	}
 	level, text := closeReasons[c.why].level, closeReasons[c.why].text
-	if level == zerolog.Disabled || !c.w.srv.mayLog(level, connectionEnded, text, linesPerWindow) {
+	if level == noLine || !c.w.srv.mayLog(level, connectionEnded, text, linesPerWindow) {
 		return
 	}
-	e := c.w.srv.log.WithLevel(level).Str("reason", c.why.Name())
+	e := c.w.srv.log.Line(level).Str("reason", c.why.Name())
 	if c.cur != nil && (c.cur.detached || c.cur.file != nil) { // it was to be answered
 		f := c.cur.req.shown()
 		e = appendFault(e, &f)
 	}
-	if c.why == ErrNetwork || c.why == ErrUnwatchable {
-		e = e.AnErr("cause", reason)
+	if (c.why == ErrNetwork || c.why == ErrUnwatchable) && reason != nil {
+		e = e.Str("cause", reason.Error())
 	}
 	c.appendPeer(e).Msg(connectionEnded + text)
 }

@@ -29,11 +29,11 @@ const (
 )
 
 // LogWriter writes the lines of a log in the background, so that a log that is stuck holds up no loop. It is what a Server
-// without a Logger logs to; give one to the loggers of your own, and call Flush at the end of the program:
+// without a Log writes to; give one to the loggers of your own, and call Flush at the end of the program:
 //
 //	out := server.NewLogWriter(os.Stderr)
 //	defer out.Flush(time.Second)
-//	log := zerolog.New(out).With().Timestamp().Logger()
+//	log := server.Zerolog(zerolog.New(out).With().Timestamp().Logger())
 //
 // At most 1 MiB of lines wait. Beyond that lines are dropped and counted, and a line tells how many they were.
 //
@@ -187,20 +187,33 @@ func (f rawFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// stderrLog is the LogWriter of standard error that all servers without a Logger share.
+// stderrLog is the log on standard error that all servers and middleware without a Log share.
 var stderrLog struct {
-	mu sync.Mutex
-	to *os.File
-	w  *LogWriter
+	mu  sync.Mutex
+	to  *os.File
+	w   *LogWriter
+	log *Log
 }
 
-// defaultLog returns the LogWriter of standard error.
-func defaultLog() *LogWriter {
+// defaultLog returns the Log of standard error, of level info, which blocks no loop.
+func defaultLog() *Log {
 	l := &stderrLog
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.w == nil || l.to != os.Stderr { // a program may have put another in its place
 		l.to, l.w = os.Stderr, NewLogWriter(os.Stderr)
+		l.log = Zerolog(zerolog.New(l.w).Level(zerolog.InfoLevel).With().Timestamp().Logger())
 	}
-	return l.w
+	return l.log
+}
+
+// flushDefaultLog waits until the lines of the default log are written, if there are any, for a bounded time.
+func flushDefaultLog() {
+	l := &stderrLog
+	l.mu.Lock()
+	w := l.w
+	l.mu.Unlock()
+	if w != nil {
+		w.Flush(flushPatience)
+	}
 }

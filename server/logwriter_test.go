@@ -203,7 +203,8 @@ func TestTheDefaultLogHoldsUpNothing(t *testing.T) {
 	if d := time.Since(begin); d > flushPatience+patience/2 {
 		t.Errorf("the end took %v", d)
 	}
-	log := defaultLog()
+	defaultLog()
+	log := stderrLog.w
 	restore()
 	said := make(chan string, 1)
 	go func() {
@@ -232,7 +233,7 @@ func TestTheDefaultLogIsFlushed(t *testing.T) {
 	}
 	defer f.Close()
 	os.Stderr = f
-	s, addr := start(t, hello, func(s *Server) { s.Logger = nil })
+	s, addr := start(t, hello, func(s *Server) { s.Log = nil })
 	p := dial(t, addr)
 	p.send("bad\r\n")
 	p.rest()

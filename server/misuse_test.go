@@ -21,8 +21,8 @@ import (
 func logged(t *testing.T, h HandlerFunc) (p *peer, log *syncBuffer) {
 	t.Helper()
 	log = new(syncBuffer)
-	logger := zerolog.New(log)
-	_, addr := start(t, h, func(s *Server) { s.Logger = &logger })
+	logger := Zerolog(zerolog.New(log))
+	_, addr := start(t, h, func(s *Server) { s.Log = logger })
 	return dial(t, addr), log
 }
 
@@ -200,9 +200,9 @@ func TestEndingTheServerInAHandler(t *testing.T) {
 		"Shutdown": func(s *Server) { s.Shutdown(t.Context()) },
 	} {
 		var log syncBuffer
-		logger := zerolog.New(&log)
+		logger := Zerolog(zerolog.New(&log))
 		var self *Server
-		s, addr := start(t, func(*Response, *Request) { end(self) }, func(s *Server) { self, s.Logger = s, &logger })
+		s, addr := start(t, func(*Response, *Request) { end(self) }, func(s *Server) { self, s.Log = s, logger })
 		p := dial(t, addr)
 		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		if _, err := io.ReadAll(p); errors.Is(err, errDeadline) {
@@ -464,10 +464,10 @@ func TestPanicOfAnErrorIsLogged(t *testing.T) {
 // A Stream on the loop that nobody writes to or closes is told of, once; one that is written to is not.
 func TestForgottenStream(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	var s *Stream
 	p, m := inMemory(t, func(w *Response, r *Request) { s = w.Stream() },
-		func(s *Server) { s.Logger, s.PendingTimeout = &logger, time.Hour })
+		func(s *Server) { s.Log, s.PendingTimeout = logger, time.Hour })
 	p.DataReceived([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	timeout := func() {
 		if m.timeout != time.Hour {

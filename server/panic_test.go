@@ -37,7 +37,7 @@ func TestPanics(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			var done atomic.Int32
 			_, addr := start(t, func(w *Response, r *Request) {
 				if r.Path() == "/fine" {
@@ -49,7 +49,7 @@ func TestPanics(t *testing.T) {
 				}
 				w.WriteString("half of an answer")
 				c.handler.Serve(w, r)
-			}, func(s *Server) { s.Logger = &logger })
+			}, func(s *Server) { s.Log = logger })
 			p, bystander := dial(t, addr), dial(t, addr)
 			bystander.get("/fine")
 			p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -143,14 +143,14 @@ func TestPanicBehindAnswer(t *testing.T) {
 // left for the next one.
 func TestPanicInOnDone(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	_, addr := start(t, func(w *Response, r *Request) {
 		w.AddHeader("X", r.Path())
 		w.WriteString(r.Path())
 		if r.Path() == "/panic" {
 			w.OnDone(func(*Response, *Request) { panic("done") })
 		}
-	}, func(s *Server) { s.Logger = &logger })
+	}, func(s *Server) { s.Log = logger })
 	p := dial(t, addr)
 	want(t, "body", p.get("/panic"), "/panic")
 	want(t, "the next body", p.get("/next"), "/next")

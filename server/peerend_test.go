@@ -150,12 +150,12 @@ func TestPanicInOnPeerEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			done := make(chan error, 1)
 			_, addr := start(t, func(w *Response, r *Request) {
 				w.OnDone(func(w *Response, _ *Request) { done <- w.Err() })
 				h(w, r)
-			}, func(s *Server) { s.Logger = &logger })
+			}, func(s *Server) { s.Log = logger })
 			p := dial(t, addr)
 			p.send(askForEvents)
 			_ = p.CloseWrite()
@@ -227,8 +227,8 @@ func TestStreamIsIdleOnPurpose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
-			p, m := inMemory(t, func(w *Response, _ *Request) { c.h(w) }, func(s *Server) { s.Logger = &logger })
+			logger := Zerolog(zerolog.New(&log))
+			p, m := inMemory(t, func(w *Response, _ *Request) { c.h(w) }, func(s *Server) { s.Log = logger })
 			p.DataReceived([]byte(askForEvents))
 			for range 3 {
 				p.(reactor.TimeoutHandler).TimeoutConnection()

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -406,7 +407,7 @@ func (w *worker) lookAtQueue() {
 func (w *worker) reportPlaces(now time.Time) {
 	p := &w.srv.places
 	if routes, queued, waiting := p.holders(now); routes != "" {
-		w.srv.log.Warn().Int("max", p.most).Str("held", routes).Int("queued", queued).Int("waiting_for_peers", waiting).
+		w.srv.log.Line(slog.LevelWarn).Int("max", p.most).Str("held", routes).Int("queued", queued).Int("waiting_for_peers", waiting).
 			Msg("requests wait for Blocking handlers to end")
 	}
 	for _, j := range p.surplus() {

@@ -173,11 +173,11 @@ func TestBlockingQueueTimeout(t *testing.T) {
 // When a request waits for longer than a second, one line names the routes that hold the places, and how many each holds.
 func TestLogNamesWhatHoldsThePlaces(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	release := make(chan struct{})
 	hold := func(*Response, *Request) { <-release }
 	s, _ := start(t, byPath(map[string]HandlerFunc{"/a": hold, "/b": hold, "/": hello}), func(s *Server) {
-		s.MaxBlocking, s.Logger, s.Loops = 3, &logger, 2
+		s.MaxBlocking, s.Log, s.Loops = 3, logger, 2
 	})
 	ignore(t, s, "/a", 1)
 	ignore(t, s, "/b", 2)
@@ -222,9 +222,9 @@ func TestHolders(t *testing.T) {
 // peer that reads is never reset.
 func TestMaxBlockingWaiting(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
+	logger := Zerolog(zerolog.New(&log))
 	s, addr := start(t, byPath(map[string]HandlerFunc{"/endless": writeOn, "/": hello}), func(s *Server) {
-		s.MaxBlocking, s.MaxBlockingWaiting, s.Logger = 2, 1, &logger
+		s.MaxBlocking, s.MaxBlockingWaiting, s.Log = 2, 1, logger
 	})
 	reading := dial(t, addr)
 	reading.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")

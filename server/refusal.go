@@ -1,9 +1,9 @@
 package server
 
 import (
-	"microhttp/parser"
+	"log/slog"
 
-	"github.com/rs/zerolog"
+	"microhttp/parser"
 )
 
 // The line of a refused request. It is for the operator who is asked why a client gets 400: what was asked for, which rule
@@ -50,13 +50,13 @@ func (c *conn) logUnserved(x *exchange, status int, what string) {
 }
 
 func (c *conn) mayLogRefusal(what string) bool {
-	return c.w.srv.mayLog(zerolog.InfoLevel, refused, what, linesPerWindow)
+	return c.w.srv.mayLog(slog.LevelInfo, refused, what, linesPerWindow)
 }
 
 const refused = "request refused: "
 
 func (c *conn) logRefusal(status int, what string, why CloseReason, f parser.Fault) {
-	e := c.w.srv.log.Info().Int("status", status).Str("reason", why.Name())
+	e := c.w.srv.log.Line(slog.LevelInfo).Int("status", status).Str("reason", why.Name())
 	c.appendPeer(appendFault(e, &f)).Msg(refused + what)
 }
 
@@ -96,7 +96,7 @@ func (r *Request) shownPath() []byte {
 }
 
 // appendFault adds what a line shows of a request. All of it is ASCII without controls, as the parser has seen to.
-func appendFault(e *zerolog.Event, f *parser.Fault) *zerolog.Event {
+func appendFault(e LogLine, f *parser.Fault) LogLine {
 	if len(f.Method) > 0 {
 		e = e.Bytes("method", f.Method)
 	}
@@ -127,7 +127,7 @@ func showByte(c byte) string {
 }
 
 // appendPeer adds who is at the other end, and on which connection.
-func (c *conn) appendPeer(e *zerolog.Event) *zerolog.Event {
+func (c *conn) appendPeer(e LogLine) LogLine {
 	return e.Str("remote", remoteName(c.t.Info().RemoteAddr())).Uint64("conn", c.id)
 }
 
@@ -141,9 +141,9 @@ func (r *Request) ConnID() uint64 {
 // logBusy writes the line of a request for which there is no goroutine.
 func (x *exchange) logBusy(err error) {
 	s := x.req.conn.w.srv
-	if s.mayLog(zerolog.WarnLevel, refused, err.Error(), linesPerWindow) {
+	if s.mayLog(slog.LevelWarn, refused, err.Error(), linesPerWindow) {
 		f := x.req.shown()
-		e := appendFault(s.log.Warn().Int("status", 503).Str("reason", "busy"), &f).Str("pattern", x.req.pattern)
+		e := appendFault(s.log.Line(slog.LevelWarn).Int("status", 503).Str("reason", "busy"), &f).Str("pattern", x.req.pattern)
 		x.req.conn.appendPeer(e).Msg(refused + err.Error())
 	}
 }
@@ -155,16 +155,16 @@ const unanswered = "a Pending was not answered in time"
 // logUnanswered writes the line of a request that the server answers with 503, since its Pending was not.
 func (x *exchange) logUnanswered() {
 	s := x.req.conn.w.srv
-	if s.mayLog(zerolog.WarnLevel, unanswered, "", linesPerWindow) {
+	if s.mayLog(slog.LevelWarn, unanswered, "", linesPerWindow) {
 		f := x.req.shown()
-		e := appendFault(s.log.Warn().Int("status", 503), &f).Str("pattern", x.req.pattern)
+		e := appendFault(s.log.Line(slog.LevelWarn).Int("status", 503), &f).Str("pattern", x.req.pattern)
 		x.req.conn.appendPeer(e).Msg(unanswered)
 	}
 }
 
 // logTurnedAway writes the line of a connection that is not let in.
 func (w *worker) logTurnedAway(remote, refusal string) {
-	if w.srv.mayLog(zerolog.InfoLevel, connectionRefused, refusal, linesPerWindow) {
-		w.srv.log.Info().Int("status", 503).Str("reason", ErrTooManyConns.Name()).Str("remote", remote).Msg(connectionRefused + refusal)
+	if w.srv.mayLog(slog.LevelInfo, connectionRefused, refusal, linesPerWindow) {
+		w.srv.log.Line(slog.LevelInfo).Int("status", 503).Str("reason", ErrTooManyConns.Name()).Str("remote", remote).Msg(connectionRefused + refusal)
 	}
 }

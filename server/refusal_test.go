@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -102,8 +103,8 @@ func TestRefusalLinesOfBodies(t *testing.T) {
 			post + chunked + "1\r\nx\r\n0\r\nA: \x00":   `400 refused POST /a A 0x00 3 trailer control byte in a field value`,
 		} {
 			var log syncBuffer
-			logger := zerolog.New(&log)
-			_, addr := start(t, nil, func(s *Server) { s.Handler, s.Logger = h, &logger })
+			logger := Zerolog(zerolog.New(&log))
+			_, addr := start(t, nil, func(s *Server) { s.Handler, s.Log = h, logger })
 			p := dial(t, addr)
 			p.send("%s", request)
 			res, _ := p.answer("POST")
@@ -128,9 +129,9 @@ func TestRefusalLinesOfWhatIsNotWhole(t *testing.T) {
 		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123": {"POST", "/a", 408.0},
 	} {
 		var log syncBuffer
-		logger := zerolog.New(&log)
+		logger := Zerolog(zerolog.New(&log))
 		_, addr := start(t, hello, func(s *Server) {
-			s.Logger, s.ReadHeaderTimeout, s.BodyTimeout = &logger, 20*time.Millisecond, 20*time.Millisecond
+			s.Log, s.ReadHeaderTimeout, s.BodyTimeout = logger, 20*time.Millisecond, 20*time.Millisecond
 		})
 		p := dial(t, addr)
 		p.send("%s", request)
@@ -143,8 +144,8 @@ func TestRefusalLinesOfWhatIsNotWhole(t *testing.T) {
 
 // By default refusals are seen.
 func TestRefusalsAreVisibleByDefault(t *testing.T) {
-	if l := newLogger(nil); l.GetLevel() > zerolog.InfoLevel {
-		t.Errorf("the default level is %v", l.GetLevel())
+	if log := (*Log)(nil); !log.Enabled(slog.LevelInfo) || log.Enabled(slog.LevelDebug) {
+		t.Error("the default level is not info")
 	}
 }
 
@@ -152,8 +153,8 @@ func TestRefusalsAreVisibleByDefault(t *testing.T) {
 func TestFloodsOfLines(t *testing.T) {
 	const flood = 500
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s, addr := start(t, hello, func(s *Server) { s.Logger = &logger })
+	logger := Zerolog(zerolog.New(&log))
+	s, addr := start(t, hello, func(s *Server) { s.Log = logger })
 	for range flood {
 		p := dial(t, addr)
 		p.send("bad\r\n")
@@ -187,12 +188,12 @@ const errMethodText = "method is not a token"
 // The end of the server tells what was left out before, and leaves no timer behind.
 func TestLeftOutAtTheEnd(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s := &Server{Logger: &logger}
+	logger := Zerolog(zerolog.New(&log))
+	s := &Server{Log: logger}
 	s.init()
 	for range 3 {
-		if s.mayLog(zerolog.InfoLevel, "a", "b", 1) {
-			logger.Info().Msg("ab")
+		if s.mayLog(slog.LevelInfo, "a", "b", 1) {
+			logger.Line(slog.LevelInfo).Msg("ab")
 		}
 	}
 	s.endLines()
@@ -204,12 +205,12 @@ func TestLeftOutAtTheEnd(t *testing.T) {
 // The kinds of lines are bounded, and what is beyond the bound is counted all the same.
 func TestKindsOfLinesAreBounded(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s := &Server{Logger: &logger}
+	logger := Zerolog(zerolog.New(&log))
+	s := &Server{Log: logger}
 	s.init()
 	written := 0
 	for i := range 10 * maxLineKinds {
-		if s.mayLog(zerolog.WarnLevel, "kind", fmt.Sprint(i), 1) {
+		if s.mayLog(slog.LevelWarn, "kind", fmt.Sprint(i), 1) {
 			written++
 		}
 	}
@@ -222,10 +223,10 @@ func TestKindsOfLinesAreBounded(t *testing.T) {
 
 // What a logger would drop is not counted.
 func TestLinesThatAreNotWanted(t *testing.T) {
-	for _, logger := range []zerolog.Logger{zerolog.Nop(), zerolog.New(io.Discard).Level(zerolog.WarnLevel)} {
-		s := &Server{Logger: &logger}
+	for _, logger := range []*Log{Zerolog(zerolog.Nop()), Zerolog(zerolog.New(io.Discard).Level(zerolog.WarnLevel))} {
+		s := &Server{Log: logger}
 		s.init()
-		if s.mayLog(zerolog.InfoLevel, "a", "", 1) || len(s.lines.kinds) > 0 {
+		if s.mayLog(slog.LevelInfo, "a", "", 1) || len(s.lines.kinds) > 0 {
 			t.Error("a line that is dropped is counted")
 		}
 	}
@@ -234,8 +235,8 @@ func TestLinesThatAreNotWanted(t *testing.T) {
 // Trouble with accepting is one line a second, whatever a port reports.
 func TestTroubleOfThePort(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s := &Server{Logger: &logger}
+	logger := Zerolog(zerolog.New(&log))
+	s := &Server{Log: logger}
 	s.init()
 	begin, reports := time.Now(), 0
 	for range time.Tick(time.Millisecond) {
@@ -265,8 +266,8 @@ func TestRefusalsAreCheap(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	logger := zerolog.New(io.Discard)
-	s := &Server{Logger: &logger}
+	logger := Zerolog(zerolog.New(io.Discard))
+	s := &Server{Log: logger}
 	s.init()
 	defer s.endLines()
 	c := &conn{w: &worker{srv: s}}
@@ -292,9 +293,9 @@ func TestLinesOfEachRequestAreLimited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			const requests = 3 * linesPerWindow
-			s, addr := start(t, h, func(s *Server) { s.Logger, s.PendingTimeout = &logger, 10*time.Millisecond })
+			s, addr := start(t, h, func(s *Server) { s.Log, s.PendingTimeout = logger, 10*time.Millisecond })
 			for range requests {
 				p := dial(t, addr)
 				p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -316,8 +317,8 @@ func TestLinesOfEachRequestAreLimited(t *testing.T) {
 
 func TestTurnedAwayLines(t *testing.T) {
 	var log syncBuffer
-	logger := zerolog.New(&log)
-	s := &Server{Logger: &logger, MaxConnsPerAddr: 1}
+	logger := Zerolog(zerolog.New(&log))
+	s := &Server{Log: logger, MaxConnsPerAddr: 1}
 	s.init()
 	w := &worker{srv: s, turned: maxTurnedAway}
 	for range 100 {

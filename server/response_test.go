@@ -52,7 +52,7 @@ func TestNoHandlerMakesAMalformedAnswer(t *testing.T) {
 // A value that is dropped leaves what was set before, and is not in the log: it may be a secret.
 func TestDroppedFields(t *testing.T) {
 	var out strings.Builder
-	logger := zerolog.New(&out)
+	logger := Zerolog(zerolog.New(&out))
 	p, m := inMemory(t, func(w *Response, r *Request) {
 		r.SetMatch("/x", nil, nil)
 		w.SetHeader("A", "1")
@@ -62,7 +62,7 @@ func TestDroppedFields(t *testing.T) {
 		if ValidFieldValue("secret\n") || !ValidFieldValue("a\tb \xe4") || ValidFieldName("a\n") || !ValidFieldName("a") {
 			t.Error("what is told beforehand is not what is done")
 		}
-	}, func(s *Server) { s.Logger = &logger })
+	}, func(s *Server) { s.Log = logger })
 	p.DataReceived([]byte(plainGet))
 	want(t, "answer", undated(m.out.String()), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 1\r\nA: 2\r\n\r\n")
 	line := `{"level":"warn","pattern":"/x","field":"A",` +
@@ -102,11 +102,11 @@ func TestFieldsOfTheAnswer(t *testing.T) {
 
 func TestLogMisuse(t *testing.T) {
 	var out strings.Builder
-	logger := zerolog.New(&out)
+	logger := Zerolog(zerolog.New(&out))
 	p, _ := inMemory(t, func(w *Response, r *Request) {
 		r.SetMatch("/x", nil, nil)
 		w.LogMisuse("so not")
-	}, func(s *Server) { s.Logger = &logger })
+	}, func(s *Server) { s.Log = logger })
 	p.DataReceived([]byte(plainGet))
 	want(t, "log", out.String(), `{"level":"warn","pattern":"/x","message":"so not"}`+"\n")
 }

@@ -33,8 +33,8 @@ const patience = 10 * time.Second
 func start(t testing.TB, h HandlerFunc, options ...func(*Server)) (*Server, netip.AddrPort) {
 	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	nop := zerolog.Nop()
-	s := &Server{Addr: "127.0.0.1:0", Loops: 1, Logger: &nop}
+	nop := Zerolog(zerolog.Nop())
+	s := &Server{Addr: "127.0.0.1:0", Loops: 1, Log: nop}
 	if h != nil {
 		s.Handler = h
 	}
@@ -213,8 +213,8 @@ func inMemory(t testing.TB, h HandlerFunc, options ...func(*Server)) (reactor.Pr
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { loop.Close() })
-	nop := zerolog.Nop()
-	s := &Server{Logger: &nop}
+	nop := Zerolog(zerolog.Nop())
+	s := &Server{Log: nop}
 	if h != nil {
 		s.Handler = h
 	}

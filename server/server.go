@@ -13,8 +13,6 @@ import (
 
 	"microhttp/parser"
 	"microhttp/reactor"
-
-	"github.com/rs/zerolog"
 )
 
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
@@ -194,15 +192,11 @@ type Server struct {
 	// allocation for each request: switch it on in tests.
 	DetectLateUse bool
 
-	// Logger gets a line for each request that the server refuses and for each connection that
+	// Log gets a line for each request that the server refuses and for each connection that
 	// it ends (info), for misuse, stalls and its own limits (warn), and for panics (error), from
 	// any goroutine. At most ten lines of one kind are written in a second; the rest are counted,
-	// and a line tells how many they were. nil logs to standard error through a LogWriter, at
-	// level info. To be silent, use zerolog.Nop.
-	//
-	// Lines are made on the loops, so a logger of your own must write to something that does not
-	// block: a file on a local disk, or a LogWriter around anything else.
-	Logger *zerolog.Logger
+	// and a line tells how many they were. nil is standard error, at level info: see Log.
+	Log *Log
 
 	setup   sync.Once
 	lateUse sync.Once // is logged
@@ -229,7 +223,7 @@ type Server struct {
 	formDisk atomic.Int64              // bytes of forms on disk
 	counted  atomic.Pointer[[]*worker] // the loops that MaxBufferedBytes is for
 	handler  Handler                   // Handler, or notFound
-	log      zerolog.Logger
+	log      *Log
 }
 
 // lifecycle is where a Server stands; it only ever goes up.
@@ -269,9 +263,7 @@ func (s *Server) Run() error {
 	s.closeHanded()
 	s.mu.Unlock()
 	s.endLines()
-	if s.Logger == nil {
-		defaultLog().Flush(flushPatience)
-	}
+	flushDefaultLog()
 	close(s.over)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -114,7 +115,7 @@ func (s *Server) logShare(e *reactor.ShareError) {
 	s.mu.Lock()
 	loop := slices.IndexFunc(s.workers, func(w *worker) bool { return w.loop == e.Reactor })
 	s.mu.Unlock()
-	s.log.Warn().Str("route", e.Work).Int("loop", loop).Dur("held", e.Held).Dur("call", e.Call).
+	s.log.Line(slog.LevelWarn).Str("route", e.Work).Int("loop", loop).Dur("held", e.Held).Dur("call", e.Call).
 		Msg(shareText(e, loop))
 }
 

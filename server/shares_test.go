@@ -49,7 +49,7 @@ func TestRouteShares(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var log syncBuffer
-			logger := zerolog.New(&log)
+			logger := Zerolog(zerolog.New(&log))
 			s, addr := start(t, func(w *Response, r *Request) {
 				if tc.pattern != "" {
 					r.SetMatch(tc.pattern, nil, nil) // as a router does
@@ -59,7 +59,7 @@ func TestRouteShares(t *testing.T) {
 				} else if tc.pattern != "" {
 					r.SetMatch("GET /fast", nil, nil)
 				}
-			}, func(s *Server) { s.Logger, s.StallLimit = &logger, 10*time.Second }) // no line but of shares
+			}, func(s *Server) { s.Log, s.StallLimit = logger, 10*time.Second }) // no line but of shares
 			for range 2 {
 				keepAsking(t, dial(t, addr), "/slow")
 			}

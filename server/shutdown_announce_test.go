@@ -85,14 +85,14 @@ func TestStreamOnShutdown(t *testing.T) {
 }
 
 func TestRunUntil(t *testing.T) {
-	nop := zerolog.Nop()
+	nop := Zerolog(zerolog.Nop())
 	contexts := make(chan struct{}, 1)
 	for name, c := range map[string]struct {
 		grace time.Duration
 		want  error
 	}{"in order": {patience, nil}, "cut off": {20 * time.Millisecond, context.DeadlineExceeded}} {
 		t.Run(name, func(t *testing.T) {
-			s := &Server{Addr: "127.0.0.1:0", Loops: 1, Logger: &nop, Handler: HandlerFunc(func(w *Response, _ *Request) {
+			s := &Server{Addr: "127.0.0.1:0", Loops: 1, Log: nop, Handler: HandlerFunc(func(w *Response, _ *Request) {
 				p := w.Later()
 				if c.want == nil {
 					p.Request().Reactor().CallLater(50*time.Millisecond, func() { p.Answer(func(w *Response) { hello(w, nil) }) })
@@ -119,7 +119,7 @@ func TestRunUntil(t *testing.T) {
 			}
 		})
 	}
-	if err := (&Server{Addr: "no port", Logger: &nop}).RunUntil(context.Background(), 0); !errors.Is(err, ErrAddr) {
+	if err := (&Server{Addr: "no port", Log: nop}).RunUntil(context.Background(), 0); !errors.Is(err, ErrAddr) {
 		t.Errorf("RunUntil: %v, want ErrAddr", err)
 	}
 }

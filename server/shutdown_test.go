@@ -195,9 +195,9 @@ func TestLifecycleErrors(t *testing.T) {
 	if _, err := s.Listen(); err == nil {
 		t.Error("a second Listen went well")
 	}
-	nop := zerolog.Nop()
+	nop := Zerolog(zerolog.Nop())
 	for _, loops := range []int{1, 2} {
-		other := &Server{Addr: addr.String(), Loops: loops, Logger: &nop}
+		other := &Server{Addr: addr.String(), Loops: loops, Log: nop}
 		if err := other.ListenAndServe(); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), addr.String()) {
 			t.Errorf("%d loops, address in use: %v", loops, err)
 		}

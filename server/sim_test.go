@@ -35,8 +35,8 @@ func host(w *sim.World, h func(loop *reactor.Reactor) server.HandlerFunc) *react
 // hostHandler is host for any Handler.
 func hostHandler(w *sim.World, h func(loop *reactor.Reactor) server.Handler) *reactor.Port {
 	loop := w.Reactor("server", reactor.Config{})
-	nop := zerolog.Nop()
-	s := &server.Server{Handler: h(loop), Logger: &nop, DetectLateUse: true}
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Handler: h(loop), Log: nop, DetectLateUse: true}
 	port, err := loop.ListenTCP("127.0.0.1:80", s.Factory(loop), &reactor.TCPOptions{TransportOptions: s.TransportOptions()})
 	if err != nil {
 		panic(err)

@@ -105,7 +105,7 @@ func TestStreamBeyondTheUnsentBound(t *testing.T) {
 		filled := make(chan struct{}, 1)
 		closed := make(chan error, 1)
 		var log syncBuffer
-		logger := zerolog.New(&log)
+		logger := Zerolog(zerolog.New(&log))
 		_, addr := start(t, func(w *Response, r *Request) {
 			s, left, refused := w.Stream(), pieces, false
 			more := func() {
@@ -131,7 +131,7 @@ func TestStreamBeyondTheUnsentBound(t *testing.T) {
 			if !again && !refused {
 				t.Error("everything was taken")
 			}
-		}, func(s *Server) { s.MaxUnsentBytes, s.Logger = 4<<10, &logger })
+		}, func(s *Server) { s.MaxUnsentBytes, s.Log = 4<<10, logger })
 		p := dial(t, addr)
 		p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-filled

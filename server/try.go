@@ -3,10 +3,9 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"microhttp/parser"
-
-	"github.com/rs/zerolog"
 )
 
 // A StatusError is an error that knows the status to answer with. [Server.ErrorHandler] sees it, wrapped or not, when a
@@ -120,9 +119,9 @@ func HandleError(w *Response, r *Request, err error) {
 // logFailure writes the line of an error that a handler has returned.
 func (w *Response) logFailure(r *Request, err error, what string) {
 	c := r.conn
-	if s := c.w.srv; s.mayLog(zerolog.ErrorLevel, what, r.pattern, linesPerWindow) {
+	if s := c.w.srv; s.mayLog(slog.LevelError, what, r.pattern, linesPerWindow) {
 		f := r.shown()
-		e := appendFault(s.log.Error().Err(err), &f).Str("pattern", r.pattern)
+		e := appendFault(s.log.Line(slog.LevelError).Err(err), &f).Str("pattern", r.pattern)
 		c.appendPeer(e).Msg(what)
 	}
 }

@@ -94,8 +94,8 @@ func ourRequests(tb testing.TB, routes []Route) (ws []*server.Response, rs []*se
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { loop.Close() })
-	nop := zerolog.Nop()
-	s := &server.Server{Logger: &nop, Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) {
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Log: nop, Handler: server.HandlerFunc(func(w *server.Response, r *server.Request) {
 		w.Later()
 		ws, rs = append(ws, w), append(rs, r)
 	})}

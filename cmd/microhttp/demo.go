@@ -51,21 +51,21 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 
 // newServer makes the server of the options, which logs to out.
 func (o *options) newServer(out io.Writer) *server.Server {
-	log := zerolog.New(out).Level(o.level).With().Timestamp().Logger()
+	log := server.Zerolog(zerolog.New(out).Level(o.level).With().Timestamp().Logger())
 	h := server.Handler(newRoutes())
 	if o.accessLog {
-		h = middleware.RequestID(middleware.AccessLog(&log)(h))
+		h = middleware.RequestID(middleware.AccessLog(log)(h))
 	}
-	return o.withHandler(middleware.Recover(&log)(h), &log)
+	return o.withHandler(middleware.Recover(log)(h), log)
 }
 
 // withHandler makes the server of the options, with what it serves.
-func (o *options) withHandler(h server.Handler, log *zerolog.Logger) *server.Server {
+func (o *options) withHandler(h server.Handler, log *server.Log) *server.Server {
 	s := &o.server
 	if s.Loops == 0 {
 		s.Loops = runtime.GOMAXPROCS(0) // as the server would, but we want to say it
 	}
-	s.Logger, s.Handler = log, h
+	s.Log, s.Handler = log, h
 	return s
 }
 

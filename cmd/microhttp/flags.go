@@ -27,7 +27,7 @@ import (
 // options is all that demo can be told, and most of what serve can.
 type options struct {
 	command   string        // "" is demo
-	server    server.Server // its settings; Handler and Logger come later
+	server    server.Server // its settings; Handler and Log come later
 	routes    bool          // are printed, and nothing is served
 	accessLog bool
 	level     zerolog.Level

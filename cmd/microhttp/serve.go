@@ -105,10 +105,10 @@ func (o *serveOptions) newServer(out io.Writer) (*server.Server, *static.Files, 
 	if err != nil {
 		return nil, nil, err
 	}
-	log := zerolog.New(out).Level(o.level).With().Timestamp().Logger()
-	around := []server.Middleware{middleware.Recover(&log)}
+	log := server.Zerolog(zerolog.New(out).Level(o.level).With().Timestamp().Logger())
+	around := []server.Middleware{middleware.Recover(log)}
 	if o.accessLog {
-		around = append(around, middleware.RequestID, middleware.AccessLog(&log))
+		around = append(around, middleware.RequestID, middleware.AccessLog(log))
 	}
 	if len(o.trusted) > 0 {
 		around = append(around, middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: o.trusted}))
@@ -116,7 +116,7 @@ func (o *serveOptions) newServer(out io.Writer) (*server.Server, *static.Files, 
 	if user, password, ok := strings.Cut(o.user, ":"); ok {
 		around = append(around, middleware.Basic("files", middleware.User, middleware.Users(map[string]string{user: password})))
 	}
-	return o.withHandler(server.Chain(around...)(files), &log), files, nil
+	return o.withHandler(server.Chain(around...)(files), log), files, nil
 }
 
 // text is any text.

@@ -25,8 +25,8 @@ import (
 // serve serves h until the test ends, and returns its address.
 func serve(t testing.TB, h server.Handler) string {
 	t.Helper()
-	silent := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Logger: &silent}
+	silent := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Log: silent}
 	at, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -428,8 +428,8 @@ func TestFS(t *testing.T) {
 
 func ExampleFS() {
 	pages := fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}} // an embed.FS in a program
-	silent := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Handler: static.FS(pages, static.Config{}), Logger: &silent}
+	silent := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Handler: static.FS(pages, static.Config{}), Log: silent}
 	at, err := s.Listen()
 	if err != nil {
 		panic(err)

@@ -243,7 +243,7 @@ func TestFromFields(t *testing.T) {
 func TestFromLogs(t *testing.T) {
 	leavesNothing(t)
 	out := new(lines)
-	logger := zerolog.New(out)
+	logger := server.Zerolog(zerolog.New(out))
 	mux := http.NewServeMux()
 	for path, h := range broken {
 		mux.HandleFunc(path, h)
@@ -257,7 +257,7 @@ func TestFromLogs(t *testing.T) {
 	for _, status := range []int{0, 99, 101, 600, 1000} {
 		mux.HandleFunc(fmt.Sprintf("/%d", status), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 	}
-	addr := serve(t, nethttp.From(mux), func(s *server.Server) { s.Logger = &logger })
+	addr := serve(t, nethttp.From(mux), func(s *server.Server) { s.Log = logger })
 	for path, want := range map[string]string{
 		"/panic": `"panic":"expected"`, "/panic/flushed": `"panic":"expected"`, "/abort": "", "/abort/wrapped": "",
 		"/twice":  "superfluous response.WriteHeader call from microhttp/server/nethttp_test.TestFromLogs",

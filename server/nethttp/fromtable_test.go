@@ -188,8 +188,8 @@ func silently(h server.Handler) server.Handler {
 // serve serves h with a server of ours until the test ends, and returns where.
 func serve(t *testing.T, h server.Handler, options ...func(*server.Server)) string {
 	t.Helper()
-	nop := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Logger: &nop}
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Handler: h, Log: nop}
 	for _, o := range options {
 		o(s)
 	}

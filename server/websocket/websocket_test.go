@@ -27,8 +27,8 @@ func startEcho(t testing.TB, h *Handler) (*server.Server, string) {
 	if h.OnMessage == nil {
 		h.OnMessage = func(c *Conn, kind Kind, p []byte) { c.Write(kind, p) }
 	}
-	nop := zerolog.Nop()
-	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Logger: &nop, Handler: h}
+	nop := server.Zerolog(zerolog.Nop())
+	s := &server.Server{Addr: "127.0.0.1:0", Loops: 1, Log: nop, Handler: h}
 	addr, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
