@@ -20,21 +20,46 @@ import "errors"
 // or Stream, in the function given to Pending.Answer, and after another handler was chosen.
 func Blocking(h Handler) Handler {
 	mustServe(h, "Blocking")
-	switch h := h.(type) {
-	case *blocking:
-		return h
-	case *buffered:
-		return &blocking{leaf{h: h.h, offLoop: true, whole: true}}
-	case *streaming:
-		return &blocking{leaf{h: h.h, offLoop: true}}
-	case HeadTaker:
-		return &blocking{leaf{h: h, offLoop: true}}
-	}
-	return &blocking{leaf{h: h, offLoop: true, whole: true}}
+	return offLoop(h, false)
 }
 
 // BlockingFunc is Blocking for a function.
 func BlockingFunc(f func(w *Response, r *Request)) Handler { return Blocking(HandlerFunc(f)) }
+
+// OwnGoroutine is [Blocking] without the bound of Server.MaxBlocking: h begins at once, on a goroutine of its own, as
+// handlers of net/http do. It is for handlers that wait for something else than their peer, for a long time and with little
+// to do: long polls, event streams, tunnels. Blocking is for those that work.
+//
+//   - A connection has one request at a time. So Server.MaxConns bounds the handlers, apart from those that go on after their
+//     peer has left or after AnswerWithin has answered for them.
+//   - Each takes a goroutine, mostly 8 to 64 KiB. Server.MaxBlockingWaiting does not count it.
+//   - Inside a Blocking handler, h runs on the goroutine and in the place that there is.
+//
+// OwnGoroutine is a [Middleware]. Panics are those of Blocking.
+func OwnGoroutine(h Handler) Handler {
+	mustServe(h, "OwnGoroutine")
+	return offLoop(h, true)
+}
+
+// offLoop makes h a leaf that runs off the loop. Of several around each other, the outermost decides on the place.
+func offLoop(h Handler, free bool) Handler {
+	l := leaf{h: h, offLoop: true, free: free}
+	switch h := h.(type) {
+	case *blocking:
+		if h.leaf.free == free {
+			return h
+		}
+		l.h, l.whole = h.leaf.h, h.leaf.whole
+	case *buffered:
+		l.h, l.whole = h.h, true
+	case *streaming:
+		l.h = h.h
+	case HeadTaker:
+	default:
+		l.whole = true
+	}
+	return &blocking{l}
+}
 
 type blocking struct{ leaf leaf }
 

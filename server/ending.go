@@ -177,7 +177,7 @@ func (c *conn) ConnectionLost(reason error) {
 		return
 	}
 	x.peerEnded()
-	queued := x.job != nil && x.job.withdraw()
+	queued := x.job.withdraw()
 	switch {
 	case x.file == nil && (!x.leave(c.why) && x.live == nil || x.mode == modeBlocking && !queued):
 		// Other code is filling it. It comes back through complete.

@@ -137,6 +137,22 @@ func ExampleBlocking() {
 	// Output: 200 worth the wait
 }
 
+// Handlers that wait, one for each connection perhaps, keep no Blocking handler from running.
+func ExampleOwnGoroutine() {
+	news := make(chan string, 1)
+	news <- "it rains"
+	url, end := serve(server.OwnGoroutine(server.HandlerFunc(func(w *server.Response, r *server.Request) {
+		select {
+		case s := <-news:
+			w.WriteString(s)
+		case <-r.Context().Done(): // the peer has left, or the server ends
+		}
+	})))
+	defer end()
+	get(url)
+	// Output: 200 it rains
+}
+
 func ExampleResponse_Later() {
 	url, end := serve(server.HandlerFunc(func(w *server.Response, r *server.Request) {
 		answer := w.Later()

@@ -157,6 +157,7 @@ type leaf struct {
 	h       Handler
 	whole   bool  // it runs when the body is whole
 	offLoop bool  // it runs on a goroutine of Blocking
+	free    bool  // … and takes no place for that: see OwnGoroutine
 	max     int64 // of ReadBody: bounds the body; 0 is the bound of the server and its middleware
 }
 

@@ -77,6 +77,7 @@ var bad = []wish{
 var ways = []string{
 	"now", "now", "now", "now", "later", "later", "timer", "blocking", "stream", "stream", "blocking-stream", "declared",
 	"hints", "large", "slow-stream", "204", "close", "panic", "late-panic", "blocking-panic", "stream-panic", "abort",
+	"own", "own-stream", "own-panic",
 }
 
 // lawServer counts what becomes of the exchanges.
@@ -115,6 +116,10 @@ func (l *lawServer) Serve(w *Response, r *Request) {
 		BlockingFunc(func(w *Response, _ *Request) { fill(w) }).Serve(w, r)
 	case "blocking-stream":
 		BlockingFunc(stream).Serve(w, r)
+	case "own":
+		OwnGoroutine(HandlerFunc(func(w *Response, _ *Request) { fill(w) })).Serve(w, r)
+	case "own-stream":
+		OwnGoroutine(HandlerFunc(stream)).Serve(w, r)
 	case "stream":
 		stream(w, r)
 	case "declared":
@@ -154,6 +159,8 @@ func (l *lawServer) Serve(w *Response, r *Request) {
 		go p.Answer(func(*Response) { panic("law") })
 	case "blocking-panic":
 		BlockingFunc(func(*Response, *Request) { panic("law") }).Serve(w, r)
+	case "own-panic":
+		OwnGoroutine(HandlerFunc(func(*Response, *Request) { panic("law") })).Serve(w, r)
 	case "stream-panic":
 		s := w.Stream()
 		s.WriteString("half")
@@ -220,12 +227,12 @@ func newWish(rnd *rand.Rand, id int) wish {
 		w.body += strings.Repeat("x", largeAnswer)
 	case "204":
 		w.body = ""
-	case "panic", "late-panic", "blocking-panic", "abort":
+	case "panic", "late-panic", "blocking-panic", "own-panic", "abort":
 		w.unspoken, w.ends = true, true
 	case "stream-panic":
 		w.truncated, w.ends = true, true
 	}
-	if minor == 0 && (way == "stream" || way == "blocking-stream" || way == "slow-stream") && w.method != "HEAD" {
+	if minor == 0 && (way == "stream" || way == "blocking-stream" || way == "own-stream" || way == "slow-stream") && w.method != "HEAD" {
 		w.ends = true // it is delimited so
 	}
 	if w.method == "HEAD" {

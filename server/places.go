@@ -148,8 +148,12 @@ func (j *job) leave() {
 	p.settle()
 }
 
-// giveBack is called by a job that is about to wait for its peer. takeAgain must follow.
+// giveBack is called by a job that is about to wait for its peer. takeAgain must follow. A nil job has no place: see
+// OwnGoroutine.
 func (j *job) giveBack() {
+	if j == nil {
+		return
+	}
 	p := j.places
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,6 +170,9 @@ func (j *job) giveBack() {
 
 // takeAgain is called by a job whose peer has moved, or is lost. It returns when the job has a place.
 func (j *job) takeAgain() {
+	if j == nil {
+		return
+	}
 	p := j.places
 	p.mu.Lock()
 	switch j.state {
@@ -183,6 +190,9 @@ func (j *job) takeAgain() {
 
 // withdraw takes a job out of the queue, on its loop, and reports whether it was there. It will not begin then.
 func (j *job) withdraw() bool {
+	if j == nil {
+		return false
+	}
 	p := j.places
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -336,27 +346,38 @@ func (l *jobList) remove(j *job) {
 // sendOff has a goroutine run the Blocking leaf of x. Where that cannot be, 503 is the answer and sendOff returns false.
 // Otherwise the exchange is that goroutine's, and must not be touched.
 func (c *conn) sendOff(x *exchange) bool {
-	p := &c.w.srv.places
-	x.job = &job{places: p, loop: c.w.loop, x: x, h: x.leaf.h, route: x.req.pattern}
-	x.req.whole = x.req.whole || x.leaf.whole
+	l, detached := x.leaf, x.detached
+	x.req.whole = x.req.whole || l.whole
 	x.leaf.h = nil
-	detached := x.detached
 	x.detach()
 	x.mode = modeBlocking
 	if e := x.expiry; e != nil {
 		e.x, e.done = x.standIn(), len(x.res.onDone)
 	}
-	begun, err := p.enter(x.job)
-	switch {
-	case err != nil:
+	if err := c.startLeaf(x, l); err != nil {
 		x.uncount()
 		x.mode, x.job, x.detached = modeInline, nil, detached
 		c.refuseBusy(x, err)
 		return false
-	case !begun:
-		c.w.watchQueue()
 	}
 	return true
+}
+
+// startLeaf starts the goroutine of a leaf, or queues a job that will have one.
+func (c *conn) startLeaf(x *exchange, l leaf) error {
+	if l.free {
+		if c.w.loop.Go(func() { x.serveOffLoop(l.h) }) != nil {
+			return ErrServerClosed
+		}
+		return nil
+	}
+	p := &c.w.srv.places
+	x.job = &job{places: p, loop: c.w.loop, x: x, h: l.h, route: x.req.pattern}
+	begun, err := p.enter(x.job)
+	if err == nil && !begun {
+		c.w.watchQueue()
+	}
+	return err
 }
 
 // refuseBusy makes the answer of a request for which there is no place.

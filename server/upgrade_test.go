@@ -414,8 +414,9 @@ func TestHijackDeadlines(t *testing.T) {
 	if _, err := conn.Write([]byte("y")); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Write after the deadline: %v", err)
 	}
+	large := make([]byte, 64<<20) // which may take a while
 	conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := conn.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 {
+	if n, err := conn.Write(large); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 {
 		t.Errorf("Write to a peer that does not read: %d, %v", n, err)
 	}
 	conn.SetDeadline(time.Time{})

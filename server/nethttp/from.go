@@ -9,8 +9,9 @@ import (
 )
 
 // From returns a handler of package server that hands each request to h, as an http.Server would. h may block: it runs
-// off the loop as a [server.Blocking] handler does, with its bounds and its 503. An event stream that waits for the next
-// event counts for Server.MaxBlocking all the time. A nil h is http.DefaultServeMux, as in http.Server.
+// on a goroutine of its own, as [server.OwnGoroutine] handlers do. Server.MaxConns bounds these goroutines, and
+// Server.MaxBlocking does not: long polls and event streams keep no other handler from running. A nil h is
+// http.DefaultServeMux, as in http.Server.
 //
 // The request is as net/http reads it, with these differences. PathValue and Pattern are those of the router that found From, until an http.ServeMux within finds its own; URL.Path is the whole path, the prefix of a Mount
 // included, which http.StripPrefix takes away. OPTIONS * is answered with 200, as by http.Server. Context ends as
@@ -73,7 +74,7 @@ func (f *from) Serve(w *server.Response, r *server.Request) {
 		return // 200 with nothing: it is about the server, and not about what the handler has
 	}
 	local := r.LocalAddr() // here: the loop may be asked, a goroutine may not
-	server.Blocking(server.StreamingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) })).Serve(w, r)
+	server.OwnGoroutine(server.StreamingFunc(func(w *server.Response, r *server.Request) { f.serve(w, r, local) })).Serve(w, r)
 }
 
 // errNoReturn is how a handler has ended that neither returned nor panicked with a value: by runtime.Goexit, or by panic(nil)

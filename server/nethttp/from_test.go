@@ -189,37 +189,6 @@ func TestFromLateUse(t *testing.T) {
 	}
 }
 
-// TestFromBusy holds that a request for which there is neither a goroutine nor room to wait gets 503.
-func TestFromBusy(t *testing.T) {
-	leavesNothing(t)
-	const room = 1 + 16 // one runs, sixteen wait
-	release := make(chan bool)
-	addr := serve(t, nethttp.From(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		<-release
-		io.WriteString(w, "done")
-	})), func(s *server.Server) { s.MaxBlocking = 1 })
-	answers := make(chan int, room+1)
-	for range room + 1 {
-		_, in := connect(t, addr, plainGet)
-		go func() {
-			if res, err := http.ReadResponse(in, nil); err == nil {
-				answers <- res.StatusCode
-			} else {
-				answers <- 0
-			}
-		}()
-	}
-	if first := <-answers; first != 503 {
-		t.Errorf("the first answer is %d", first)
-	}
-	close(release)
-	for range room {
-		if status := <-answers; status != 200 {
-			t.Errorf("status %d", status)
-		}
-	}
-}
-
 // TestFromFields holds that a handler finds the fields that were set before it, and may change and delete them.
 func TestFromFields(t *testing.T) {
 	leavesNothing(t)
