@@ -40,7 +40,7 @@ func (r *Reactor) tick(latest int64) error {
 
 // wait finds what is ready, sleeping only when there is nothing else to do.
 func (r *Reactor) wait(until int64) (int, error) {
-	if r.touched.waiting() || r.ended.waiting() || !r.fds.always.empty() || until <= r.mono || !r.calls.fallAsleep() {
+	if r.touched.waiting() || r.layers.waiting() || r.ended.waiting() || !r.fds.always.empty() || until <= r.mono || !r.calls.fallAsleep() {
 		r.watch.pause()
 		return r.poller.Poll(r.events)
 	}
@@ -84,13 +84,22 @@ func (r *Reactor) tryWork() (done bool) {
 			return
 		}
 		if v := recover(); v != nil { // else it is a Goexit, which cannot be stopped
-			r.panicked(&PanicError{Value: v, Stack: debug.Stack()})
+			r.panicked(panicOf(v))
 		}
 	}()
 	for ; r.step < len(steps); r.step++ {
 		steps[r.step](r)
 	}
 	return true
+}
+
+// panicOf makes an error of what was passed to panic. A *PanicError is one that was caught on another goroutine, and whose
+// stack is the one to show.
+func panicOf(v any) *PanicError {
+	if p, ok := v.(*PanicError); ok && p != nil {
+		return p
+	}
+	return &PanicError{Value: v, Stack: debug.Stack()}
 }
 
 // panicked puts the loop in order after a callback that did not return.
@@ -207,6 +216,7 @@ func (r *Reactor) loseAll(reason error) {
 
 // flush settles the connections that were written to, or told something, outside their own DoRead.
 func (r *Reactor) flush() {
+	r.flushLayers()
 	for r.touched.begin(); ; {
 		t, ok := r.touched.take()
 		if !ok {

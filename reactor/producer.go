@@ -99,15 +99,21 @@ func same(p Producer, proto Protocol) bool {
 
 // tellProducer tells it which side of the water marks the output has come to.
 func (t *transport) tellProducer() {
-	unsent := t.Buffered()
-	switch {
-	case t.flags&mute != 0:
-	case t.flags&slowed == 0 && unsent > t.options.HighWater:
+	if t.flags&mute != 0 {
+		return
+	}
+	p := t.producer()
+	high, low := t.options.HighWater, t.options.LowWater
+	if m, ok := p.(MarkedProducer); ok {
+		high, low = m.WaterMarks()
+	}
+	switch unsent := t.Buffered(); {
+	case t.flags&slowed == 0 && unsent > high:
 		t.flags |= slowed
-		t.producer().PauseProducing()
-	case t.flags&slowed != 0 && unsent <= t.options.LowWater:
+		p.PauseProducing()
+	case t.flags&slowed != 0 && unsent <= low:
 		t.flags &^= slowed
-		t.producer().ResumeProducing()
+		p.ResumeProducing()
 	}
 }
 

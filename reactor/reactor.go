@@ -106,7 +106,9 @@ type Reactor struct {
 	unsent    int                          // what the connections' queues hold in memory, all together
 	held      int                          // and what memory they take for that
 	iovecs    [][]byte                     // of a writev(2)
+	layers    batch[flushing]              // that have something to do before that
 	touched   batch[settler]               // whose output goes out at the end of the tick
+	locals    map[any]any                  // of Local
 	ended     batch[ending]                // connections to bury at the end of the tick
 
 	epoch   time.Time // the zero of all int64 times

@@ -22,8 +22,8 @@ import (
 
 var (
 	// ErrTruncated is the end of a connection whose peer has closed it without the closing alert of TLS (close_notify): an
-	// attacker may have cut it off. It wraps io.ErrUnexpectedEOF.
-	ErrTruncated = fmt.Errorf("tlslayer: the peer has ended without close_notify: %w", io.ErrUnexpectedEOF)
+	// attacker may have cut it off. It wraps reactor.ErrConnectionLost and io.ErrUnexpectedEOF.
+	ErrTruncated = fmt.Errorf("%w: the peer has ended without close_notify: %w", reactor.ErrConnectionLost, io.ErrUnexpectedEOF)
 
 	// ErrHandshake is wrapped by every reason that a handshake has failed for.
 	ErrHandshake = errors.New("tlslayer: handshake failed")

@@ -1,0 +1,110 @@
+package tlslayer
+
+// Files. They have to come to user space to be encrypted. What memory has of a file is read on the loop, and a read that
+// would wait for the disk leaves it. A file without a descriptor is in memory, and read on the loop.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"microhttp/reactor"
+)
+
+const (
+	// filePiece is how much of a file is read at a time.
+	filePiece = 64 << 10
+
+	// fileRest is how long a connection waits when the loop's pool takes no more calls.
+	fileRest = 5 * time.Millisecond
+)
+
+// readCached is a variable for the tests, where files are always in memory.
+var readCached = reactor.ReadCached
+
+// encryptFile encrypts what memory has of a file, at most that much. It returns 0 when there is no more to be done just now.
+func (c *Conn) encryptFile(p *piece, most int) int {
+	buf := c.loop.takeFile()
+	defer c.loop.giveFile(buf)
+	b := buf[:min(int64(len(buf)), int64(most), p.left)]
+	var n int
+	var err error
+	if p.f.Fd() == ^uintptr(0) {
+		n, err = p.f.ReadAt(b, p.at)
+	} else if n, err = readCached(p.f, b, p.at); errors.Is(err, reactor.ErrNotCached) {
+		c.readOffLoop(p)
+		return 0
+	}
+	return c.encryptRead(p, b[:n], err)
+}
+
+// encryptRead encrypts what was read.
+func (c *Conn) encryptRead(p *piece, b []byte, err error) int {
+	if len(b) == 0 {
+		if err == nil || err == io.EOF {
+			err = fmt.Errorf("the file is shorter than its range: %w", io.ErrUnexpectedEOF)
+		}
+		c.doom(fmt.Errorf("%w: %w", reactor.ErrConnectionLost, err))
+		return 0
+	}
+	_ = c.e.write(b)
+	p.at += int64(len(b))
+	p.left -= int64(len(b))
+	return len(b)
+}
+
+// readOffLoop reads a part of the first piece on the loop's pool. The file is not freed before that has come back.
+func (c *Conn) readOffLoop(p *piece) {
+	c.flags |= fileRead
+	q, at := c.out, p.at
+	f, n := p.f, min(filePiece, p.left)
+	freed := p.file
+	back := func(b []byte, err error) {
+		if c.flags&gone != 0 || c.out != q {
+			freed.Free()
+			return
+		}
+		c.uncommon().read = &readBack{b, err}
+		c.touch()
+	}
+	err := c.r.CallInThread(func() {
+		b := make([]byte, n)
+		got, err := f.ReadAt(b, at)
+		c.r.CallFromThread(func() { back(b[:got], err) })
+	})
+	if err != nil {
+		c.r.CallLater(fileRest, func() { back(nil, reactor.ErrPoolFull) })
+	}
+}
+
+// readBack is what a read off the loop has found.
+type readBack struct {
+	b   []byte
+	err error
+}
+
+// goOnWithFile encrypts what a read off the loop has found.
+func (c *Conn) goOnWithFile() {
+	if c.flags&fileRead == 0 || c.rare == nil || c.rare.read == nil {
+		return
+	}
+	r := c.rare.read
+	c.rare.read = nil
+	c.flags &^= fileRead
+	if r.err == reactor.ErrPoolFull {
+		return // pump tries again
+	}
+	p := &c.out.pieces[c.out.at]
+	c.e.mem.out = c.loop.takeCipher()
+	c.encryptRead(p, r.b, r.err)
+	out := c.e.mem.out
+	c.e.mem.out = nil
+	if c.flags&dead == 0 {
+		c.below.Write(out)
+	}
+	c.loop.giveCipher(out)
+	if c.flags&dead == 0 && p.left == 0 {
+		c.pop()
+	}
+}

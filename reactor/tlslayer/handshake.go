@@ -1,0 +1,205 @@
+package tlslayer
+
+// The handshake of one connection, as its loop sees it: ciphertext is collected until there is a whole record, a step
+// computes off the loop (handshakes.go), and what it has written is sent. Between two steps the handshake is a suspended
+// coroutine.
+
+import (
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"microhttp/reactor"
+)
+
+const (
+	// mostWaiting is how much ciphertext waits while a step computes, before reading pauses. One read may come on top.
+	mostWaiting = 16 << 10
+
+	// lingerTime is how long a connection on which TLS has failed waits for its peer to end, and lingerMost how much of what
+	// it still sends is read. A close with unread bytes is a reset, and would overtake the alert.
+	lingerTime = 500 * time.Millisecond
+	lingerMost = 256 << 10
+)
+
+// shaking is a handshake that is under way.
+type shaking struct {
+	c        *Conn
+	of       *Handshakes
+	acceptor Acceptor
+	config   *tls.Config // until it has begun
+	client   bool
+
+	computing bool // a step is queued or runs; the loop must not touch the engine
+	stepped   bool // and it has come back
+	crowded   bool // others need the place
+	begun     bool // of a client: its hello is on the way
+	pausing   bool // reading, since enough waits
+
+	// What a step takes and gives, which belongs to the step while it computes.
+	in   []byte
+	eof  bool
+	over bool
+	err  error
+
+	place
+}
+
+// advance begins the next step, if there is something to do for it.
+func (hs *shaking) advance() {
+	c := hs.c
+	if hs.computing {
+		if len(c.pending) >= mostWaiting && !hs.pausing {
+			hs.pausing = true
+			c.below.PauseReading()
+		}
+		return
+	}
+	cut := c.flags&cutOff != 0
+	k := whole(c.pending)
+	if cut {
+		k = len(c.pending)
+	}
+	switch {
+	case hs.client && !hs.begun:
+		hs.begun = true
+	case k == 0 && !cut:
+		return
+	}
+	hs.in, hs.eof = c.pending, cut
+	c.pending = nil
+	if rest := hs.in[k:]; len(rest) > 0 {
+		c.keep(rest)
+		hs.in = hs.in[:k]
+	}
+	hs.computing = true
+	hs.of.submit(hs)
+}
+
+// compute is a step, on a goroutine of its own.
+func (hs *shaking) compute() {
+	hs.in, hs.over, hs.err = hs.c.e.advance(hs.in, hs.eof)
+}
+
+// settle goes on with what a step has found.
+func (hs *shaking) settle() {
+	c := hs.c
+	switch {
+	case hs.crowded:
+		hs.fail(errCrowded, false)
+		return
+	case !hs.stepped:
+		return
+	}
+	hs.stepped = false
+	if rest := hs.in; len(rest) > 0 {
+		hs.in = append(rest, c.pending...)
+		c.freeInput()
+		c.keep(hs.in)
+	}
+	hs.in = nil
+	if hs.pausing {
+		hs.pausing = false
+		c.below.ResumeReading()
+	}
+	c.sendAlerts()
+	switch {
+	case hs.err != nil:
+		hs.fail(hs.err, true)
+	case hs.over:
+		hs.complete()
+	default:
+		hs.of.wait(hs)
+		hs.advance()
+	}
+}
+
+// complete introduces the connection to its protocol.
+func (hs *shaking) complete() {
+	c := hs.c
+	hs.of.end(hs)
+	c.hs = nil
+	c.e.mem.eof = false
+	c.flags |= inEngine
+	c.below.SetTimeout(0)
+	was := c.enter()
+	defer c.leave(was)
+	c.proto = hs.acceptor.BuildProtocol(c)
+	if c.proto == nil {
+		c.flags |= losing
+		return
+	}
+	c.proto.ConnectionMade(c)
+}
+
+// fail ends the connection, and says why. lingers is for when the peer is to see an alert.
+func (hs *shaking) fail(err error, lingers bool) {
+	c := hs.c
+	hs.of.end(hs)
+	c.hs = nil
+	if !hs.computing {
+		c.e.abandon()
+	}
+	c.flags |= failed
+	defer func() {
+		if lingers {
+			c.linger()
+		} else {
+			c.below.LoseConnection()
+		}
+		if p, ok := err.(*reactor.PanicError); ok {
+			panic(p) // so that it is reported, and this connection lost with it
+		}
+	}()
+	hs.acceptor.HandshakeFailed(c, err)
+}
+
+// lost is the loss of the connection.
+func (hs *shaking) lost(reason error) {
+	hs.of.end(hs)
+	if !hs.computing {
+		hs.c.e.abandon()
+	}
+	hs.acceptor.HandshakeFailed(hs.c, fmt.Errorf("%w: %w", ErrHandshake, reason))
+}
+
+// back takes a step back to the loop.
+func (hs *shaking) back() {
+	c := hs.c
+	hs.computing = false
+	if c.hs != hs { // the connection has ended meanwhile
+		c.e.abandon()
+		return
+	}
+	hs.stepped = true
+	c.touch()
+}
+
+// fail ends a connection on which TLS has failed. Its protocol is lost with reason when the peer has seen the alert.
+func (c *Conn) fail(reason error) {
+	c.uncommon().fate = reason
+	c.flags |= failed
+	c.dropOutput()
+	c.linger()
+}
+
+// linger half-closes, and waits for the end of the peer for a while.
+func (c *Conn) linger() {
+	c.freeInput()
+	c.unfeed()
+	c.below.ResumeReading()
+	c.below.CloseWrite()
+	if c.flags&cutOff != 0 {
+		c.below.LoseConnection()
+		return
+	}
+	c.below.SetTimeout(lingerTime)
+}
+
+// drain counts what arrives while the connection lingers.
+func (c *Conn) drain(n int) {
+	u := c.uncommon()
+	if u.drained += n; u.drained > lingerMost {
+		c.below.AbortConnection()
+	}
+}
