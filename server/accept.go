@@ -4,6 +4,8 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+
+	"microhttp/parser"
 )
 
 // Accepts returns the media type that the client likes best among those offered, by its Accept fields (RFC 9110, 12.5.1), or
@@ -97,7 +99,7 @@ func (r *Request) listOf(name string) iter.Seq[string] {
 			if !strings.EqualFold(n, name) {
 				continue
 			}
-			for member := range splitQuoted(v, ',') {
+			for member := range parser.Split(v, ',') {
 				if member != "" && !yield(member) {
 					return
 				}
@@ -106,33 +108,12 @@ func (r *Request) listOf(name string) iter.Seq[string] {
 	}
 }
 
-// splitQuoted iterates over the parts of s between separators that stand outside of quotes, without white space around them.
-func splitQuoted(s string, separator byte) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		start, quoted := 0, false
-		for i := 0; i < len(s); i++ {
-			switch {
-			case quoted && s[i] == '\\':
-				i++
-			case s[i] == '"':
-				quoted = !quoted
-			case s[i] == separator && !quoted:
-				if !yield(strings.Trim(s[start:i], " \t")) {
-					return
-				}
-				start = i + 1
-			}
-		}
-		yield(strings.Trim(s[start:], " \t"))
-	}
-}
-
 // splitWeight splits a member of a list into what it names and its weight (RFC 9110, 12.4.2). A weight that is malformed
 // counts as 0: nothing is sent that the client may not take.
 func splitWeight(member string) (name string, q float64) {
 	q = 1
 	var kept []string
-	for part := range splitQuoted(member, ';') {
+	for part := range parser.Split(member, ';') {
 		if n, v, ok := strings.Cut(part, "="); ok && strings.EqualFold(strings.Trim(n, " \t"), "q") && len(kept) > 0 {
 			q = qvalue(strings.Trim(v, " \t"))
 			break // what follows are extensions of Accept that nobody uses

@@ -62,11 +62,7 @@ func (r *Request) rangeApplies(v Validators) bool {
 // parseRanges reads a list of ranges, and leaves out those that are beyond the content.
 func parseRanges(list []byte, size int64) (all []byteRange, a asked) {
 	sum, some := int64(0), false
-	for spec := range bytes.SplitSeq(list, []byte(",")) {
-		spec = bytes.Trim(spec, " \t")
-		if len(spec) == 0 {
-			continue
-		}
+	for spec := range parser.Tokens(list) {
 		first, last, found := bytes.Cut(spec, []byte("-"))
 		from, hasFrom := parsePos(first)
 		to, hasTo := parsePos(last)
