@@ -53,7 +53,7 @@ var direct = map[string][]string{
 	"github.com/klauspost/compress/flate": {"microhttp/server/websocket"},
 	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
-	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp"},
+	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
 	"microhttp/server/nethttp":            {}, // only programs that use net/http link it
 }
 

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
+
+	"microhttp/parser"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -21,41 +22,36 @@ type agreement struct {
 }
 
 // negotiate takes the first offer that can be met, and returns the field value that says so; "" is none.
-func negotiate(lines []string, takeover bool) (agreement, string) {
-	for _, offer := range splitQuoted(strings.Join(lines, ","), ',') {
-		if a, answer, ok := consider(offer, takeover); ok {
+func negotiate(offers []offer, takeover bool) (agreement, string) {
+	for _, o := range offers {
+		if a, answer, ok := o.consider(takeover); ok {
 			return a, answer
 		}
 	}
 	return agreement{}, ""
 }
 
-func consider(offer string, takeover bool) (a agreement, answer string, ok bool) {
-	params := splitQuoted(offer, ';')
-	if !strings.EqualFold(params[0], "permessage-deflate") {
+// consider declines an offer whose parameters are unknown, doubled or badly valued (7.1).
+func (o offer) consider(takeover bool) (a agreement, answer string, ok bool) {
+	if !parser.EqualFold(o.name, "permessage-deflate") {
 		return a, "", false
 	}
 	a = agreement{on: true, serverTakes: takeover, clientTakes: takeover, serverWindow: 15}
 	seen := map[string]bool{}
-	windowAsked := false
-	for _, p := range params[1:] {
-		name, value, valued := strings.Cut(p, "=")
-		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
-		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
-			value = value[1 : len(value)-1]
-		}
-		if seen[name] {
+	for _, p := range o.params {
+		if seen[p.name] {
 			return a, "", false
 		}
-		seen[name] = true
+		seen[p.name] = true
+		bits := windowBits(p.value)
 		switch {
-		case name == "server_no_context_takeover" && !valued:
+		case p.name == "server_no_context_takeover" && !p.valued:
 			a.serverTakes = false
-		case name == "client_no_context_takeover" && !valued:
+		case p.name == "client_no_context_takeover" && !p.valued:
 			a.clientTakes = false
-		case name == "server_max_window_bits" && windowBits(value) > 0:
-			a.serverWindow, windowAsked = windowBits(value), true
-		case name == "client_max_window_bits" && (!valued || windowBits(value) > 0): // we take any
+		case p.name == "server_max_window_bits" && bits > 0:
+			a.serverWindow = bits
+		case p.name == "client_max_window_bits" && (!p.valued || bits > 0): // any window can be inflated
 		default:
 			return a, "", false
 		}
@@ -67,7 +63,7 @@ func consider(offer string, takeover bool) (a agreement, answer string, ok bool)
 	if !a.clientTakes {
 		answer += "; client_no_context_takeover"
 	}
-	if windowAsked {
+	if seen["server_max_window_bits"] {
 		answer += "; server_max_window_bits=" + strconv.Itoa(a.serverWindow)
 	}
 	return a, answer, true
@@ -79,22 +75,6 @@ func windowBits(s string) int {
 		return n
 	}
 	return 0
-}
-
-// splitQuoted splits at sep outside of quoted strings, and trims the parts. There is one at least.
-func splitQuoted(s string, sep byte) []string {
-	var parts []string
-	begin, quoted := 0, false
-	for i := range len(s) {
-		switch {
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == sep && !quoted:
-			parts = append(parts, strings.Trim(s[begin:i], " \t"))
-			begin = i + 1
-		}
-	}
-	return append(parts, strings.Trim(s[begin:], " \t"))
 }
 
 // maxWindow is the largest window of DEFLATE.

@@ -6,9 +6,6 @@
 package websocket
 
 import (
-	"crypto/sha1"
-	"encoding/base64"
-	"strings"
 	"time"
 
 	"microhttp/server"
@@ -81,28 +78,27 @@ func (h *Handler) pongTimeout() time.Duration  { return max(later(h.PongTimeout,
 
 func (h *Handler) closeTimeout() time.Duration { return max(later(h.CloseTimeout, 5*time.Second), 1) }
 
-const key = "Sec-WebSocket-Key"
+// TakesHead implements server.HeadTaker: a handshake with a body is refused before the body comes.
+func (h *Handler) TakesHead() {}
 
 // Serve implements server.Handler.
 func (h *Handler) Serve(w *server.Response, r *server.Request) {
 	var f fields
 	f.read(r)
-	switch {
-	case r.Method() != "GET":
+	switch status := f.judge(r, h); status {
+	case 0:
+	case 426:
+		w.Error(426)
+		w.SetHeader("Upgrade", "websocket")
+		w.SetHeader("Connection", "Upgrade")
+		w.SetHeader("Sec-WebSocket-Version", "13")
+		return
+	case 405:
 		w.Error(405)
 		w.SetHeader("Allow", "GET")
 		return
-	case !f.upgrade:
-		h.askFor(w)
-		return
-	case len(f.versions) != 1 || f.versions[0] != "13":
-		h.askFor(w)
-		return
-	case len(f.keys) != 1 || !validKey(f.keys[0]):
-		w.Error(400)
-		return
-	case h.CheckOrigin == nil && !f.sameOrigin(r.Host()), h.CheckOrigin != nil && !h.CheckOrigin(r):
-		w.Error(403)
+	default:
+		w.Error(status)
 		return
 	}
 	c := &Conn{h: h}
@@ -113,9 +109,9 @@ func (h *Handler) Serve(w *server.Response, r *server.Request) {
 	if c.protocol = h.choose(f.protocols); c.protocol != "" {
 		w.SetHeader("Sec-WebSocket-Protocol", c.protocol)
 	}
-	if !h.NoCompression && len(f.extensions) > 0 {
+	if !h.NoCompression && len(f.offers) > 0 {
 		var answer string
-		if c.agreed, answer = negotiate(f.extensions, h.ContextTakeover); answer != "" {
+		if c.agreed, answer = negotiate(f.offers, h.ContextTakeover); answer != "" {
 			w.SetHeader("Sec-WebSocket-Extensions", answer)
 		}
 		c.dec.rsv1 = c.agreed.on
@@ -124,14 +120,6 @@ func (h *Handler) Serve(w *server.Response, r *server.Request) {
 		w.Reset()
 		w.Error(400)
 	}
-}
-
-// askFor answers a request that asks for no WebSocket of this version.
-func (h *Handler) askFor(w *server.Response) {
-	w.Error(426)
-	w.SetHeader("Upgrade", "websocket")
-	w.SetHeader("Connection", "Upgrade")
-	w.SetHeader("Sec-WebSocket-Version", "13")
 }
 
 // choose is the first subprotocol of the client's that is spoken.
@@ -144,53 +132,4 @@ func (h *Handler) choose(offered []string) string {
 		}
 	}
 	return ""
-}
-
-// fields is what a handshake has.
-type fields struct {
-	upgrade                                        bool
-	versions, keys, origins, protocols, extensions []string
-}
-
-func (f *fields) read(r *server.Request) {
-	for name, value := range r.Headers() {
-		switch {
-		case strings.EqualFold(name, "Upgrade"):
-			for _, t := range strings.Split(value, ",") {
-				f.upgrade = f.upgrade || strings.EqualFold(strings.Trim(t, " \t"), "websocket")
-			}
-		case strings.EqualFold(name, "Sec-WebSocket-Version"):
-			f.versions = append(f.versions, value)
-		case strings.EqualFold(name, key):
-			f.keys = append(f.keys, value)
-		case strings.EqualFold(name, "Origin"):
-			f.origins = append(f.origins, value)
-		case strings.EqualFold(name, "Sec-WebSocket-Extensions"):
-			f.extensions = append(f.extensions, value)
-		case strings.EqualFold(name, "Sec-WebSocket-Protocol"):
-			for _, t := range strings.Split(value, ",") {
-				f.protocols = append(f.protocols, strings.Trim(t, " \t"))
-			}
-		}
-	}
-}
-
-// sameOrigin reports whether the origin is none, or names host.
-func (f *fields) sameOrigin(host string) bool {
-	if len(f.origins) == 0 {
-		return true
-	}
-	_, origin, ok := strings.Cut(f.origins[0], "://")
-	return len(f.origins) == 1 && ok && strings.EqualFold(origin, host)
-}
-
-// validKey reports whether a key is 16 bytes in canonical base64.
-func validKey(s string) bool {
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	return err == nil && len(b) == 16 && len(s) == 24
-}
-
-func accept(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
