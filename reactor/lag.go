@@ -5,6 +5,7 @@ package reactor
 // the tick, and counted in buckets of powers of two, so that it costs two readings of the clock and one addition.
 
 import (
+	"iter"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,20 @@ func (h Histogram) Count() uint64 {
 		n += c
 	}
 	return n
+}
+
+// Buckets iterates over the buckets in ascending order, from the first to the last that has counted something: the
+// bound of each, which the durations in it did not exceed, and how many they are. The bucket of nine minutes has no bound.
+func (h Histogram) Buckets() iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		left := h.Count()
+		for i := 0; left > 0; i++ {
+			left -= h.counts[i]
+			if !yield(time.Duration(1)<<i, h.counts[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Quantile returns a duration that the fraction q of all those counted did not exceed, with q from 0 to 1: 0.99 is

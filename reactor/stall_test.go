@@ -374,6 +374,17 @@ func TestLag(t *testing.T) {
 	if n := h.Plus(h).Count(); n != 2*h.Count() {
 		t.Errorf("twice is %d", n)
 	}
+	var sum uint64
+	var last time.Duration
+	for bound, n := range h.Buckets() {
+		if sum += n; bound <= last || sum < h.Count() && h.Quantile(float64(sum)/float64(h.Count())) > bound {
+			t.Errorf("the bucket up to %v follows %v", bound, last)
+		}
+		last = bound
+	}
+	if sum != h.Count() || last != h.Quantile(1) {
+		t.Errorf("%d in the buckets, the last up to %v", sum, last)
+	}
 	for ns, bucket := range map[int64]int{-1: 0, 0: 0, 1: 1, 1023: 10, 1024: 11, never: lagBuckets - 1} {
 		var l lag
 		l.record(ns)

@@ -16,7 +16,7 @@ const maxShown = 256
 // logRefused writes the line of a request that is refused with err. b is what was given to the parser, if the parser has
 // refused it; otherwise it may be nil.
 func (c *conn) logRefused(x *exchange, err *parser.Error, b []byte) {
-	if c.mayLogRefusal(err.Reason) {
+	if c.mayLogRefusal(err.Status, err.Reason) {
 		f := c.fault(x, b)
 		if err == ErrBodyTooLarge && x.req.head.ContentLength >= 0 {
 			f.Field = contentLength
@@ -30,7 +30,7 @@ var contentLength = []byte("Content-Length")
 // logTooLarge writes the line of a request whose body is too large for a Blocking handler, in the goroutine of that.
 func (x *exchange) logTooLarge() {
 	c := x.req.conn
-	if c.mayLogRefusal(ErrBodyTooLarge.Reason) {
+	if c.mayLogRefusal(ErrBodyTooLarge.Status, ErrBodyTooLarge.Reason) {
 		f := x.req.shown()
 		if x.req.head.ContentLength >= 0 {
 			f.Field = contentLength
@@ -44,12 +44,14 @@ const notSecured = "its target is https, and this connection is not secured"
 
 // logUnserved writes the line of a request that is whole and well-formed but for which the server calls no handler.
 func (c *conn) logUnserved(x *exchange, status int, what string) {
-	if c.mayLogRefusal(what) {
+	if c.mayLogRefusal(status, what) {
 		c.logRefusal(status, what, ErrRefused, x.req.shown())
 	}
 }
 
-func (c *conn) mayLogRefusal(what string) bool {
+// mayLogRefusal counts a refusal for RefusalCounts, and reports whether its line may be written.
+func (c *conn) mayLogRefusal(status int, what string) bool {
+	c.w.srv.refused.count(status)
 	return c.w.srv.mayLog(slog.LevelInfo, refused, what, linesPerWindow)
 }
 
@@ -141,6 +143,7 @@ func (r *Request) ConnID() uint64 {
 // logBusy writes the line of a request for which there is no goroutine.
 func (x *exchange) logBusy(err error) {
 	s := x.req.conn.w.srv
+	s.refused.count(503)
 	if s.mayLog(slog.LevelWarn, refused, err.Error(), linesPerWindow) {
 		f := x.req.shown()
 		e := appendFault(s.log.Line(slog.LevelWarn).Int("status", 503).Str("reason", "busy"), &f).Str("pattern", x.req.pattern)

@@ -271,7 +271,7 @@ func TestRefusalsAreCheap(t *testing.T) {
 	s.init()
 	defer s.endLines()
 	c := &conn{w: &worker{srv: s}}
-	refuse := func() { c.mayLogRefusal("x") }
+	refuse := func() { c.mayLogRefusal(400, "x") }
 	for range linesPerWindow {
 		refuse()
 	}

@@ -216,6 +216,7 @@ type Server struct {
 	conf    settings
 	doors   doors
 	ended   [closeReasonCount]atomic.Uint64 // connections, by CloseReason
+	refused refusals
 
 	accepted atomic.Uint64 // connections that were let in
 	lines    lineLimits
