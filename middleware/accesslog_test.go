@@ -23,7 +23,7 @@ func TestAccessLogSaysWhatWasAskedAndAnswered(t *testing.T) {
 		w.SetStatus(404)
 		w.WriteString("not here")
 	})
-	c := serve(t, middleware.RequestID(middleware.AccessLog(logger)(h)))
+	c := serve(t, middleware.RequestID(middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(h)))
 	ask(t, c, "GET /a/%22%0b?token=secret HTTP/1.1", "X-Request-Id: r-1", "User-Agent: \"x\" \x80")
 	line := log.next(t)
 	for key, want := range map[string]any{
@@ -47,7 +47,7 @@ func TestAccessLogSaysWhatWasAskedAndAnswered(t *testing.T) {
 
 func TestAccessLogLeavesOutWhatIsNotThere(t *testing.T) {
 	log, logger := newLog()
-	c := serve(t, middleware.AccessLog(logger)(quiet))
+	c := serve(t, middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(quiet))
 	ask(t, c, "HEAD / HTTP/1.1")
 	line := log.next(t)
 	for _, key := range []string{"request_id", "user_agent", "error"} {
@@ -62,7 +62,7 @@ func TestAccessLogLeavesOutWhatIsNotThere(t *testing.T) {
 
 func TestAccessLogCutsOff(t *testing.T) {
 	log, logger := newLog()
-	c := serve(t, middleware.AccessLog(logger)(quiet))
+	c := serve(t, middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(quiet))
 	long := strings.Repeat("a", 3000)
 	ask(t, c, "GET /"+long+" HTTP/1.1", "User-Agent: "+long)
 	line := log.next(t)
@@ -92,7 +92,7 @@ func TestAccessLogWaitsForTheAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log, logger := newLog()
-			c := serve(t, middleware.AccessLog(logger)(h))
+			c := serve(t, middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(h))
 			if _, body := ask(t, c, "GET / HTTP/1.1"); body != "hello" {
 				t.Errorf("answered %q", body)
 			}
@@ -107,7 +107,7 @@ func TestAccessLogWaitsForTheAnswer(t *testing.T) {
 func TestAccessLogSaysWhyAnAnswerIsNotWhole(t *testing.T) {
 	log, logger := newLog()
 	begun := make(chan struct{})
-	c := serve(t, middleware.AccessLog(logger)(handler(func(w *server.Response, _ *server.Request) {
+	c := serve(t, middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(handler(func(w *server.Response, _ *server.Request) {
 		w.Later() // and never answer
 		close(begun)
 	})))
@@ -124,7 +124,7 @@ func TestAccessLogThatIsOffIsNotThere(t *testing.T) {
 	warn := server.Zerolog(zerolog.New(io.Discard).Level(zerolog.WarnLevel))
 	next := new(struct{ server.Handler })
 	for name, log := range map[string]*server.Log{"warn": warn, "nop": silence} {
-		if middleware.AccessLog(log)(next) != server.Handler(next) {
+		if middleware.AccessLog(middleware.AccessLogConfig{Log: log})(next) != server.Handler(next) {
 			t.Errorf("%s: the handler was wrapped", name)
 		}
 	}
@@ -134,7 +134,7 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 	written := 0
 	log := server.Zerolog(zerolog.New(writerFunc(func(p []byte) (int, error) { written++; return len(p), nil })).
 		With().Timestamp().Logger())
-	expectNoAllocs(t, middleware.RequestID(middleware.AccessLog(log)(quiet)))
+	expectNoAllocs(t, middleware.RequestID(middleware.AccessLog(middleware.AccessLogConfig{Log: log})(quiet)))
 	if written < 1000 {
 		t.Errorf("%d lines were written", written)
 	}
@@ -174,7 +174,7 @@ func expectNoAllocs(t *testing.T, h server.Handler) {
 func TestAccessLogOfAUnixSocket(t *testing.T) {
 	log, logger := newLog()
 	path := filepath.Join(t.TempDir(), "x.sock")
-	s := &server.Server{Addr: "unix:" + path, Loops: 1, Handler: middleware.AccessLog(logger)(quiet), Log: silence}
+	s := &server.Server{Addr: "unix:" + path, Loops: 1, Handler: middleware.AccessLog(middleware.AccessLogConfig{Log: logger})(quiet), Log: silence}
 	if _, err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}

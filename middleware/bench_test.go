@@ -23,7 +23,7 @@ func BenchmarkMiddleware(b *testing.B) {
 		{"none", func(h server.Handler) server.Handler { return h }},
 		{"Recover", middleware.Recover(log)},
 		{"RequestID", middleware.RequestID},
-		{"AccessLog", middleware.AccessLog(log)},
+		{"AccessLog", middleware.AccessLog(middleware.AccessLogConfig{Log: log})},
 		{"ClientAddress", middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(b, "10.0.0.0/8")})},
 		{"SecureHeaders", middleware.SecureHeaders(middleware.SecureHeadersConfig{})},
 		{"CORS", middleware.CORS(middleware.CORSConfig{Origins: []string{"*"}})},

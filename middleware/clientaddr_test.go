@@ -94,7 +94,7 @@ func TestClientAddressOfForwarded(t *testing.T) {
 func TestClientAddressIsLogged(t *testing.T) {
 	logged, log := newLog()
 	trust := middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(t, "127.0.0.1")})
-	c := serve(t, middleware.AccessLog(log)(trust(quiet)))
+	c := serve(t, middleware.AccessLog(middleware.AccessLogConfig{Log: log})(trust(quiet)))
 	ask(t, c, "GET / HTTP/1.1", "X-Forwarded-For: 198.51.100.7")
 	if line := logged.next(t); line["client"] != "198.51.100.7" || line["remote"] != c.LocalAddr().String() {
 		t.Errorf("logged %v", line)

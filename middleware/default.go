@@ -10,6 +10,8 @@ import (
 type DefaultConfig struct {
 	// Log gets the access log and the panics. nil is the default log: see server.Log.
 	Log *server.Log
+	// AccessLog is what the access log writes, and where. Its Log, if nil, is Log.
+	AccessLog AccessLogConfig
 	// Trusted are the networks of the proxies in front: see ClientAddress. Without one no proxy is believed.
 	Trusted []netip.Prefix
 	// Headers is what SecureHeaders sets.
@@ -20,10 +22,13 @@ type DefaultConfig struct {
 // [AccessLog], [ClientAddress] and [SecureHeaders]. It costs no allocation for a request whose handler makes none, unless a
 // trusted proxy has something to say of the client.
 func Default(config DefaultConfig) server.Middleware {
+	if config.AccessLog.Log == nil {
+		config.AccessLog.Log = config.Log
+	}
 	return server.Chain(
 		Recover(config.Log),
 		RequestID,
-		AccessLog(config.Log),
+		AccessLog(config.AccessLog),
 		ClientAddress(ClientAddressConfig{Trusted: config.Trusted}),
 		SecureHeaders(config.Headers),
 	)

@@ -71,7 +71,7 @@ func ExampleGetRequestID() {
 func ExampleAccessLog() {
 	out, lines := io.Pipe()
 	log := server.Zerolog(zerolog.New(lines))
-	addr, stop := start(middleware.AccessLog(log)(server.HandlerFunc(
+	addr, stop := start(middleware.AccessLog(middleware.AccessLogConfig{Log: log})(server.HandlerFunc(
 		func(w *server.Response, r *server.Request) { w.WriteString("hello") },
 	)))
 	defer stop()

@@ -29,7 +29,7 @@ func TestRefusalsPassThroughByTheHead(t *testing.T) {
 		w.Error(401)
 		w.SetHeader("WWW-Authenticate", "Bearer")
 	})
-	h := middleware.Recover(log)(middleware.RequestID(middleware.AccessLog(log)(guard(routes))))
+	h := middleware.Recover(log)(middleware.RequestID(middleware.AccessLog(middleware.AccessLogConfig{Log: log})(guard(routes))))
 	for _, c := range []struct {
 		path, token string
 		status      int
@@ -69,7 +69,7 @@ func TestRefusalsPassThroughByTheHead(t *testing.T) {
 // What is nil is found where it is written, not with each request.
 func TestNilPanics(t *testing.T) {
 	for who, mistake := range map[string]func(){
-		"AccessLog": func() { middleware.AccessLog(nil)(nil) },
+		"AccessLog": func() { middleware.AccessLog(middleware.AccessLogConfig{})(nil) },
 		"Recover":   func() { middleware.Recover(nil)(nil) },
 		"RequestID": func() { middleware.RequestID(nil) },
 	} {

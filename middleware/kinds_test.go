@@ -57,7 +57,7 @@ func TestEveryMiddlewareAndEveryAnswer(t *testing.T) {
 	}{
 		"Recover":       {middleware.Recover(log), ""},
 		"RequestID":     {middleware.RequestID, ""}, // a panic outside of it would drop the field
-		"AccessLog":     {middleware.AccessLog(log), ""},
+		"AccessLog":     {middleware.AccessLog(middleware.AccessLogConfig{Log: log}), ""},
 		"ClientAddress": {middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(t, "127.0.0.1")}), ""},
 		"SecureHeaders": {middleware.SecureHeaders(middleware.SecureHeadersConfig{}), "X-Frame-Options"},
 		"CacheControl":  {middleware.CacheControl("no-cache"), ""},

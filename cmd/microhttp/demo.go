@@ -52,11 +52,8 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 // newServer makes the server of the options, which logs to out.
 func (o *options) newServer(out io.Writer) *server.Server {
 	log := server.Zerolog(zerolog.New(out).Level(o.level).With().Timestamp().Logger())
-	h := server.Handler(newRoutes())
-	if o.accessLog {
-		h = middleware.RequestID(middleware.AccessLog(log)(h))
-	}
-	return o.withHandler(middleware.Recover(log)(h), log)
+	around := append([]server.Middleware{middleware.Recover(log)}, o.accessLog.middleware(log, out)...)
+	return o.withHandler(server.Chain(around...)(newRoutes()), log)
 }
 
 // withHandler makes the server of the options, with what it serves.

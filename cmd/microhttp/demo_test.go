@@ -149,7 +149,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 
 func TestAccessLogOfTheProgram(t *testing.T) {
 	t.Parallel()
-	p := startProgram(t, "-access-log")
+	p := startProgram(t, "-access-log", "json")
 	res, _ := dial(t, p.addr).ask("GET /users/42?q=x HTTP/1.1")
 	id := res.Header.Get("X-Request-Id")
 	if len(id) != 32 {
@@ -172,10 +172,25 @@ func TestAccessLogOfTheProgram(t *testing.T) {
 	}
 }
 
+// The formats that are no JSON go to the same log.
+func TestAccessLogFormatsOfTheProgram(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{
+		"combined": `^127\.0\.0\.1 - - \[.*\] "GET /users/42 HTTP/1\.1" 200 \d+ "-" "-"$`,
+		"text":     `^\d\d:\d\d:\d\d 200 GET /users/42 \d+ B [0-9.]+[mµ]?s 127\.0\.0\.1$`,
+	} {
+		p := startProgram(t, "-access-log", format)
+		dial(t, p.addr).ask("GET /users/42?q=x HTTP/1.1")
+		if line := p.line(); !regexp.MustCompile(want).MatchString(strings.TrimSuffix(line, "\n")) {
+			t.Errorf("%s: %q", format, line)
+		}
+	}
+}
+
 // A log whose reader has gone costs its lines, and not the server.
 func TestNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
-	p := startProgram(t, "-access-log")
+	p := startProgram(t, "-access-log", "json")
 	if err := p.hear.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +297,7 @@ func TestSocketActivation(t *testing.T) {
 // A log whose reader has stopped costs the lines of the log. It holds up neither requests nor the end.
 func TestTheLogIsStuck(t *testing.T) {
 	t.Parallel()
-	p := startProgram(t, "-access-log", "-loops", "1")
+	p := startProgram(t, "-access-log", "json", "-loops", "1")
 	c := dial(t, p.addr)
 	for range 2000 { // far more than the pipe takes
 		if res, body := c.ask("GET /plaintext HTTP/1.1"); res.StatusCode != 200 || body != "Hello, World!" {

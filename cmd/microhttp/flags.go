@@ -29,7 +29,7 @@ type options struct {
 	command   string        // "" is demo
 	server    server.Server // its settings; Handler and Log come later
 	routes    bool          // are printed, and nothing is served
-	accessLog bool
+	accessLog accessOptions
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
 }
@@ -72,7 +72,9 @@ func (o *options) groups() []group {
 			{"shutdown-delay", "d", period(&s.ShutdownDelay, 0, 0), "before that, the time in which it still accepts connections"},
 		}},
 		{"Logging, to standard error", []option{
-			{"access-log", "", toggle(&o.accessLog), "log each request, at level info, and give it an id"},
+			{"access-log", "format", choice(&o.accessLog.format, accessFormats), "a line and an id for each request: " + strings.Join(accessFormats, ", ")},
+			{"access-log-sample", "n", number(&o.accessLog.sample, 1, 1, maxCount), "one line for n good answers; others always have one"},
+			{"access-log-slow", "d", period(&o.accessLog.slow, 0, 0), "no line for good answers that took less; 0 looks at no time"},
 			{"stall-limit", "d", limitPeriod(&s.StallLimit, 100*time.Millisecond), "tell of a handler that holds a loop up for so long; 0 is never"},
 			{"log-level", "level", level(&o.level, zerolog.InfoLevel), "least level that is logged: " + levelNames()},
 		}},

@@ -53,7 +53,7 @@ func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 		{[]string{"demo", "-reactor", "libuv"}, "-reactor: want one of " + strings.Join(reactor.Pollers(), ", ")},
 		{[]string{"demo", "-log-level", "loud"}, "-log-level: want one of debug, info, warn, error, disabled"},
 		{[]string{"demo", "-log-level", ""}, "-log-level: want one of"},
-		{[]string{"demo", "-access-log=perhaps"}, "-access-log: want true or false"},
+		{[]string{"demo", "-access-log", "perhaps"}, "-access-log: want one of off, json, combined, text"},
 		{[]string{"demo", "-addr", "localhost"}, "-addr: want host:port"},
 		{[]string{"demo", "-addr", ""}, "-addr: want host:port"},
 		{[]string{"demo", "-addr", "127.0.0.1:"}, "-addr: want a port from 0 to 65535"},
@@ -149,7 +149,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-addr", ":0", "-loops=3", "-reactor", "poll", "-max-header-bytes", "1001", "-max-header-fields", "1002",
 		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
 		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
-		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log", "-routes",
+		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log", "text", "-access-log-sample", "9", "-access-log-slow", "9s", "-routes",
 		"-max-blank-lines", "0", "-max-chunk-extension-bytes", "1006", "-max-trailer-bytes", "1007",
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
@@ -195,7 +195,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"linger-timeout", s.LingerTimeout.String(), "7s"},
 		{"stall-limit", s.StallLimit.String(), "-1ns"},
 		{"log-level", o.level.String(), "warn"},
-		{"access-log", o.accessLog, true},
+		{"access-log", o.accessLog, accessOptions{"text", 9, 9 * time.Second}},
 		{"routes", o.routes, true},
 	} {
 		if test.got != test.want {

@@ -106,10 +106,7 @@ func (o *serveOptions) newServer(out io.Writer) (*server.Server, *static.Files, 
 		return nil, nil, err
 	}
 	log := server.Zerolog(zerolog.New(out).Level(o.level).With().Timestamp().Logger())
-	around := []server.Middleware{middleware.Recover(log)}
-	if o.accessLog {
-		around = append(around, middleware.RequestID, middleware.AccessLog(log))
-	}
+	around := append([]server.Middleware{middleware.Recover(log)}, o.accessLog.middleware(log, out)...)
 	if len(o.trusted) > 0 {
 		around = append(around, middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: o.trusted}))
 	}
@@ -182,7 +179,7 @@ Usage: microhttp serve [flags] [directory]
 Examples:
 
   microhttp serve                                    # this directory, on http://127.0.0.1:8080
-  microhttp serve -addr :80 -access-log public
+  microhttp serve -addr :80 -access-log combined public
   microhttp serve -spa index.html -no-listing dist   # an application that routes by itself
   microhttp serve -basic-auth @secret.txt private
 
