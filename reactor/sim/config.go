@@ -87,6 +87,10 @@ type Config struct {
 	// RealTime has the clock follow the real one, for reactors that are not the world's: made with World.System, and run
 	// by whoever made them, on goroutines of their own. Run and what waits, Dial and the like, are not for such a world.
 	RealTime bool
+
+	// Bubble is synctest.Wait of package testing/synctest, for a world that is made and driven in a bubble. The world and all
+	// goroutines of the bubble then have one time, that of package time. Default nil: the world's time is its own.
+	Bubble func()
 }
 
 // Calm is a Config in which nothing goes wrong. Bytes arrive whole and at once, as on the loopback of an idle machine.

@@ -170,21 +170,21 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.rDeadline = deadline(t)
+	c.rDeadline = c.s.w.deadline(t)
 	return nil
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.wDead = deadline(t)
+	c.wDead = c.s.w.deadline(t)
 	return nil
 }
 
-func deadline(t time.Time) time.Duration {
+func (w *World) deadline(t time.Time) time.Duration {
 	if t.IsZero() {
 		return never
 	}
-	return t.Sub(genesis)
+	return t.Sub(w.genesis)
 }
 
 // A Listener is where a script takes connections, a net.Listener.

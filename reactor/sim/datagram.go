@@ -377,7 +377,7 @@ func (c *PacketConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t
 
 // SetReadDeadline implements net.PacketConn.
 func (c *PacketConn) SetReadDeadline(t time.Time) error {
-	c.deadline = deadline(t)
+	c.deadline = c.s.w.deadline(t)
 	return nil
 }
 

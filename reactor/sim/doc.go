@@ -19,6 +19,10 @@
 // runs all of them in turns until the scripts have returned, then stops the reactors and looks at what they have left
 // behind.
 //
+// A test can also drive a world, without scripts and without Run: outside of all scripts, the calls that wait run the world
+// for as long as they wait. [World.End] ends such a world. In a bubble of testing/synctest, with [Config.Bubble], the
+// goroutines of the test have the world's time.
+//
 // # Turns
 //
 // Everything runs on one goroutine at a time: a script until it waits for something, a reactor for one tick. Who of

@@ -93,7 +93,7 @@ func (p *poller) Wait(events []reactor.Event, until time.Time) (int, error) {
 	}
 	t := never
 	if !until.IsZero() {
-		t = until.Sub(genesis)
+		t = until.Sub(w.genesis)
 	}
 	switch {
 	case w.chance(w.c.Early):
@@ -116,7 +116,7 @@ func (p *poller) waitReally(events []reactor.Event, until time.Time) int {
 		w := s.enter()
 		next := never
 		if !until.IsZero() {
-			next = until.Sub(genesis)
+			next = until.Sub(w.genesis)
 		}
 		over := p.woken.Load() || next <= w.now || p.any()
 		if n := len(w.due); n > 0 {

@@ -21,10 +21,13 @@ var _ reactor.System = (*system)(nil)
 // enter begins a system call. In a world in real time others may make one too.
 func (s *system) enter() *World {
 	w := s.w
-	if w.c.RealTime {
+	switch {
+	case w.c.RealTime:
 		w.mu.Lock()
 		w.now = max(w.now, time.Since(w.born))
-	} else {
+	case w.c.Bubble != nil:
+		w.sync()
+	default:
 		w.now += w.upTo(w.c.CallTime)
 	}
 	w.happen()

@@ -64,11 +64,13 @@ func (w *World) remove(t *task) {
 	}
 }
 
-// park gives up the turn of the current task until ready says so or the time has come.
+// park gives up the turn of the current task until ready says so or the time has come. Outside of all tasks it drives the
+// world for so long.
 func (w *World) park(what string, until time.Duration, ready func() bool) {
 	t := w.current
 	if t == nil {
-		panic("sim: " + what + ": only a script can wait, and the callbacks of a reactor cannot")
+		w.drive(what, until, ready, w.c.Patience)
+		return
 	}
 	if w.killed && t.reactor == nil {
 		panic(killed{}) // it unwinds and waits again in a deferred call
@@ -89,8 +91,16 @@ func (w *World) parkScript(what string, until time.Duration, ready func() bool) 
 	w.park(what, until, ready)
 }
 
-// Sleep lets time pass. It is for scripts.
-func (w *World) Sleep(d time.Duration) { w.parkScript("time to pass", w.after(d), nil) }
+// Sleep lets time pass. It is for scripts, and for a goroutine that drives the world: then it waits for what is at work
+// outside only until that has been silent for about a millisecond.
+func (w *World) Sleep(d time.Duration) {
+	if w.current == nil {
+		w.sync()
+		w.drive("time to pass", w.after(d), nil, calmLooks*lookInterval)
+		return
+	}
+	w.parkScript("time to pass", w.after(d), nil)
+}
 
 // Spend lets time pass inside a callback of a reactor, as a callback that computes or blocks does: it holds up its loop,
 // while scripts and other reactors go on. In a script it is Sleep.
@@ -99,6 +109,13 @@ func (w *World) Spend(d time.Duration) { w.park("a callback to end", w.after(d),
 // Wait waits until ready says so. It is asked again and again and should do nothing else; what names it in a failure.
 // It is for scripts.
 func (w *World) Wait(what string, ready func() bool) { w.parkScript(what, never, ready) }
+
+// WaitFor is Wait for at most d. It reports whether ready said so in time.
+func (w *World) WaitFor(what string, d time.Duration, ready func() bool) bool {
+	w.sync()
+	w.parkScript(what, w.after(d), ready)
+	return ready()
+}
 
 // An event happens at its time: f is called, or what is under way to the socket arrives.
 type event struct {

@@ -17,19 +17,20 @@ import (
 // settleTime is how long, in the world's time, what is still under way may go on when the scripts have returned.
 const settleTime = time.Minute
 
-// genesis is when every world begins.
+// genesis is when every world begins, but for those in a bubble.
 var genesis = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // A World is a network with the reactors and scripts that live on it. It is made by New, filled, and run once by Run.
 // Its methods are for the goroutine that does so, and for what runs in it: scripts and callbacks. Those that wait
-// (Sleep, Wait, Dial, and the methods of Conn, Listener and PacketConn) are for scripts only.
+// (Sleep, Wait, Dial, and the methods of Conn, Listener and PacketConn) are for scripts, and for a goroutine that drives
+// the world instead of running it; see End.
 type World struct {
 	seed   uint64
 	c      Config
-	rng    *rand.Rand // what goes wrong
-	choice *rand.Rand // what Rand gives
-	now    time.Duration
-	due    []event // what happens later, the next last
+	rng    *rand.Rand    // what goes wrong
+	choice *rand.Rand    // what Rand gives
+	now    time.Duration // since genesis
+	due    []event       // what happens later, the next last
 	seq    uint64
 
 	fds     []*socket // by descriptor
@@ -45,12 +46,17 @@ type World struct {
 	stopping bool
 	killed   bool // scripts that wait are to unwind
 
+	genesis time.Time
+
 	mu       sync.Mutex    // of a world in RealTime, whose reactors run at once
 	born     time.Time     // when that began
 	poke     chan struct{} // somebody outside has called
 	outside  sync.Mutex    // guards held
 	held     int           // by Outside
 	patience time.Duration // how long nothing has come from outside
+	calm     int           // how many looks in a row of a driven world have found nothing new outside
+	driven   bool          // by a goroutine that waits now
+	inside   func() int    // what Waiting was given
 
 	trace    trace
 	failures []string
@@ -65,6 +71,10 @@ func New(seed uint64, c Config) *World {
 	w.trace.last = make([]entry, 0, w.c.TraceLength)
 	w.trace.live = w.c.Trace
 	w.ended = never
+	w.genesis = genesis
+	if w.c.Bubble != nil {
+		w.genesis = w.born
+	}
 	return w
 }
 
@@ -77,7 +87,7 @@ func (w *World) Rand() *rand.Rand { return w.choice }
 
 // Now is the world's time.
 func (w *World) Now() time.Time {
-	return genesis.Add(w.now)
+	return w.genesis.Add(w.now)
 }
 
 // System is the world as a reactor sees it from below. Reactor is the easier way to it. Several reactors may have the
@@ -207,7 +217,9 @@ func (w *World) turns() {
 		case w.rest(next):
 			w.stop()
 		case busy:
-			w.waitOutside(next)
+			if !w.waitOutside(next) {
+				return
+			}
 		case next < never:
 			w.advance(next)
 		case w.lastLook():
@@ -322,7 +334,10 @@ func (w *World) rouse() {
 }
 
 // busy reports whether something outside is at work.
-func (w *World) busy() bool {
+func (w *World) busy() bool { return w.atWork() > 0 }
+
+// atWork returns how much is at work outside.
+func (w *World) atWork() int {
 	w.outside.Lock()
 	n := w.held
 	w.outside.Unlock()
@@ -331,14 +346,15 @@ func (w *World) busy() bool {
 			n += t.reactor.ThreadCalls()
 		}
 	}
-	return n > 0
+	return n
 }
 
 // lookInterval is how long a call in a thread that has ended without a word may go unnoticed.
 const lookInterval = 200 * time.Microsecond
 
-// waitOutside waits for somebody outside, for at most as long as it is to next.
-func (w *World) waitOutside(next time.Duration) {
+// waitOutside waits for somebody outside, for at most as long as it is to next. It returns false when that was in vain although
+// the scripts were killed already.
+func (w *World) waitOutside(next time.Duration) bool {
 	begin := time.Now()
 	d := min(next-w.now, lookInterval)
 	timer := time.NewTimer(d)
@@ -349,10 +365,14 @@ func (w *World) waitOutside(next time.Duration) {
 	}
 	passed := time.Since(begin)
 	w.now = min(w.now+passed, max(next, w.now))
-	if w.patience += passed; w.patience > w.c.Patience {
-		w.Errorf("in vain waited %v for work outside of the world\n%s", w.c.Patience, w.waiting())
-		w.kill()
+	if w.patience += passed; w.patience <= w.c.Patience {
+		return true
 	}
+	w.Errorf("in vain waited %v for work outside of the world\n%s", w.c.Patience, w.waiting())
+	w.patience = 0
+	again := w.killed
+	w.kill()
+	return !again
 }
 
 // lastPatience is how long it takes until nobody outside is expected to call: the goroutines of a pool that is closed
