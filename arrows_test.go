@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	},
 	"microhttp/reactor/tlslayer": {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
 	"microhttp/server": {
-		"microhttp/parser", "microhttp/reactor",
+		"microhttp/parser", "microhttp/reactor", "microhttp/server/internal",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
 	},
@@ -49,12 +49,20 @@ var arrows = map[string][]string{
 
 // direct says who may name a module's package in an import of its own.
 var direct = map[string][]string{
-	"github.com/rs/zerolog":               {"microhttp/server", "microhttp/middleware", "microhttp/cmd/microhttp"},
+	"github.com/rs/zerolog": {
+		"microhttp/server", "microhttp/server/servertest", "microhttp/middleware", "microhttp/cmd/microhttp",
+	},
 	"github.com/klauspost/compress/flate": {"microhttp/server/websocket"},
 	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
 	"microhttp/server/nethttp":            {}, // only programs that use net/http link it
+
+	"microhttp/server/servertest": {"microhttp/server/websocket/websockettest"}, // only tests link it
+	"testing": {
+		"microhttp/server/servertest", "microhttp/server/servertest/golden", "microhttp/server/websocket/websockettest",
+		"microhttp/reactor/reactortest",
+	},
 }
 
 // parserMayImport is all that package parser imports: bytes in, events out, and no way

@@ -189,12 +189,15 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"testing"
+	"time"
 
 	"microhttp/middleware"
 	"microhttp/middleware/static"
 	"microhttp/router"
 	"microhttp/server"
 	"microhttp/server/nethttp"
+	"microhttp/server/servertest"
 	"microhttp/server/websocket"
 )
 
@@ -219,6 +222,9 @@ var (
 	_    = io.Copy
 	_    = os.CreateTemp
 	_    = strconv.Itoa
+	_    = servertest.New
+	_    *testing.T
+	_    time.Time
 	_    static.Config
 	_    websocket.Handler
 )
@@ -239,6 +245,10 @@ func TestReadmeFragments(t *testing.T) {
 	var text bytes.Buffer
 	text.WriteString(fragmentNames)
 	for _, fragment := range all {
+		if strings.HasPrefix(fragment, "func ") {
+			fmt.Fprintf(&text, "\n%s\n", fragment)
+			continue
+		}
 		fmt.Fprintf(&text, "\nfunc _() (err error) {\n%s\nreturn\n}\n", fragment)
 	}
 	file := filepath.Join(t.TempDir(), "fragments.go")

@@ -94,6 +94,7 @@ func (s *Server) listen(open func() error) error {
 		Poller:      s.Poller,
 		ReportError: s.reportError,
 		StallLimit:  s.StallLimit,
+		System:      s.system,
 	})
 	if err != nil {
 		return err

@@ -205,6 +205,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards what follows
 	workers []*worker
+	system  reactor.System // of package servertest; nil is the kernel
 	group   *reactor.Group
 	ports   []*reactor.Port // the first loop's: one for each socket
 	handed  []net.Listener  // to Serve; ours to close
@@ -244,21 +245,35 @@ func notFound(w *Response, _ *Request, _ Handler) { w.Error(404) }
 // completed, with ErrServerClosed, and then nothing of the server is left running;
 // so main may end with it.
 func (s *Server) Run() error {
+	if err := s.start(); err != nil {
+		return err
+	}
+	err := s.group.Run()
+	s.finish()
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return ErrServerClosed
+}
+
+// start is the part of Run that comes before the loops.
+func (s *Server) start() error {
 	s.init()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch s.state {
 	case listening:
 	case closing, closed:
-		s.mu.Unlock()
 		return ErrServerClosed
 	default:
-		s.mu.Unlock()
 		return errors.New("server: Run needs Listen first, once")
 	}
 	s.state = running
-	s.mu.Unlock()
+	return nil
+}
 
-	err := s.group.Run()
+// finish is the part of Run that comes when all loops have ended.
+func (s *Server) finish() {
 	s.mu.Lock()
 	s.state = closed
 	s.closeHanded()
@@ -266,10 +281,6 @@ func (s *Server) Run() error {
 	s.endLines()
 	flushDefaultLog()
 	close(s.over)
-	if err != nil {
-		return fmt.Errorf("server: %w", err)
-	}
-	return ErrServerClosed
 }
 
 // ListenAndServe is Listen and then Run.
