@@ -116,12 +116,13 @@ func (b *bodyReader) take() error {
 // await waits until more has come of the body. The wait for the peer is without a place; see places.go. The caller has
 // b.mu.
 func (b *bodyReader) await() {
-	b.x.job.giveBack()
+	places := &b.x.req.conn.w.srv.places
+	places.giveBack(b.x.job)
 	for len(b.buf) == 0 && b.err == nil && !b.closed {
 		b.more.Wait()
 	}
 	b.mu.Unlock()
-	b.x.job.takeAgain()
+	places.takeAgain(b.x.job)
 	b.mu.Lock()
 }
 

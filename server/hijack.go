@@ -151,12 +151,13 @@ func (h *hijacked) wait(ready func() bool) {
 	if ready() {
 		return
 	}
-	h.job.giveBack()
+	places := &h.c.w.srv.places
+	places.giveBack(h.job)
 	for !ready() {
 		h.moved.Wait()
 	}
 	h.mu.Unlock()
-	h.job.takeAgain() // which may take its time: the loop must not wait for it
+	places.takeAgain(h.job) // which may take its time: the loop must not wait for it
 	h.mu.Lock()
 }
 

@@ -93,12 +93,13 @@ func (p *pipe) awaitRoom() {
 			p.room.Wait() // for the loop, which is about to fetch
 			continue
 		}
-		x.job.giveBack()
+		places := &x.req.conn.w.srv.places
+		places.giveBack(x.job)
 		for p.err == nil && p.paused {
 			p.room.Wait()
 		}
 		p.mu.Unlock()
-		x.job.takeAgain() // which may take its time: the loop must not wait for it
+		places.takeAgain(x.job) // which may take its time: the loop must not wait for it
 		p.mu.Lock()
 	}
 }

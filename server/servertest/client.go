@@ -77,7 +77,7 @@ func New(t testing.TB, h server.Handler, options ...Option) *Client {
 //
 //   - DetectLateUse, always.
 //   - Addr and Loops, if they are zero: one loop on 127.0.0.1:80, in memory. "unix:" and a path are in memory, too.
-//   - Logger, if it is nil: its lines are shown when the test fails; see [Client.Log].
+//   - Log, if it is nil: its lines are shown when the test fails; see [Client.Log].
 func Serve(t testing.TB, s *server.Server, options ...Option) *Client {
 	t.Helper()
 	c := start(t, s, options)
@@ -106,10 +106,14 @@ func start(t testing.TB, s *server.Server, options []Option) *Client {
 	if s.Loops == 0 {
 		s.Loops = 1
 	}
-	st.log.attach(s)
+	onError := st.log.add
+	if s.Log == nil {
+		onError = func(string) {} // the line is kept whole
+		s.Log = server.Zerolog(zerolog.New(st.log).Level(zerolog.InfoLevel))
+	}
 	c := &Client{st, t}
 	var err error
-	if st.driven, err = driven.Listen(s, st.world.System()); err != nil {
+	if st.driven, err = driven.Listen(s, st.world.System(), onError); err != nil {
 		t.Fatalf("servertest: the server does not listen: %v", err)
 	}
 	st.world.Waiting(st.driven.Waiting)
@@ -226,20 +230,6 @@ func (c *Client) end() {
 	}
 }
 
-// Log returns the lines that the server has logged so far, as people read them; none if the server has a Logger of its own.
+// Log returns the lines that the server has logged so far, as people read them; only messages of errors if the server
+// has a Log of its own.
 func (c *Client) Log() string { return c.log.text() }
-
-// attach has the log watch a server's.
-func (l *logged) attach(s *server.Server) {
-	if s.Logger == nil {
-		own := zerolog.New(l).Level(zerolog.InfoLevel)
-		s.Logger = &own
-		return
-	}
-	watched := s.Logger.Hook(zerolog.HookFunc(func(_ *zerolog.Event, level zerolog.Level, msg string) {
-		if level >= zerolog.ErrorLevel {
-			l.add(level, []byte(msg+"\n"))
-		}
-	}))
-	s.Logger = &watched
-}

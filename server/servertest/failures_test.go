@@ -2,7 +2,7 @@ package servertest_test
 
 import (
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -96,12 +96,11 @@ func TestFailuresShowTheConversation(t *testing.T) {
 func TestAPanicFailsTheTest(t *testing.T) {
 	h := server.HandlerFunc(func(*server.Response, *server.Request) { panic("a mistake") })
 	said := failing(t, func(t testing.TB) { servertest.Get(t, h, "/") })
-	wantParts(t, "without a Logger", said, "panic in a handler: a mistake", "failures_test.go")
-	said = failing(t, func(t testing.TB) {
-		nop := zerolog.New(io.Discard)
-		servertest.Serve(t, &server.Server{Handler: h, Logger: &nop}).Start("/")
-	})
-	wantParts(t, "with a Logger", said, "panic in a handler")
+	wantParts(t, "without a Log", said, "panic in a handler: a mistake", "failures_test.go")
+	for _, log := range []*server.Log{server.Zerolog(zerolog.Nop()), server.Slog(slog.New(slog.DiscardHandler))} {
+		said = failing(t, func(t testing.TB) { servertest.Serve(t, &server.Server{Handler: h, Log: log}).Start("/") })
+		wantParts(t, "with a Log", said, "panic in a handler")
+	}
 	if rest := servertest.New(t, h, servertest.MayPanic()).Start("/").Conn().Rest(); rest != "" {
 		t.Errorf("after a panic %q", rest)
 	}

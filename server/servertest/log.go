@@ -23,18 +23,21 @@ func (l *logged) Write(p []byte) (int, error) { return l.WriteLevel(zerolog.NoLe
 
 // WriteLevel implements zerolog.LevelWriter.
 func (l *logged) WriteLevel(level zerolog.Level, p []byte) (int, error) {
-	l.add(level, p)
+	l.keep(p, level >= zerolog.ErrorLevel && level <= zerolog.PanicLevel)
 	return len(p), nil
 }
 
-func (l *logged) add(level zerolog.Level, line []byte) {
+// add adds the message of an error of a server that has its own log.
+func (l *logged) add(message string) { l.keep([]byte(message+"\n"), true) }
+
+func (l *logged) keep(line []byte, bad bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.all)+len(line) > maxLogged {
 		return
 	}
 	l.all = append(l.all, line...)
-	if level >= zerolog.ErrorLevel && level <= zerolog.PanicLevel {
+	if bad {
 		l.bad = append(l.bad, line...)
 	}
 }

@@ -155,6 +155,7 @@ func TestBodyTimeout(t *testing.T) {
 	for name, h := range map[string]server.Handler{
 		"on the loop": server.HandlerFunc(echo),
 		"off it":      server.Blocking(server.Streaming(server.HandlerFunc(read))),
+		"net/http":    nethttp.From(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })),
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()

@@ -14,8 +14,9 @@ type Server struct {
 	Ended func()
 }
 
-// Listen has s, a *server.Server, listen on a system. Package server sets it.
-var Listen func(s any, on reactor.System) (*Server, error)
+// Listen has s, a *server.Server, listen on a system. onError gets the message of each line of level error of its log, on any
+// goroutine. Package server sets it.
+var Listen func(s any, on reactor.System, onError func(message string)) (*Server, error)
 
 // Text appends lines of a log as people read them. Package server sets it.
 var Text func(dst, lines []byte) []byte
