@@ -58,10 +58,9 @@ var direct = map[string][]string{
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
 	"microhttp/server/nethttp":            {}, // only programs that use net/http link it
 
-	"microhttp/server/servertest": {"microhttp/server/websocket/websockettest"}, // only tests link it
+	"microhttp/server/servertest": {}, // only tests link it
 	"testing": {
-		"microhttp/server/servertest", "microhttp/server/servertest/golden", "microhttp/server/websocket/websockettest",
-		"microhttp/reactor/reactortest",
+		"microhttp/server/servertest", "microhttp/server/servertest/golden", "microhttp/reactor/reactortest",
 	},
 }
 

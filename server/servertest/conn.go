@@ -99,16 +99,25 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SetDeadline implements net.Conn; t is virtual time.
+// SetDeadline implements net.Conn. Clients reckon t from time.Now, so what is left until t is taken as virtual time from now on.
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.deadline = !t.IsZero()
-	return c.Conn.SetDeadline(t)
+	t = c.virtual(t)
+	return errors.Join(c.Conn.SetReadDeadline(t), c.Conn.SetWriteDeadline(t))
 }
 
-// SetReadDeadline implements net.Conn; t is virtual time.
-func (c *Conn) SetReadDeadline(t time.Time) error {
+// SetReadDeadline implements net.Conn as SetDeadline does.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.virtual(t)) }
+
+// SetWriteDeadline implements net.Conn as SetDeadline does.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.virtual(t)) }
+
+// virtual is a deadline of package time in virtual time.
+func (c *Conn) virtual(t time.Time) time.Time {
 	c.deadline = !t.IsZero()
-	return c.Conn.SetReadDeadline(t)
+	if c.deadline {
+		t = c.c.world.Now().Add(time.Until(t))
+	}
+	return t
 }
 
 // Close implements net.Conn: the client leaves.

@@ -19,7 +19,7 @@
 //   - [Client.Start] is for what takes its time: an [Exchange] sends an upload in pieces, and reads a stream or events as they
 //     come.
 //   - [Client.Upgrade] and [Client.Dial] give a [Conn], for other protocols and for bytes that no client would send. Package
-//     server/websocket/websockettest is a WebSocket client.
+//     server/websocket/websockettest is a WebSocket client, which talks through a Conn: websockettest.New(c.Dial(), nil).
 //   - [Client.Shutdown] ends the server as a program does.
 //   - [Response.Conversation] is what was said on the wire. Package golden compares it with a file.
 //   - [Seeds] and [Client.Crowd] have peers that are slow, leave and vanish, by the dice of a seed.

@@ -10,6 +10,8 @@ import (
 	"microhttp/router"
 	"microhttp/server"
 	"microhttp/server/servertest"
+	"microhttp/server/websocket"
+	"microhttp/server/websocket/websockettest"
 )
 
 // exampleT stands for the *testing.T of a test. It prints what fails.
@@ -124,6 +126,27 @@ func ExampleClient_Upgrade() {
 	conn.Send("quiet, please\n")
 	fmt.Println(conn.Line())
 	// Output: QUIET, PLEASE
+}
+
+// Clients of other packages talk through a Conn.
+func ExampleClient_Dial() {
+	c := servertest.New(t, &websocket.Handler{
+		OnMessage: func(c *websocket.Conn, kind websocket.Kind, p []byte) { c.Write(kind, p) },
+	})
+	ws, err := websockettest.New(c.Dial(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = ws.WriteMessage(websocket.Text, []byte("hello"))
+	c.Advance(31 * time.Second) // the server pings a peer that is silent for so long
+	_, p, err := ws.ReadMessage()
+	fmt.Println(string(p), err)
+	_, err = ws.Close(websocket.CloseNormal, "enough")
+	fmt.Println(err)
+	// Output:
+	// hello <nil>
+	// <nil>
 }
 
 // What do handlers leave behind, whatever peers do?

@@ -151,7 +151,7 @@ const continueTime = time.Second
 
 // awaitContinue waits for 100 (Continue), and reports whether the body is to be sent.
 func (x *Exchange) awaitContinue() bool {
-	_ = x.conn.SetReadDeadline(x.c.world.Now().Add(continueTime))
+	_ = x.conn.SetReadDeadline(time.Now().Add(continueTime))
 	_, err := x.conn.r.Peek(1)
 	_ = x.conn.SetReadDeadline(time.Time{})
 	if err != nil {
