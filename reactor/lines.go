@@ -343,17 +343,6 @@ func (t *LineTransport) goOn() {
 	}
 }
 
-// sourceOf is the connection that a Producer is, if it is one.
-func sourceOf(p Producer) (*transport, bool) {
-	switch p := p.(type) {
-	case *transport:
-		return p, true
-	case *LineTransport:
-		return sourceOf(p.Transport)
-	}
-	return nil, false
-}
-
 // A lineProtocol is the Protocol of a LineTransport.
 type lineProtocol struct{ t *LineTransport }
 

@@ -32,13 +32,11 @@ func (t *transport) RegisterProducer(p Producer) {
 		p.StopProducing()
 		return
 	}
-	if source, ok := sourceOf(p); ok {
-		if source.flags&gone != 0 {
-			return // it produces nothing any more
-		}
-		c := source.rare()
-		c.consumers = append(c.consumers, t)
+	source := SourceOf(p)
+	if source.Lost() {
+		return // it produces nothing any more
 	}
+	source.Feed(t)
 	t.flags |= produced
 	if !same(p, t.proto) {
 		t.rare().producer = p
@@ -49,9 +47,7 @@ func (t *transport) RegisterProducer(p Producer) {
 // unregister forgets the producer. What has waited for it goes on.
 func (t *transport) unregister() {
 	if c := t.cold; c != nil {
-		if source, ok := sourceOf(c.producer); ok {
-			source.unfeed(t)
-		}
+		SourceOf(c.producer).Unfeed(t)
 		c.producer = nil
 	}
 	t.flags &^= slowed | produced
@@ -63,16 +59,6 @@ func (t *transport) unregister() {
 	}
 	t.flags &^= loseLater | halfLater
 	t.touch()
-}
-
-// unfeed notes that t does not produce for consumer any more.
-func (t *transport) unfeed(consumer *transport) {
-	for i, c := range t.cold.consumers {
-		if c == consumer {
-			t.cold.consumers = append(t.cold.consumers[:i], t.cold.consumers[i+1:]...)
-			return
-		}
-	}
 }
 
 // waitsForProducer reports whether an orderly end has to wait: not when nothing can be written any more, and not for a
@@ -120,7 +106,11 @@ func (t *transport) tellProducer() {
 // stopProducing is for a connection that is lost: it produces for no other any more, and nothing is produced for it.
 func (t *transport) stopProducing() {
 	for t.cold != nil && len(t.cold.consumers) > 0 {
-		t.cold.consumers[0].unregister()
+		n := len(t.cold.consumers)
+		t.cold.consumers[0].RegisterProducer(nil)
+		if len(t.cold.consumers) == n { // a layer that keeps no promise
+			t.cold.consumers = t.cold.consumers[1:]
+		}
 	}
 	if t.flags&produced == 0 {
 		return

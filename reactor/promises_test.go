@@ -15,3 +15,8 @@ func TestPromises(t *testing.T) {
 		})
 	}
 }
+
+// A layer that does nothing keeps the promises of a stream.
+func TestPromisesThroughALayer(t *testing.T) {
+	reactortest.RunLayer(t, func() reactor.Config { return reactor.Config{} }, reactortest.Passing)
+}

@@ -33,11 +33,11 @@ type transport struct {
 
 // cold is what most connections never need, kept apart so that an idle one stays small.
 type cold struct {
-	fate      error        // set when the connection must end at once, whatever is queued
-	connector *Connector   // the client's side: who has opened the connection
-	producer  Producer     // one that is not the protocol itself
-	consumers []*transport // the connections that this one is the producer of
-	unread    []byte       // what SetProtocol took along and could not hand over
+	fate      error       // set when the connection must end at once, whatever is queued
+	connector *Connector  // the client's side: who has opened the connection
+	producer  Producer    // one that is not the protocol itself
+	consumers []Transport // the connections that this one is the producer of
+	unread    []byte      // what SetProtocol took along and could not hand over
 }
 
 // rare returns the cold part, made when it is first needed.

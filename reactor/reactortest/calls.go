@@ -42,7 +42,7 @@ var calls = []promise{
 		})
 		s.until("both", func() bool { return order == "first second" })
 	}),
-	{"WhatIsAcceptedIsMade", func(t *testing.T, c reactor.Config) {
+	{"WhatIsAcceptedIsMade", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		var accepted, made int
 		ended := make(chan struct{})
@@ -89,7 +89,7 @@ var calls = []promise{
 		}
 		s.until("the results", func() bool { return sum == 45 && failure == boom })
 	}),
-	{"ThreadsAndTheirQueueAreBounded", func(t *testing.T, c reactor.Config) {
+	{"ThreadsAndTheirQueueAreBounded", func(t *testing.T, c setup) {
 		c.ThreadPoolSize, c.ThreadQueue = 2, 3
 		play(t, c, func(s *script) {
 			release := make(chan struct{})
@@ -116,7 +116,7 @@ var calls = []promise{
 			s.until("the work behind it", func() bool { return done == 6 })
 		})
 	}},
-	{"StopWaitsForThreads", func(t *testing.T, c reactor.Config) {
+	{"StopWaitsForThreads", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		done := 0
 		r.CallWhenRunning(func() {

@@ -131,6 +131,17 @@ var clock = []promise{
 			s.Errorf("the clock moved by %v in a millisecond", again.Sub(first))
 		}
 	}),
+	scripted("APanicInATimerIsReportedAndNoMore", func(s *script) {
+		called := false
+		s.r.CallLater(0, func() { panic("in a timer") })
+		s.r.CallLater(0, func() { called = true })
+		s.until("the timer behind it", func() bool { return called })
+		wantPanic(s, s.expectReport(1), "in a timer")
+	}),
+}
+
+// timeouts are what a connection promises of its SetTimeout.
+var timeouts = []promise{
 	scripted("TimeoutsExpireOnceAndNotEarly", func(s *script) {
 		var at []time.Time
 		server, _ := s.connect(setting{server: func(e *end) { e.onTimeout = func() { at = append(at, s.r.Now()) } }})
@@ -158,12 +169,5 @@ var clock = []promise{
 		server.SetTimeout(time.Millisecond)
 		wantReason(server, reactor.ErrTimeout)
 		wantReason(client, reactor.ErrConnectionLost)
-	}),
-	scripted("APanicInATimerIsReportedAndNoMore", func(s *script) {
-		called := false
-		s.r.CallLater(0, func() { panic("in a timer") })
-		s.r.CallLater(0, func() { called = true })
-		s.until("the timer behind it", func() bool { return called })
-		wantPanic(s, s.expectReport(1), "in a timer")
 	}),
 }

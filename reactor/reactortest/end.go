@@ -184,7 +184,9 @@ type dialler struct {
 	again func(c *reactor.Connector)
 }
 
-func (d *dialler) BuildProtocol(netip.AddrPort) reactor.Protocol { return d.end.protocol() }
+func (d *dialler) BuildProtocol(netip.AddrPort) reactor.Protocol {
+	return d.end.s.layer.client(d.end)
+}
 
 func (d *dialler) ConnectionFailed(c *reactor.Connector, reason error) {
 	d.end.failures++
@@ -205,10 +207,7 @@ type setting struct {
 func (s *script) listen(o *reactor.TCPOptions, next func() *end) *reactor.Port {
 	s.Helper()
 	return must(s.r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(func(netip.AddrPort) reactor.Protocol {
-		if e := next(); e != nil {
-			return e.protocol()
-		}
-		return nil
+		return s.layer.server(next)
 	}), o))(s)
 }
 

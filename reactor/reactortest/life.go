@@ -10,7 +10,7 @@ import (
 )
 
 var life = []promise{
-	{"RunsOnce", func(t *testing.T, c reactor.Config) {
+	{"RunsOnce", func(t *testing.T, c setup) {
 		var r *reactor.Reactor
 		play(t, c, func(s *script) {
 			r = s.r
@@ -38,14 +38,14 @@ var life = []promise{
 		}
 		r.Stop()
 	}},
-	{"StopBeforeRun", func(t *testing.T, c reactor.Config) {
+	{"StopBeforeRun", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		r.Stop()
 		if err := r.Run(); err != nil {
 			t.Error(err)
 		}
 	}},
-	{"StopByManyGoroutines", func(t *testing.T, c reactor.Config) {
+	{"StopByManyGoroutines", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		var stoppers sync.WaitGroup
 		r.CallLater(0, func() {
@@ -58,7 +58,7 @@ var life = []promise{
 			t.Error(err)
 		}
 	}},
-	{"CloseFreesWhatNeverRan", func(t *testing.T, c reactor.Config) {
+	{"CloseFreesWhatNeverRan", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		if _, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(nil), nil); err != nil {
 			t.Error(err)
@@ -75,7 +75,7 @@ var life = []promise{
 			t.Errorf("an accepted call was made %d times; the timer is active: %v", called, timer.Active())
 		}
 	}},
-	{"EventsComeInOrder", func(t *testing.T, c reactor.Config) {
+	{"EventsComeInOrder", func(t *testing.T, c setup) {
 		var got []string
 		note := func(what string) func() { return func() { got = append(got, what) } }
 		r := newReactor(t, c)
@@ -106,7 +106,7 @@ var life = []promise{
 			t.Errorf("events %q, want %q", got, want)
 		}
 	}},
-	{"APhaseThatDoesNotExistPanics", func(t *testing.T, c reactor.Config) {
+	{"APhaseThatDoesNotExistPanics", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		for _, m := range []struct {
 			phase reactor.Phase
@@ -123,7 +123,7 @@ var life = []promise{
 			t.Error(err)
 		}
 	}},
-	{"CrashSkipsTheEvents", func(t *testing.T, c reactor.Config) {
+	{"CrashSkipsTheEvents", func(t *testing.T, c setup) {
 		r := newReactor(t, c)
 		r.AddSystemEventTrigger(reactor.Before, reactor.Shutdown, func() { t.Error("told of a shutdown") })
 		r.CallWhenRunning(r.Crash)
@@ -131,7 +131,7 @@ var life = []promise{
 			t.Error(err)
 		}
 	}},
-	{"StopTellsEverybody", func(t *testing.T, c reactor.Config) {
+	{"StopTellsEverybody", func(t *testing.T, c setup) {
 		var ends []*end
 		var late *end
 		play(t, c, func(s *script) {
@@ -156,7 +156,7 @@ var life = []promise{
 			t.Errorf("who was connecting was told %d failures and %d losses", late.failures, late.losses)
 		}
 	}},
-	{"NothingStartsAtTheEnd", func(t *testing.T, c reactor.Config) {
+	{"NothingStartsAtTheEnd", func(t *testing.T, c setup) {
 		told := 0
 		play(t, c, func(s *script) {
 			server, _ := s.connect(setting{})
@@ -192,12 +192,12 @@ func recovered(f func()) (v any) {
 }
 
 // newReactor makes a reactor whose reports fail the test.
-func newReactor(t *testing.T, c reactor.Config) *reactor.Reactor {
+func newReactor(t *testing.T, c setup) *reactor.Reactor {
 	t.Helper()
 	checkLeaks(t)
 	c.StallLimit = -1
 	c.ReportError = func(err error) { t.Errorf("reported: %v", err) }
-	r, err := reactor.New(c)
+	r, err := reactor.New(c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,36 +20,49 @@ import (
 // A promise is something that holds for every reactor, and how to see that it does.
 type promise struct {
 	name string
-	keep func(t *testing.T, c reactor.Config)
+	keep func(t *testing.T, c setup)
+}
+
+// A setup is what a promise is put to the test on.
+type setup struct {
+	reactor.Config
+	layer *Layer // nil for none
+}
+
+// A group is promises about one thing. Those about streams hold for layers, too.
+type group struct {
+	name     string
+	promises []promise
+	streams  bool
+}
+
+var groups = []group{
+	{name: "Life", promises: life},
+	{name: "Time", promises: clock},
+	{name: "Every", promises: every},
+	{name: "Calls", promises: calls},
+	{name: "Connecting", promises: connecting},
+	{name: "Streams", promises: streams, streams: true},
+	{name: "Timeouts", promises: timeouts, streams: true},
+	{name: "Paused", promises: paused, streams: true},
+	{name: "Output", promises: output, streams: true},
+	{name: "Producers", promises: producers, streams: true},
+	{name: "Ending", promises: ending, streams: true},
+	{name: "Adopting", promises: adopting},
+	{name: "Reconnecting", promises: reconnecting},
+	{name: "Lines", promises: lines},
+	{name: "Unix", promises: unixSockets},
+	{name: "Datagrams", promises: datagrams},
 }
 
 // Run tests each promise in a subtest of its own, on a reactor made with what config returns; the suite sets
 // ReportError, and StallLimit to none.
 func Run(t *testing.T, config func() reactor.Config) {
 	warmUp(t, config())
-	for _, group := range []struct {
-		name     string
-		promises []promise
-	}{
-		{"Life", life},
-		{"Time", clock},
-		{"Every", every},
-		{"Calls", calls},
-		{"Connecting", connecting},
-		{"Streams", streams},
-		{"Paused", paused},
-		{"Output", output},
-		{"Producers", producers},
-		{"Ending", ending},
-		{"Adopting", adopting},
-		{"Reconnecting", reconnecting},
-		{"Lines", lines},
-		{"Unix", unixSockets},
-		{"Datagrams", datagrams},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			for _, p := range group.promises {
-				t.Run(p.name, func(t *testing.T) { p.keep(t, config()) })
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, p := range g.promises {
+				t.Run(p.name, func(t *testing.T) { p.keep(t, setup{Config: config()}) })
 			}
 		})
 	}
@@ -57,5 +70,5 @@ func Run(t *testing.T, config func() reactor.Config) {
 
 // scripted makes a promise of a script.
 func scripted(name string, f func(s *script)) promise {
-	return promise{name, func(t *testing.T, c reactor.Config) { play(t, c, f) }}
+	return promise{name, func(t *testing.T, c setup) { play(t, c, f) }}
 }

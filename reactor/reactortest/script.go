@@ -28,6 +28,7 @@ const (
 type script struct {
 	*testing.T
 	r       *reactor.Reactor
+	layer   *Layer // between each end and its transport; nil for none
 	yield   func(time.Duration) bool
 	what    string  // it waits for
 	reports []error // what ReportError was told and no expectReport has taken
@@ -35,13 +36,13 @@ type script struct {
 }
 
 // play runs f on a new reactor and looks at what is left.
-func play(t *testing.T, c reactor.Config, f func(s *script)) {
+func play(t *testing.T, c setup, f func(s *script)) {
 	t.Helper()
 	checkLeaks(t)
-	s := &script{T: t}
+	s := &script{T: t, layer: c.layer}
 	c.StallLimit = -1 // a script does much in one callback, and a busy machine is slow
 	c.ReportError = func(err error) { s.reports = append(s.reports, err) }
-	r, err := reactor.New(c)
+	r, err := reactor.New(c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}

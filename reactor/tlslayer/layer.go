@@ -143,6 +143,7 @@ const (
 	undelivered                   // rare.unread is handed over before anything is decrypted
 	inEngine                      // crypto/tls may have plaintext, or records, that it was not asked for
 	failed                        // the handshake has failed, and the connection lingers
+	answered                      // the peer has ended, and had got all: what comes of our close_notify does not matter
 	fileRead                      // a piece of a file is read off the loop
 )
 
@@ -280,21 +281,31 @@ func (l *lower) ConnectionLost(reason error) {
 		c.hs.lost(reason)
 		c.hs = nil
 	}
-	if c.rare != nil && c.rare.fate != nil {
-		asked := reactor.ErrConnectionDone
-		if c.flags&doomed != 0 {
-			asked = reactor.ErrAborted
-		}
-		if c.flags&failed != 0 || errors.Is(reason, asked) {
-			reason = c.rare.fate
-		}
-	}
+	reason = c.reason(reason)
 	if c.proto != nil {
 		defer c.proto.ConnectionLost(reason) // also when one of the callbacks before panics
 	}
 	c.freeInput()
 	defer c.stopProducing()
 	c.dropOutput()
+}
+
+// reason returns what the protocol is told, when the transport below says that.
+func (c *Conn) reason(below error) error {
+	if c.flags&answered != 0 && errors.Is(below, reactor.ErrConnectionLost) {
+		below = reactor.ErrConnectionDone
+	}
+	if c.rare == nil || c.rare.fate == nil {
+		return below
+	}
+	asked := reactor.ErrConnectionDone
+	if c.flags&doomed != 0 {
+		asked = reactor.ErrAborted
+	}
+	if c.flags&failed != 0 || errors.Is(below, asked) {
+		return c.rare.fate
+	}
+	return below
 }
 
 // Flush is settle at the end of a tick.
@@ -381,6 +392,9 @@ func (c *Conn) peerEnded(truncated bool) {
 	default:
 		if truncated {
 			c.uncommon().fate = ErrTruncated
+		}
+		if c.sentAll() && c.below.Buffered() == 0 {
+			c.flags |= answered
 		}
 		c.lose()
 	}

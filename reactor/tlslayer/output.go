@@ -225,8 +225,14 @@ func (c *Conn) enqueue(p piece) {
 		q.pieces, q.at = q.pieces[:n], 0
 	}
 	q.pieces = append(q.pieces, p)
-	q.bytes += len(p.data)
+	c.count(len(p.data))
 	c.touch()
+}
+
+// count counts n bytes more that wait in the queue.
+func (c *Conn) count(n int) {
+	c.out.bytes += n
+	c.r.AddHeld(n)
 }
 
 // pump encrypts what waits, as much as goes straight on, and no more than others can wait for.
@@ -267,7 +273,7 @@ func (c *Conn) encryptQueue(most int) (done int) {
 			k = min(len(p.data), most-done)
 			_ = c.e.write(p.data[:k])
 			p.data = p.data[k:]
-			q.bytes -= k
+			c.count(-k)
 		}
 		done += k
 		if len(p.data) == 0 && p.left == 0 {
@@ -382,6 +388,7 @@ func (c *Conn) dropOutput() {
 	if q == nil {
 		return
 	}
+	c.r.AddHeld(-q.bytes)
 	for i := q.at; i < len(q.pieces); i++ {
 		if i == q.at && c.flags&fileRead != 0 {
 			continue // the read that is under way frees it

@@ -22,6 +22,11 @@ func (c *Conn) RegisterProducer(p reactor.Producer) {
 		p.StopProducing()
 		return
 	}
+	source := reactor.SourceOf(p)
+	if source.Lost() {
+		return // it produces nothing any more
+	}
+	source.Feed(c)
 	c.flags |= produced
 	if !reflect.TypeOf(p).Comparable() || any(p) != any(c.proto) {
 		c.uncommon().producer = p
@@ -31,8 +36,9 @@ func (c *Conn) RegisterProducer(p reactor.Producer) {
 
 // unregister forgets the producer. What has waited for it goes on.
 func (c *Conn) unregister() {
-	if c.rare != nil {
-		c.rare.producer = nil
+	if u := c.rare; u != nil && u.producer != nil {
+		reactor.SourceOf(u.producer).Unfeed(c)
+		u.producer = nil
 	}
 	if c.flags&loseLater != 0 {
 		c.flags |= losing
@@ -50,8 +56,7 @@ func (c *Conn) waitsForProducer() bool {
 	if c.flags&produced == 0 || c.flags&mute != 0 {
 		return false
 	}
-	self, ok := c.producer().(*Conn)
-	return !ok || self != c
+	return !reactor.SourceOf(c.producer()).Is(c)
 }
 
 // producer is the one that is registered: most protocols are their own.
@@ -76,6 +81,8 @@ func (c *Conn) tellProducer() {
 	case c.flags&slowed != 0 && unsent <= c.marks.low:
 		c.flags &^= slowed
 		c.producer().ResumeProducing()
+	case c.flags&(slowed|held) == slowed:
+		c.touchLater() // the transport below has not looked yet: it has sent all by then, or tells us to pause
 	}
 }
 

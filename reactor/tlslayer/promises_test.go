@@ -1,0 +1,77 @@
+package tlslayer
+
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"microhttp/reactor"
+	"microhttp/reactor/reactortest"
+	"microhttp/reactor/sim"
+)
+
+// tlsLayer is TLS at both ends, in one version, or in the newest.
+func tlsLayer(version uint16) reactortest.Layer {
+	h := NewHandshakes(HandshakeOptions{})
+	sc, cc := serverConfig(), clientConfig()
+	cc.MaxVersion = version
+	return reactortest.Layer{
+		Server: func(build func() reactor.Protocol) reactor.Protocol {
+			return Server(sc, h, AcceptorFunc(func(*Conn) reactor.Protocol { return build() }))
+		},
+		Client: func(build func() reactor.Protocol, failed func(error)) reactor.Protocol {
+			return Client(cc, h, testAcceptor{build, failed})
+		},
+		Except: map[string]string{},
+	}
+}
+
+type testAcceptor struct {
+	build  func() reactor.Protocol
+	failed func(error)
+}
+
+func (a testAcceptor) BuildProtocol(*Conn) reactor.Protocol  { return a.build() }
+func (a testAcceptor) HandshakeFailed(_ *Conn, reason error) { a.failed(reason) }
+
+func kernel() reactor.Config { return reactor.Config{} }
+
+// TestPromises holds that what a reactor promises of a stream holds through TLS: whole, cut at every byte, and in
+// simulation. There is no exception. Every day each promise is tested in one of the five ways, in turn; with SIM_SEEDS in all.
+func TestPromises(t *testing.T) {
+	calm := sim.Calm()
+	calm.RealTime = true
+	restless := sim.Config{
+		RealTime: true, Latency: time.Millisecond, MinBuffer: 8 << 10, Oversleep: 2 * time.Millisecond,
+		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, NoMemory: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
+		Lost: sim.Never, Doubled: sim.Never, Overtaken: sim.Never, Jump: sim.Never,
+	}
+	ways := []struct {
+		name   string
+		config func() reactor.Config
+		layer  reactortest.Layer
+	}{
+		{"TLS 1.2", kernel, tlsLayer(tls.VersionTLS12)},
+		{"calm", simulated(calm), tlsLayer(tls.VersionTLS13)},
+		{"in pieces", kernel, reactortest.Cutting(tlsLayer(0))},
+		{"TLS 1.3", kernel, tlsLayer(tls.VersionTLS13)},
+		{"restless", simulated(restless), tlsLayer(0)},
+	}
+	for i, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			n := i
+			if sim.Seeds(1) == 1 {
+				way.layer.Only = func(string) bool { n++; return n%5 == 0 }
+			}
+			reactortest.RunLayer(t, way.config, way.layer)
+		})
+	}
+}
+
+func simulated(c sim.Config) func() reactor.Config {
+	seed := uint64(0)
+	return func() reactor.Config {
+		seed++
+		return reactor.Config{System: sim.New(seed, c).System()}
+	}
+}
