@@ -40,6 +40,11 @@ var arrows = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",
 	},
+	"microhttp/middleware/compress": {
+		"microhttp/server", "microhttp/parser", "microhttp/reactor",
+		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
+		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty", "github.com/klauspost/compress", "github.com/andybalholm/brotli",
+	},
 	"microhttp/middleware": {
 		"microhttp/server", "microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
@@ -53,6 +58,9 @@ var direct = map[string][]string{
 		"microhttp/server", "microhttp/server/servertest", "microhttp/middleware", "microhttp/cmd/microhttp",
 	},
 	"github.com/klauspost/compress/flate": {"microhttp/server/websocket"},
+	"github.com/klauspost/compress/gzip":  {"microhttp/middleware/compress"},
+	"github.com/klauspost/compress/zstd":  {"microhttp/middleware/compress"},
+	"github.com/andybalholm/brotli":       {"microhttp/middleware/compress"},
 	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
@@ -82,11 +90,12 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestNetHTTPIsNotLinked holds that a server does not bring net/http along: only the bridge to it does.
+// TestNetHTTPIsNotLinked holds that a server does not bring net/http along: only the bridge to it does, and compression, since
+// package brotli has a helper for it.
 func TestNetHTTPIsNotLinked(t *testing.T) {
 	for pkg := range arrows {
 		links := slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "net/http")
-		if links != (pkg == "microhttp/server/nethttp") {
+		if links != (pkg == "microhttp/server/nethttp" || pkg == "microhttp/middleware/compress") {
 			t.Errorf("%s links net/http: %t", pkg, links)
 		}
 	}

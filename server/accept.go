@@ -111,8 +111,12 @@ func (r *Request) listOf(name string) iter.Seq[string] {
 // splitWeight splits a member of a list into what it names and its weight (RFC 9110, 12.4.2). A weight that is malformed
 // counts as 0: nothing is sent that the client may not take.
 func splitWeight(member string) (name string, q float64) {
+	if !strings.Contains(member, ";") {
+		return member, 1
+	}
 	q = 1
-	var kept []string
+	var room [4]string
+	kept := room[:0]
 	for part := range parser.Split(member, ';') {
 		if n, v, ok := strings.Cut(part, "="); ok && strings.EqualFold(strings.Trim(n, " \t"), "q") && len(kept) > 0 {
 			q = qvalue(strings.Trim(v, " \t"))

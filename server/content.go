@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 
+	"microhttp/parser"
 	"microhttp/reactor"
 )
 
@@ -77,6 +78,28 @@ func (b *content) room() {
 // set makes p the content.
 func (b *content) set(kind contentKind, p []byte) {
 	b.kind, b.buf, b.p, b.file = kind, b.buf[:0], p, nil
+}
+
+// BodySize returns the length of the content as it was set so far, in bytes and before any [Response.Filter]. It is -1 if
+// that is not known: for a Stream without a declared Content-Length, and for HEAD if nothing was written and no length was
+// declared. It is for functions of OnHead that decide by the size.
+func (w *Response) BodySize() int64 {
+	w.x.req.lent()
+	n := w.body.length()
+	if w.stream != nil || w.flags&streamHead != 0 || n == 0 && w.x.req.head.MethodID == parser.MethodHead {
+		return w.declared
+	}
+	return n
+}
+
+// PeekBody returns the content as it was set so far, before any [Response.Filter]. It is lent until the content is changed.
+// It is nil if there is none in memory: for a Stream and for a file.
+func (w *Response) PeekBody() []byte {
+	w.x.req.lent()
+	if w.stream != nil || w.flags&streamHead != 0 || w.body.kind == contentFile {
+		return nil
+	}
+	return w.body.bytes()
 }
 
 // SendFile makes n bytes of f from off on the body, in place of what was written. The kernel sends

@@ -99,6 +99,7 @@ func (w *Response) decideStream() (taken bool) {
 		w.before = w.before[:0]
 		return false
 	}
+	w.flags |= streamHead
 	w.callOnHead()
 	return true
 }

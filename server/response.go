@@ -46,6 +46,7 @@ const (
 	answered                      // OnDone's functions run: nothing changes the answer any more
 	decided                       // OnHead's functions were called
 	filtered                      // the length of the content is not known, since filters change it
+	streamHead                    // a Stream is being taken, and its head is being decided
 )
 
 // noCopy has go vet report who copies what is lent.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"microhttp/middleware"
+	"microhttp/middleware/compress"
 	"microhttp/server"
 
 	"github.com/rs/zerolog"
@@ -53,6 +54,9 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 func (o *options) newServer(out io.Writer) *server.Server {
 	log := server.Zerolog(zerolog.New(out).Level(o.level).With().Timestamp().Logger())
 	around := append([]server.Middleware{middleware.Recover(log)}, o.accessLog.middleware(log, out)...)
+	if o.compress {
+		around = append(around, compress.New(compress.Config{}))
+	}
 	return o.withHandler(server.Chain(around...)(newRoutes()), log)
 }
 

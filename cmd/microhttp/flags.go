@@ -29,6 +29,7 @@ type options struct {
 	command   string        // "" is demo
 	server    server.Server // its settings; Handler and Log come later
 	routes    bool          // are printed, and nothing is served
+	compress  bool          // the answers of demo
 	accessLog accessOptions
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
@@ -67,6 +68,7 @@ func (o *options) groups() []group {
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "handlers off the loop that run at a time"},
 			{"max-blocking-waiting", "n", limit(&s.MaxBlockingWaiting, 8192, maxCount), "those beside them that wait for slow peers, 0 is any"},
+			{"compress", "", toggle(&o.compress), "compress answers of 1 KiB and more, with zstd, Brotli or gzip"},
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 			{"shutdown-delay", "d", period(&s.ShutdownDelay, 0, 0), "before that, the time in which it still accepts connections"},

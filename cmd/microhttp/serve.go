@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"microhttp/middleware"
+	"microhttp/middleware/compress"
 	"microhttp/middleware/static"
 	"microhttp/server"
 
@@ -31,12 +32,14 @@ type serveOptions struct {
 	user      string
 	trusted   []netip.Prefix
 	maxOpen   int
+	plain     bool // nothing is compressed
 }
 
 func (o *serveOptions) groups() []group {
 	own := group{"Files", []option{
 		{"no-listing", "", toggle(&o.noListing), "answer 404 for a directory without index.html, and show no list"},
 		{"dot-files", "", toggle(&o.dotFiles), "serve names that begin with a dot"},
+		{"no-compress", "", toggle(&o.plain), "send content as it is; siblings such as x.js.br are sent all the same"},
 		{"spa", "file", text(&o.spa), "answer with this file where there is none and a page is asked for"},
 		{"not-found", "file", text(&o.notFound), "what a 404 shows"},
 		{"cache-control", "value", fieldValue(&o.cache), "Cache-Control of the files, as max-age=60"},
@@ -46,7 +49,7 @@ func (o *serveOptions) groups() []group {
 	}}
 	all := []group{own}
 	for _, g := range o.options.groups() {
-		g.options = slices.DeleteFunc(g.options, func(f option) bool { return f.name == "routes" })
+		g.options = slices.DeleteFunc(g.options, func(f option) bool { return f.name == "routes" || f.name == "compress" })
 		all = append(all, g)
 	}
 	return all
@@ -113,6 +116,9 @@ func (o *serveOptions) newServer(out io.Writer) (*server.Server, *static.Files, 
 	if user, password, ok := strings.Cut(o.user, ":"); ok {
 		around = append(around, middleware.Basic("files", middleware.User, middleware.Users(map[string]string{user: password})))
 	}
+	if !o.plain {
+		around = append(around, compress.New(compress.Config{}))
+	}
 	return o.withHandler(server.Chain(around...)(files), log), files, nil
 }
 
@@ -172,7 +178,8 @@ func networks(at *[]netip.Prefix) flag.Value {
 }
 
 const serveUsage = `Serve serves the files of a directory, the current one by default. It lists directories that
-have no index.html, and sends x.js.br, x.js.zst or x.js.gz for x.js to who takes that.
+have no index.html, and sends x.js.br, x.js.zst or x.js.gz for x.js to who takes that. It
+compresses other text with zstd, Brotli or gzip.
 
 Usage: microhttp serve [flags] [directory]
 

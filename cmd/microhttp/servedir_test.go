@@ -88,6 +88,40 @@ func TestServeADirectory(t *testing.T) {
 	}
 }
 
+// Serve compresses files, but for those that have siblings, unless it is told not to.
+func TestServeCompresses(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("hello ", 1000)
+	for name, content := range map[string]string{"a.txt": long, "b.txt": long, "b.txt.br": "not really", "c.png": long} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ flags, path, coding, length string }{
+		{"", "/a.txt", "gzip", ""},
+		{"", "/b.txt", "br", "10"},
+		{"", "/c.png", "", "6000"},
+		{"-no-compress", "/a.txt", "", "6000"},
+		{"-no-compress", "/b.txt", "br", "10"},
+	} {
+		base := startFiles(t, append(strings.Fields(c.flags), dir)...)
+		req, _ := http.NewRequest("GET", base+c.path, nil)
+		req.Header.Set("Accept-Encoding", "br;q=0.5, gzip")
+		if c.coding == "br" {
+			req.Header.Set("Accept-Encoding", "zstd, gzip;q=0.5, br;q=0.5")
+		}
+		req.Close = true
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if h := res.Header; h.Get("Content-Encoding") != c.coding || h.Get("Content-Length") != c.length {
+			t.Errorf("%s, %s: %v", c.flags, c.path, h)
+		}
+	}
+}
+
 func TestServeIsCalledWrongly(t *testing.T) {
 	for _, c := range []struct {
 		args   string

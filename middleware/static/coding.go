@@ -2,7 +2,6 @@ package static
 
 import (
 	"mime"
-	"strconv"
 	"strings"
 
 	"microhttp/server"
@@ -14,58 +13,23 @@ type coding struct{ name, suffix string }
 // codings are those that are known, the one that compresses best first.
 var codings = [...]coding{{"br", ".br"}, {"zstd", ".zst"}, {"gzip", ".gz"}}
 
-// chooseCoding returns the coding among those there are that the client likes best, or nil for none (RFC 9110, 12.5.3). Of
-// those that it likes as much, the first wins.
+// chooseCoding returns the coding among those there are that the client likes best, or nil for none: see
+// [server.Request.AcceptsEncoding].
 func chooseCoding(r *server.Request, there []*coding) *coding {
 	if len(there) == 0 {
 		return nil
 	}
-	accepted := r.Header("Accept-Encoding")
-	best, most := (*coding)(nil), qualityOf(accepted, "identity")
+	var names [len(codings)]string
+	for i, c := range there {
+		names[i] = c.name
+	}
+	best := r.AcceptsEncoding(names[:len(there)]...)
 	for _, c := range there {
-		if q := qualityOf(accepted, c.name); q > 0 && (q > most || q == most && best == nil) {
-			best, most = c, q
+		if c.name == best {
+			return c
 		}
 	}
-	return best
-}
-
-// qualityOf is the quality of a coding, in thousandths. What is not named, and has no "*", is 0, but for identity, which is as
-// good as the least of those named.
-func qualityOf(accepted, name string) int {
-	star := -1
-	for member := range strings.SplitSeq(accepted, ",") {
-		token, params, _ := strings.Cut(member, ";")
-		token = strings.Trim(token, " \t")
-		if strings.EqualFold(token, name) {
-			return quality(params)
-		}
-		if token == "*" {
-			star = quality(params)
-		}
-	}
-	switch {
-	case star >= 0 && name != "identity":
-		return star
-	case name == "identity" && star != 0:
-		return 1
-	}
-	return 0
-}
-
-// quality reads a weight (RFC 9110, 12.4.2). One that is malformed is none.
-func quality(params string) int {
-	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")
-		if strings.EqualFold(name, "q") {
-			q, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(q >= 0 && q <= 1) {
-				return 0
-			}
-			return int(q * 1000)
-		}
-	}
-	return 1000
+	return nil
 }
 
 // moreTypes are media types that package mime knows only where the system does.
