@@ -72,6 +72,20 @@ func (w *Response) Upgrade(token string, p reactor.Protocol) error {
 	return nil
 }
 
+// AwaitPeer calls wait, which may block until the peer of the connection has read, sent or left. It is for a Blocking handler
+// that has upgraded its connection: meanwhile the handler takes no place of MaxBlocking, as in Read of a hijacked connection.
+// AwaitPeer returns when wait has returned and the handler has a place again. Any goroutine of the handler may call it, until
+// the handler returns. It panics outside of Blocking handlers.
+func (w *Response) AwaitPeer(wait func()) {
+	if w.x.mode != modeUpgraded || !w.x.detached {
+		panic("server: AwaitPeer is for Blocking handlers that have upgraded their connection")
+	}
+	places := &w.x.req.conn.w.srv.places
+	places.giveBack(w.x.job)
+	defer places.takeAgain(w.x.job)
+	wait()
+}
+
 // asksFor says why a request is no upgrade to a protocol.
 func (r *Request) asksFor(token string) error {
 	h := &r.head

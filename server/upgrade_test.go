@@ -471,3 +471,19 @@ func TestHijackReset(t *testing.T) {
 		t.Errorf("Read: %v", err)
 	}
 }
+
+// AwaitPeer is for Blocking handlers that have upgraded their connection: it panics elsewhere.
+func TestAwaitPeerPanics(t *testing.T) {
+	panicked := make(chan any, 1)
+	awaits := HandlerFunc(func(w *Response, r *Request) {
+		defer func() { panicked <- recover() }()
+		w.AwaitPeer(func() { t.Error("it waits") })
+	})
+	for name, h := range map[string]Handler{"on the loop": AtHead(awaits), "Blocking": Blocking(awaits)} {
+		_, addr := start(t, nil, func(s *Server) { s.Handler = h })
+		dial(t, addr).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if v := <-panicked; v == nil {
+			t.Errorf("%s: no panic", name)
+		}
+	}
+}

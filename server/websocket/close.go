@@ -39,6 +39,12 @@ func validCode(code int) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
+func mustBeCode(code int) {
+	if !validCode(code) {
+		panic("websocket: Close with a code that no close frame has")
+	}
+}
+
 // parseClose reads the payload of a close frame.
 func parseClose(p []byte) (got CloseError, err *CloseError) {
 	if len(p) == 0 {

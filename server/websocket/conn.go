@@ -37,6 +37,7 @@ type Conn struct {
 	window   []byte // what the peer's next message refers to
 	writer   *deflater
 	drained  func()
+	blocking *BlockingConn // nil without Handler.Accept
 
 	state     state
 	full      bool // the peer does not keep up
@@ -46,6 +47,8 @@ type Conn struct {
 	ended     bool // the peer has half-closed
 	pinged    bool // a pong is awaited
 	half      bool // our end is closed
+	closes    bool // the peer's close frame has come, and is answered when the handler of the blocking form reads on
+	shook     bool // close frames of both were sent
 	behind    int  // bytes sent while full
 	unread    int  // messages sent while full
 	counted   int  // what the server was told last that is kept
@@ -87,7 +90,7 @@ func (c *Conn) ConnectionMade(t reactor.Transport) {
 	c.t = t
 	t.RegisterProducer(c)
 	t.SetTimeout(c.h.pingInterval())
-	if c.h.OnOpen != nil {
+	if c.h.OnOpen != nil && c.blocking == nil {
 		c.h.OnOpen(c)
 	}
 }
@@ -97,17 +100,19 @@ func (c *Conn) ConnectionMade(t reactor.Transport) {
 // Handler.CloseTimeout, the connection is ended without. A second call does nothing. Close panics for a code that may not
 // be sent.
 func (c *Conn) Close(code int, reason string) {
-	if !validCode(code) {
-		panic("websocket: Close with a code that no close frame has")
-	}
+	mustBeCode(code)
 	if c.state != open || c.t == nil {
 		return
 	}
-	c.outcome = CloseError{code, reason}
 	c.frame(opClose, closePayload(code, reason))
-	c.state = closing
+	if c.closes {
+		c.concluded()
+		return
+	}
+	c.outcome, c.state = CloseError{code, reason}, closing
 	c.t.SetTimeout(c.h.closeTimeout())
 	c.Resume() // for the peer's close frame
+	c.changed()
 }
 
 // Pause stops OnMessage at once, until Resume or Close. The connection is not read from meanwhile, so that TCP slows the peer.
@@ -170,6 +175,8 @@ func (c *Conn) send(op opcode, compressed bool, p []byte) {
 // TimeoutConnection implements reactor.TimeoutHandler.
 func (c *Conn) TimeoutConnection() {
 	switch {
+	case c.closes:
+		c.answerClose()
 	case c.state == open && c.held(): // it is not read from; the server's SendTimeout watches whether it reads
 		c.t.SetTimeout(c.h.pingInterval())
 	case c.state == open && !c.pinged:
@@ -200,6 +207,7 @@ func (c *Conn) ConnectionLost(error) {
 	}
 	c.state = lost
 	c.rest, c.message, c.window, c.writer = nil, nil, nil, nil
+	c.changed()
 	if c.h.OnClose != nil {
 		c.h.OnClose(c, c.outcome)
 	}
@@ -209,14 +217,23 @@ func (c *Conn) ConnectionLost(error) {
 func (c *Conn) PauseProducing() {
 	c.full = true
 	c.t.PauseReading()
+	c.changed()
 }
 
 // ResumeProducing implements reactor.Producer.
 func (c *Conn) ResumeProducing() {
 	c.full, c.behind, c.unread = false, 0, 0
+	c.changed()
 	c.goOn()
 	if c.drained != nil && c.state == open && !c.full {
 		c.drained()
+	}
+}
+
+// changed tells the blocking form how things stand.
+func (c *Conn) changed() {
+	if c.blocking != nil {
+		c.blocking.observe(c)
 	}
 }
 

@@ -1,13 +1,16 @@
 package websocket_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"microhttp/server"
 	"microhttp/server/websocket"
+	"microhttp/server/websocket/websockettest"
 )
 
 // An echo, and what a client of few words sees of it.
@@ -54,4 +57,49 @@ func ExampleHub() {
 	hub.Broadcast(websocket.Prepare(websocket.Text, []byte("news")))
 	fmt.Println(hub.Len(), "were there to hear it")
 	// Output: 0 were there to hear it
+}
+
+// A handler that blocks: one goroutine for each connection, which reads, works and writes in turn.
+func ExampleHandler_Accept() {
+	var sockets websocket.Handler
+	s := &server.Server{Addr: "127.0.0.1:0", Handler: server.BlockingFunc(func(w *server.Response, r *server.Request) {
+		c, err := sockets.Accept(w, r)
+		if err != nil {
+			return // w has the answer
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		for {
+			kind, p, err := c.Read(ctx)
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			if err := c.Write(ctx, kind, bytes.ToUpper(p)); err != nil {
+				return
+			}
+		}
+	})}
+	addr, err := s.Listen()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run() }()
+
+	c, err := websockettest.Dial(addr.String(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = c.WriteMessage(websocket.Text, []byte("hello"))
+	_, p, _ := c.ReadMessage()
+	fmt.Printf("%s\n", p)
+	_, _ = c.Close(1000, "bye")
+	_ = s.Shutdown(context.Background())
+	<-ended
+	// Output:
+	// HELLO
+	// websocket: closed with 1000 bye
 }

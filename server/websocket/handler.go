@@ -83,27 +83,25 @@ func (h *Handler) TakesHead() {}
 
 // Serve implements server.Handler.
 func (h *Handler) Serve(w *server.Response, r *server.Request) {
+	if c := h.open(w, r); c != nil {
+		if err := w.Upgrade("websocket", c); err != nil {
+			w.Reset()
+			w.Error(400)
+		}
+	}
+}
+
+// open judges a handshake and fills in the answer. It returns nil if that is a refusal.
+func (h *Handler) open(w *server.Response, r *server.Request) *Conn {
 	var f fields
 	f.read(r)
-	switch status := f.judge(r, h); status {
-	case 0:
-	case 426:
-		w.Error(426)
-		w.SetHeader("Upgrade", "websocket")
-		w.SetHeader("Connection", "Upgrade")
-		w.SetHeader("Sec-WebSocket-Version", "13")
-		return
-	case 405:
-		w.Error(405)
-		w.SetHeader("Allow", "GET")
-		return
-	default:
-		w.Error(status)
-		return
+	if status := f.judge(r, h); status != 0 {
+		refuse(w, status)
+		return nil
 	}
 	c := &Conn{h: h}
 	if h.OnUpgrade != nil && !h.OnUpgrade(w, r, c) {
-		return
+		return nil
 	}
 	w.SetHeader("Sec-WebSocket-Accept", accept(f.keys[0]))
 	if c.protocol = h.choose(f.protocols); c.protocol != "" {
@@ -116,9 +114,18 @@ func (h *Handler) Serve(w *server.Response, r *server.Request) {
 		}
 		c.dec.rsv1 = c.agreed.on
 	}
-	if err := w.Upgrade("websocket", c); err != nil {
-		w.Reset()
-		w.Error(400)
+	return c
+}
+
+func refuse(w *server.Response, status int) {
+	w.Error(status)
+	switch status {
+	case 405:
+		w.SetHeader("Allow", "GET")
+	case 426:
+		w.SetHeader("Upgrade", "websocket")
+		w.SetHeader("Connection", "Upgrade")
+		w.SetHeader("Sec-WebSocket-Version", "13")
 	}
 }
 

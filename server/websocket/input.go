@@ -7,7 +7,7 @@ import "microhttp/server"
 
 // DataReceived implements reactor.Protocol.
 func (c *Conn) DataReceived(p []byte) {
-	if c.state == over {
+	if c.state == over || c.closes {
 		return
 	}
 	if c.state == open {
@@ -27,6 +27,9 @@ func (c *Conn) held() bool { return c.full || c.waits || c.paused }
 // count tells the server what is held.
 func (c *Conn) count() {
 	n := cap(c.message) + cap(c.rest) + cap(c.window)
+	if c.blocking != nil {
+		n += c.blocking.holds()
+	}
 	if h, ok := c.t.(server.Holder); ok && n != c.counted {
 		c.counted = n
 		h.Holds(n)
@@ -43,7 +46,7 @@ func (c *Conn) consume(p []byte) int {
 
 func (c *Conn) frames(p []byte) int {
 	at := 0
-	for c.state < over {
+	for c.state < over && !c.closes {
 		ev, n, err := c.dec.next(p[at:])
 		piece := p[at : at+n]
 		at += n
@@ -99,7 +102,7 @@ func (c *Conn) goOn() {
 	}
 	switch {
 	case c.state == lost || c.held():
-	case c.ended && len(c.rest) == 0:
+	case c.ended && len(c.rest) == 0 && !c.closes:
 		c.readEnd()
 	default:
 		c.t.ResumeReading()
@@ -109,7 +112,7 @@ func (c *Conn) goOn() {
 // ReadConnectionLost implements reactor.HalfCloser.
 func (c *Conn) ReadConnectionLost() {
 	c.ended = true
-	if len(c.rest) == 0 {
+	if len(c.rest) == 0 && !c.closes {
 		c.readEnd()
 	}
 }
@@ -120,6 +123,7 @@ func (c *Conn) readEnd() {
 		c.outcome = CloseError{Code: CloseAbnormal}
 	}
 	c.state = over
+	c.changed()
 	if !c.half {
 		c.half = true
 		c.t.RegisterProducer(nil)
@@ -194,7 +198,12 @@ func (c *Conn) end() *CloseError {
 	if c.kind == opText && !c.text.whole() {
 		return notUTF8
 	}
-	if c.state == open && c.h.OnMessage != nil {
+	switch {
+	case c.state != open:
+	case c.blocking != nil:
+		c.message = nil // it is the reader's
+		c.blocking.deliver(c, Kind(c.kind), p)
+	case c.h.OnMessage != nil:
 		c.h.OnMessage(c, Kind(c.kind), p)
 	}
 	if cap(c.message) > 4<<10 || c.state == open && !c.busy() {
@@ -213,11 +222,30 @@ func (c *Conn) closed() *CloseError {
 		return err
 	}
 	c.outcome = got
-	if c.state == open {
-		c.frame(opClose, closePayload(got.Code, ""))
+	if c.state == open && c.blocking != nil && c.blocking.closes() {
+		c.closes = true
+		c.t.SetTimeout(c.h.closeTimeout())
+		return nil
 	}
-	c.finish()
+	c.answerClose()
 	return nil
+}
+
+// answerClose answers the peer's close frame, if ours was not sent before.
+func (c *Conn) answerClose() {
+	if c.state == open {
+		c.frame(opClose, closePayload(c.outcome.Code, ""))
+	}
+	c.concluded()
+}
+
+// concluded is the end of the close handshake.
+func (c *Conn) concluded() {
+	c.closes, c.shook = false, true
+	c.finish()
+	if c.ended {
+		c.t.LoseConnection()
+	}
 }
 
 // fail fails the connection (7.1.7): a close frame, and the end.
@@ -235,6 +263,7 @@ func (c *Conn) finish() {
 	c.message, c.control, c.rest, c.window, c.writer = nil, nil, nil, nil, nil
 	c.t.ResumeReading()
 	c.t.SetTimeout(c.h.closeTimeout())
+	c.changed()
 	if !c.half {
 		c.half = true
 		c.t.RegisterProducer(nil)
