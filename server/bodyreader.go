@@ -3,7 +3,10 @@ package server
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // bodyReader carries a body from the loop to a Blocking handler. The loop puts pieces into one buffer, and pauses the
@@ -22,7 +25,9 @@ type bodyReader struct {
 	asked  bool
 	paused bool
 	closed bool
-	err    error // how the body ended
+	err    error       // how the body ended
+	by     deadline    // of Read
+	missed atomic.Bool // Read has met it, and what is left of the body is not drained
 
 	counted      int // what the buffers were last counted to hold: see memory.go
 	countedWhole int // and what readAll has gathered
@@ -43,6 +48,10 @@ const bodyReaderHigh = 128 << 10
 // The bytes that Read fills in are the caller's. Read and Close may be called by another goroutine of the handler's;
 // two calls of Read at once take turns. Close has later Reads fail with [ErrBodyClosed]. The body has no bound but
 // [MaxBody], and no time but Server.MinDataRate while it is read.
+//
+// The reader also has SetReadDeadline(time.Time) error, for any goroutine. When that time has come, Read returns
+// os.ErrDeadlineExceeded, then and ever after. A deadline that no Read has met can be moved; the zero time is none. The
+// connection ends after the answer if the body is not whole by then.
 //
 // It panics on the loop, where OnBody serves. A second call returns the same reader. In a handler that was called with
 // its whole body it reads that.
@@ -87,6 +96,9 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 func (b *bodyReader) take() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late() {
+		return os.ErrDeadlineExceeded
+	}
 	if len(b.taken) > 0 && !b.closed {
 		return nil
 	}
@@ -96,10 +108,12 @@ func (b *bodyReader) take() error {
 			b.err = ErrServerClosed
 		}
 	}
-	for len(b.buf) == 0 && b.err == nil && !b.closed {
+	for len(b.buf) == 0 && b.err == nil && !b.closed && !b.by.passed {
 		b.await()
 	}
 	switch {
+	case b.late():
+		return os.ErrDeadlineExceeded
 	case b.closed:
 		return ErrBodyClosed
 	case len(b.buf) == 0:
@@ -113,12 +127,40 @@ func (b *bodyReader) take() error {
 	return nil
 }
 
+// late reports whether Read has met its deadline, now or before. The caller has b.mu.
+func (b *bodyReader) late() bool {
+	if b.by.passed && !b.closed && b.err == nil {
+		b.err = os.ErrDeadlineExceeded
+		b.missed.Store(true)
+	}
+	return b.err == os.ErrDeadlineExceeded
+}
+
+// SetReadDeadline is for the type assertion that BodyReader describes.
+func (b *bodyReader) SetReadDeadline(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed && b.err == nil {
+		b.by.set(t, b.change)
+		b.more.Broadcast()
+	}
+	return nil
+}
+
+// change changes the state and wakes a Read that waits.
+func (b *bodyReader) change(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+	b.more.Broadcast()
+}
+
 // await waits until more has come of the body. The wait for the peer is without a place; see places.go. The caller has
 // b.mu.
 func (b *bodyReader) await() {
 	places := &b.x.req.conn.w.srv.places
 	places.giveBack(b.x.job)
-	for len(b.buf) == 0 && b.err == nil && !b.closed {
+	for len(b.buf) == 0 && b.err == nil && !b.closed && !b.by.passed {
 		b.more.Wait()
 	}
 	b.mu.Unlock()
@@ -131,6 +173,7 @@ func (b *bodyReader) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.by.stop()
 	b.more.Broadcast()
 	return nil
 }
@@ -176,6 +219,7 @@ func (b *bodyReader) end(err error) {
 	if b.err == nil {
 		b.err = err
 	}
+	b.by.stop()
 	b.more.Broadcast()
 }
 

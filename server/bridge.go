@@ -25,6 +25,13 @@ func (c *conn) RefuseBody(err *parser.Error) {
 	}
 }
 
+// Forget drops the values of ConnKeys: the next request is another connection's.
+func (c *conn) Forget() {
+	if c.w.connValues != nil {
+		delete(c.w.connValues, c)
+	}
+}
+
 // BodyLimit returns the bound in bytes of the innermost MaxBody around the handler, or -1 if there is none. A buffered body
 // without one is bounded by Server.MaxBodyBytes.
 func (r *Request) BodyLimit() int64 {

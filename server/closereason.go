@@ -39,7 +39,7 @@ const (
 	// probes.
 	ErrNetwork
 	// ErrSendTimeout means that the peer took nothing of the waiting output for Server.SendTimeout, after its credit was
-	// used up.
+	// used up, or that a handler's write deadline passed.
 	ErrSendTimeout
 	// ErrSlowReader means that the peer read its answer more slowly than Server.MinDataRate allows, until its credit and
 	// Server.SendTimeout were used up.

@@ -69,11 +69,11 @@ const maxDrained = 256 << 10
 
 // drains reports whether the rest of a body will be drained, for the sake of the next request. What counts is what is
 // left of the announced length, so it does not depend on what has arrived already. A peer that awaits 100 (Continue)
-// may never send the body, or may send it all the same.
+// may never send the body, or may send it all the same. A peer that kept a reader waiting beyond its deadline is not waited for.
 func (c *conn) drains(x *exchange) bool {
 	h, conf := &x.req.head, &c.w.srv.conf
 	return !h.Chunked && h.ContentLength-x.body.got <= maxDrained && !x.body.awaited &&
-		conf.linger > 0 && conf.timeouts[phaseDiscard] > 0
+		conf.linger > 0 && conf.timeouts[phaseDiscard] > 0 && (x.body.reader == nil || !x.body.reader.missed.Load())
 }
 
 // answer sends the response that a handler has filled.

@@ -80,13 +80,6 @@ type hijacked struct {
 	written deadline
 }
 
-// deadline is one of the two.
-type deadline struct {
-	timer  *time.Timer
-	turn   int // counts the settings, so that a timer that comes late does nothing
-	passed bool
-}
-
 // ConnectionMade implements reactor.Protocol.
 func (h *hijacked) ConnectionMade(t reactor.Transport) {
 	h.t = t
@@ -302,28 +295,7 @@ func (h *hijacked) setDeadline(d *deadline, at time.Time) error {
 	if h.closed {
 		return h.failed("set", net.ErrClosed)
 	}
-	d.stop()
-	d.passed = false
-	if at.IsZero() {
-		return nil
-	}
-	left := time.Until(at)
-	if d.passed = left <= 0; d.passed {
-		h.moved.Broadcast()
-		return nil
-	}
-	turn := d.turn
-	d.timer = time.AfterFunc(left, func() {
-		h.change(func() { d.passed = d.passed || d.turn == turn })
-	})
+	d.set(at, h.change)
+	h.moved.Broadcast()
 	return nil
-}
-
-// stop ends a deadline that was set before.
-func (d *deadline) stop() {
-	d.turn++
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
 }

@@ -53,3 +53,50 @@ func (k Key[T]) Lookup(r *Request) (v T, ok bool) {
 	}
 	return v, false
 }
+
+// ConnKey is the key of a value of type T that goes with a connection, from one request to the next. Make one with
+// [NewConnKey], once, as a package variable.
+type ConnKey[T any] struct{ id *keyID }
+
+// NewConnKey makes a ConnKey. The name is for people who debug.
+func NewConnKey[T any](name string) ConnKey[T] { return ConnKey[T]{&keyID{name}} }
+
+// String returns the name.
+func (k ConnKey[T]) String() string { return k.id.name }
+
+// Set sets the value of k for the connection of r, in place of an earlier one. The value is dropped when the connection
+// ends, and counts for no bound. It is for the loop: Set panics in a Blocking handler and after Later.
+func (k ConnKey[T]) Set(r *Request, v T) {
+	w := r.onLoop("ConnKey.Set")
+	all := w.connValues[r.conn]
+	for i := range all {
+		if all[i].key == k.id {
+			all[i].value = v
+			return
+		}
+	}
+	if w.connValues == nil {
+		w.connValues = make(map[*conn][]keyed)
+	}
+	w.connValues[r.conn] = append(all, keyed{k.id, v})
+}
+
+// Get returns the value of k for the connection of r, or the zero value of T if none was set. It is for the loop, as Set is.
+func (k ConnKey[T]) Get(r *Request) (v T) {
+	for _, e := range r.onLoop("ConnKey.Get").connValues[r.conn] {
+		if e.key == k.id {
+			v, _ = e.value.(T) // which a nil interface is not
+			break
+		}
+	}
+	return v
+}
+
+// onLoop returns the worker of r, whose state is for the loop.
+func (r *Request) onLoop(what string) *worker {
+	r.lent()
+	if r.x.mode != modeInline {
+		panic("server: " + what + " off the loop")
+	}
+	return r.conn.w
+}

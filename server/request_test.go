@@ -147,3 +147,31 @@ func TestWhatIsReturnedIsKept(t *testing.T) {
 		want(t, "body", string(bodies[i]), fmt.Sprintf("%04d", i))
 	}
 }
+
+var timesKey = NewConnKey[int]("times")
+
+// A value of a ConnKey goes from one request of a connection to the next, and to no other connection.
+func TestConnKey(t *testing.T) {
+	otherKey := NewConnKey[any]("other")
+	s, addr := start(t, func(w *Response, r *Request) {
+		n := timesKey.Get(r) + 1
+		timesKey.Set(r, n)
+		otherKey.Set(r, nil)
+		BlockingFunc(func(w *Response, r *Request) {
+			fmt.Fprint(w, n, panics(func() { timesKey.Get(r) }), panics(func() { timesKey.Set(r, 0) }))
+		}).Serve(w, r)
+	})
+	for range 2 {
+		p := dial(t, addr)
+		for i := range 3 {
+			want(t, timesKey.String(), p.get("/"), fmt.Sprint(i+1, true, true))
+		}
+		p.Close()
+	}
+	await(t, "the connections to end", func() bool { return s.doors.open.Load() == 0 })
+	held := make(chan int)
+	s.workers[0].loop.CallFromThread(func() { held <- len(s.workers[0].connValues) })
+	if n := <-held; n != 0 {
+		t.Errorf("values of %d connections are held", n)
+	}
+}

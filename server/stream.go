@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 )
 
 // Stream is an answer that is sent bit by bit: chunked, or with the Content-Length
@@ -35,6 +36,7 @@ type sink interface {
 	close(end []byte, broken bool) error   // gives the exchange back, after end
 	full() bool
 	onDrain(f func())
+	setDeadline(t time.Time)
 
 	// These are called by the loop.
 	pause()         // the peer does not keep up
@@ -168,6 +170,13 @@ func appendChunkSize(b []byte, n int) []byte {
 // does not keep up, or it is time for other connections. OnDrain's function is
 // called when that is over. Off the loop it is always false: Write waits.
 func (s *Stream) Full() bool { return s.sink.full() }
+
+// SetWriteDeadline sets a time for writing, in a Blocking handler; the zero time is none. It may be called from any goroutine,
+// and ends a Write that waits. When the time has come, Write returns os.ErrDeadlineExceeded, then and ever after, and the
+// answer is broken off when the handler returns: Err is [ErrSendTimeout]. A deadline that neither Write nor the end of the
+// stream has met can be moved. It counts for what Write takes, not for what the peer has yet to read. On the loop,
+// where Write never waits, it does nothing.
+func (s *Stream) SetWriteDeadline(t time.Time) { s.sink.setDeadline(t) }
 
 // OnDrain sets the function that is called on the loop each time the stream has
 // been Full and no longer is. It has no use off the loop.

@@ -1,6 +1,10 @@
 package server
 
-import "microhttp/reactor"
+import (
+	"time"
+
+	"microhttp/reactor"
+)
 
 // streamBurst is what a stream on the loop may write before other connections
 // get their turn.
@@ -87,6 +91,8 @@ func (l *loopSink) isFull() bool {
 	}
 	return full
 }
+
+func (l *loopSink) setDeadline(time.Time) {}
 
 func (l *loopSink) onDrain(f func()) { l.drained = f }
 

@@ -1,6 +1,10 @@
 package server
 
-import "sync"
+import (
+	"os"
+	"sync"
+	"time"
+)
 
 const (
 	// streamPiece is how much of a large Write off the loop is handed over at once.
@@ -21,6 +25,7 @@ type pipe struct {
 	posted bool // fetch is on its way
 	taken  bool // the answer has begun already
 	paused bool // the peer does not keep up
+	by     deadline
 	err    error
 
 	counted int // what buf and spare were last counted to hold
@@ -62,6 +67,10 @@ func (p *pipe) post(piece, end []byte, last bool) error {
 	if !last {
 		p.awaitRoom()
 	}
+	if p.by.passed && p.err == nil {
+		p.err = os.ErrDeadlineExceeded
+		p.s.breakOff(ErrSendTimeout)
+	}
 	if p.err != nil {
 		return p.err
 	}
@@ -88,14 +97,14 @@ func (p *pipe) post(piece, end []byte, last bool) error {
 // places.go. The caller has p.mu.
 func (p *pipe) awaitRoom() {
 	x := p.s.x
-	for p.err == nil && (p.paused || len(p.buf) > x.req.conn.w.srv.conf.unsent) {
+	for p.err == nil && !p.by.passed && (p.paused || len(p.buf) > x.req.conn.w.srv.conf.unsent) {
 		if !p.paused {
 			p.room.Wait() // for the loop, which is about to fetch
 			continue
 		}
 		places := &x.req.conn.w.srv.places
 		places.giveBack(x.job)
-		for p.err == nil && p.paused {
+		for p.err == nil && !p.by.passed && p.paused {
 			p.room.Wait()
 		}
 		p.mu.Unlock()
@@ -146,6 +155,23 @@ func (p *pipe) close(end []byte, broken bool) error {
 	return p.post(nil, end, true) // the end of the handler gives the exchange back
 }
 
+func (p *pipe) setDeadline(t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.by.set(t, p.change)
+		p.room.Broadcast()
+	}
+}
+
+// change changes the state and wakes a writer that waits.
+func (p *pipe) change(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	p.room.Broadcast()
+}
+
 func (p *pipe) full() bool { return false }
 
 func (p *pipe) onDrain(func()) {}
@@ -182,6 +208,7 @@ func (p *pipe) recount() {
 
 func (p *pipe) uncount() {
 	p.mu.Lock()
+	p.by.stop()
 	p.s.x.req.conn.w.recountMade(&p.counted, 0)
 	p.mu.Unlock()
 }

@@ -13,7 +13,16 @@ import "microhttp/parser"
 // AddTrailer does nothing, since a trailer must never be needed. A name that is not a token panics. A value that no
 // field may hold is dropped, with a line in the log. So is a field that may stand in no trailer section because it frames the
 // message, routes or authenticates it, controls it, or says how to read the content (6.5.1), and one that comes after Close.
-func (s *Stream) AddTrailer(name, value string) {
+func (s *Stream) AddTrailer(name, value string) { s.addTrailer(name, value, s.x.req.keepsTrailers) }
+
+// AddTrailerUnasked is AddTrailer for a field that is sent whether or not the peer said TE: trailers. Most peers that did not
+// say so drop the field, which RFC 9110, 6.5.1 lets them do. It is for code that was written for net/http, whose server sends
+// trailers to all.
+func (s *Stream) AddTrailerUnasked(name, value string) {
+	s.addTrailer(name, value, func() bool { return true })
+}
+
+func (s *Stream) addTrailer(name, value string, kept func() bool) {
 	mustBeFieldName(name)
 	switch {
 	case s.closed:
@@ -22,7 +31,7 @@ func (s *Stream) AddTrailer(name, value string) {
 		s.x.res.dropField(name, misplaced)
 	case !parser.ValidFieldValue(value):
 		s.x.res.dropField(name, badValue)
-	case s.framing.kind == framedChunked && !s.framing.mute && s.x.req.keepsTrailers():
+	case s.framing.kind == framedChunked && !s.framing.mute && kept():
 		s.trailer = appendField(s.trailer, name, value)
 	}
 }

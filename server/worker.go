@@ -26,6 +26,8 @@ type worker struct {
 	epoch     time.Time   // the zero of clock
 	pieces    [2]reactor.Piece
 
+	connValues map[*conn][]keyed // of ConnKeys; nil until one is set
+
 	held      int  // what the connections hold, but for their unsent output
 	made      made // of answers that are owed
 	told      int  // what published says
@@ -110,6 +112,9 @@ func (w *worker) add(c *conn) {
 func (w *worker) remove(c *conn) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
+	if w.connValues != nil {
+		delete(w.connValues, c)
+	}
 	if !c.hijacked {
 		w.open--
 	}
