@@ -32,6 +32,18 @@ func (c *conn) Forget() {
 	}
 }
 
+// Inline reports whether the handler runs on the loop, where [ConnKey] and LocalAddr can be used.
+func (r *Request) Inline() bool {
+	r.lent()
+	return r.x.mode == modeInline
+}
+
+// NumHeaders returns the number of field lines, for a handler that makes room for all of them.
+func (r *Request) NumHeaders() int {
+	r.lent()
+	return len(r.head.Fields)
+}
+
 // BodyLimit returns the bound in bytes of the innermost MaxBody around the handler, or -1 if there is none. A buffered body
 // without one is bounded by Server.MaxBodyBytes.
 func (r *Request) BodyLimit() int64 {

@@ -73,7 +73,7 @@ const maxDrained = 256 << 10
 func (c *conn) drains(x *exchange) bool {
 	h, conf := &x.req.head, &c.w.srv.conf
 	return !h.Chunked && h.ContentLength-x.body.got <= maxDrained && !x.body.awaited &&
-		conf.linger > 0 && conf.timeouts[phaseDiscard] > 0 && (x.body.reader == nil || !x.body.reader.missed.Load())
+		conf.linger > 0 && conf.timeouts[phaseDiscard] > 0 && (x.req.reader == nil || !x.req.reader.missed.Load())
 }
 
 // answer sends the response that a handler has filled.

@@ -7,7 +7,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"microhttp/server"
 )
@@ -19,11 +22,16 @@ type body struct {
 	reader io.ReadCloser
 	limit  int64 // of MaxBody
 	ended  bool
+	beyond atomic.Bool // the limit of an http.MaxBytesReader was met, by all that shows
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	limited := isLimited()
 	n, err := b.reader.Read(p)
+	if limited {
+		b.beyond.Store(err == nil && n == len(p))
+	}
 	switch {
 	case err == nil:
 	case err != io.EOF:
@@ -51,6 +59,34 @@ func (b *body) setTrailers() {
 	for name, values := range all {
 		b.req.Trailer[name] = values
 	}
+}
+
+// limitedBy is the return address in Read of an http.MaxBytesReader, once one has been seen.
+var limitedBy atomic.Uintptr
+
+// isLimited reports whether an http.MaxBytesReader reads the body. Its ResponseWriter is to end the connection when the limit
+// is met, and net/http calls a method for that which no other package can have. But the reader asks for one byte more than
+// the limit, at most: if it has got all that it asked for, and has not asked again before the answer begins, the limit was
+// met. A handler that reads a part of the body through the reader, and no more, looks the same. Its connection ends as well.
+func isLimited() bool {
+	var pc [1]uintptr
+	if runtime.Callers(3, pc[:]) == 0 {
+		return false
+	}
+	if known := limitedBy.Load(); known != 0 {
+		return pc[0] == known
+	}
+	f, _ := runtime.CallersFrames(pc[:]).Next()
+	if f.Function != "net/http.(*maxBytesReader).Read" {
+		return false
+	}
+	limitedBy.Store(pc[0])
+	return true
+}
+
+// SetReadDeadline sets the deadline of Read.
+func (b *body) SetReadDeadline(t time.Time) error {
+	return b.reader.(interface{ SetReadDeadline(time.Time) error }).SetReadDeadline(t)
 }
 
 // Close implements io.Closer.

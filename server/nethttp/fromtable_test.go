@@ -112,17 +112,6 @@ var differences = []struct {
 		},
 	},
 	{
-		"trailers go to those who keep them (RFC 9110, 6.5.1); net/http sends them unasked",
-		func(request string, s *sight) {
-			if !strings.Contains(request, "TE: trailers") {
-				for name := range s.trailer {
-					s.trailer[name] = nil // announced, and not sent
-				}
-				delete(s.trailer, "X-Late")
-			}
-		},
-	},
-	{
 		"Transfer-Encoding is the server's own: net/http lets a handler choose the end of the connection instead",
 		func(request string, s *sight) {
 			if strings.Contains(request, "/identity HTTP/1.1") {

@@ -47,6 +47,7 @@ type connection interface {
 	Gathers() bool
 	Streams() bool
 	RefuseBody(*parser.Error)
+	Forget()
 }
 
 var _ reactor.Transport = (*lane)(nil)
@@ -86,6 +87,7 @@ func (l *lane) begin(w http.ResponseWriter, r *http.Request) {
 // release lets go of what belongs to the request, for the next one.
 func (l *lane) release() {
 	l.answer.w = nil
+	l.conn.Forget() // the next request comes from elsewhere
 	l.feed.release()
 	l.remote, l.local = "", nil
 	if cap(l.in) > maxKept {

@@ -19,7 +19,9 @@ const gathered = 2 << 10
 
 // writer belongs to the handler, which may leave goroutines behind that still use it.
 type writer struct {
+	req    *http.Request
 	head   bool        // the request is HEAD: content is counted and not sent
+	called bool        // Header was: what it gave may be changed after the head is written
 	header http.Header // what Header gives
 
 	mu       sync.Mutex       // guards what follows
@@ -29,11 +31,13 @@ type writer struct {
 	status   int              // 0: the head has not been written
 	length   int64            // the Content-Length in fields, or -1
 	written  int64            // content that the handler has written
-	err      error            // of the stream, which takes nothing any more
+	err      error            // of the stream, or of Hijack: it takes nothing any more
 	buf      []byte           // content that is gathered
 	stream   *server.Stream   // nil: everything is gathered
 	trailers []string         // the names that fields announces
 	misused  bool             // and logged
+
+	outside outside
 }
 
 var (
@@ -42,17 +46,30 @@ var (
 	_ io.StringWriter = (*writer)(nil)
 )
 
-func newWriter(w *server.Response, r *http.Request) *writer {
-	rw := &writer{w: w, head: r.Method == http.MethodHead, header: http.Header{}, length: -1}
+func (c *call) newWriter(w *server.Response, r *http.Request) *writer {
+	rw := &c.writer
+	rw.req, rw.w, rw.head, rw.header, rw.length = r, w, r.Method == http.MethodHead, http.Header{}, -1
 	for name, value := range w.Headers() {
 		rw.given = append(rw.given, name)
 		rw.header.Add(name, value)
+		rw.called = true
+	}
+	if b, ok := r.Body.(*body); ok {
+		rw.outside.body = b
 	}
 	return rw
 }
 
 // Header implements http.ResponseWriter.
-func (rw *writer) Header() http.Header { return rw.header }
+func (rw *writer) Header() http.Header {
+	if !rw.called {
+		rw.called = true
+		if rw.status != 0 { // what the head took was all there was: it must not see what comes
+			rw.header = http.Header{}
+		}
+	}
+	return rw.header
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (rw *writer) WriteHeader(status int) {
@@ -60,6 +77,8 @@ func (rw *writer) WriteHeader(status int) {
 	defer rw.mu.Unlock()
 	switch {
 	case rw.w == nil:
+	case rw.err == http.ErrHijacked:
+		rw.misuse("response.WriteHeader on hijacked connection from " + caller())
 	case rw.status != 0:
 		rw.misuse("superfluous response.WriteHeader call from " + caller())
 	case status == http.StatusContinue: // the server has sent it, if it was asked for
@@ -67,29 +86,33 @@ func (rw *writer) WriteHeader(status int) {
 		rw.w.Interim(status, interimFields(rw.header)...) // it is never needed
 	default:
 		checkStatus(status)
-		rw.begin(status, rw.header.Clone())
+		rw.begin(status)
 	}
 }
 
-// begin writes the head: from now on it is as fields says.
-func (rw *writer) begin(status int, fields http.Header) {
-	rw.status, rw.fields = status, fields
-	rw.trailers = announced(fields)
-	if v := fields["Content-Length"]; len(v) > 0 && v[0] != "" {
+// begin writes the head: from now on it is as the header is now.
+func (rw *writer) begin(status int) {
+	rw.status, rw.fields = status, rw.header
+	if !rw.called {
+		return // the handler has set nothing
+	}
+	rw.fields = rw.header.Clone()
+	rw.trailers = announced(rw.fields)
+	if v := rw.fields["Content-Length"]; len(v) > 0 && v[0] != "" {
 		n, err := strconv.ParseInt(v[0], 10, 64)
 		if err != nil || n < 0 {
 			rw.misuse("invalid Content-Length of " + strconv.Quote(v[0]))
 			return
 		}
-		if !isCoded(fields) || fields["Transfer-Encoding"][0] == "identity" {
+		if !isCoded(rw.fields) || rw.fields["Transfer-Encoding"][0] == "identity" {
 			rw.length = n
 		}
 	}
 }
 
-// Write implements http.ResponseWriter. Errors: http.ErrBodyNotAllowed, http.ErrContentLength, server.ErrAnswered when
-// the handler has returned, and the server.CloseReason of a connection that has ended. The last is final: every Write
-// after it, and every Flush, returns the same.
+// Write implements http.ResponseWriter. Errors: http.ErrBodyNotAllowed, http.ErrContentLength, http.ErrHijacked,
+// server.ErrAnswered when the handler has returned, os.ErrDeadlineExceeded, and the server.CloseReason of a connection that
+// has ended. The last two are final: every Write after it, and every Flush, returns the same.
 func (rw *writer) Write(p []byte) (int, error) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
@@ -115,11 +138,13 @@ func (rw *writer) WriteString(s string) (int, error) {
 
 // admit begins the answer, if need be, and reports why n more bytes are not taken.
 func (rw *writer) admit(n int) error {
-	if rw.w == nil {
+	switch {
+	case rw.w == nil:
 		return server.ErrAnswered
-	}
-	if rw.status == 0 {
-		rw.begin(http.StatusOK, rw.header.Clone())
+	case rw.err == http.ErrHijacked:
+		return rw.err
+	case rw.status == 0:
+		rw.begin(http.StatusOK)
 	}
 	switch rw.written += int64(n); {
 	case n == 0:
@@ -167,6 +192,7 @@ func (rw *writer) send(p []byte) error {
 	if rw.stream == nil {
 		rw.commit(p)
 		rw.stream = rw.w.Stream()
+		rw.outside.streams(rw.stream)
 	}
 	_, rw.err = rw.stream.Write(p)
 	return rw.err
@@ -176,15 +202,19 @@ func (rw *writer) send(p []byte) error {
 func (rw *writer) Flush() { _ = rw.FlushError() }
 
 // FlushError is Flush for http.ResponseController. What was written is on its way when it returns; it waits only if the
-// peer does not keep up. Its errors are those of Write.
+// peer does not keep up. Its errors are those of Write. A head with status 101 waits for Hijack.
 func (rw *writer) FlushError() error {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
-	if rw.w == nil {
+	switch {
+	case rw.w == nil:
 		return server.ErrAnswered
-	}
-	if rw.status == 0 {
-		rw.begin(http.StatusOK, rw.header.Clone())
+	case rw.err != nil:
+		return rw.err
+	case rw.status == 0:
+		rw.begin(http.StatusOK)
+	case rw.status == http.StatusSwitchingProtocols:
+		return nil
 	}
 	if err := rw.sendGathered(); err != nil {
 		return err
@@ -211,13 +241,24 @@ func (rw *writer) ReadFrom(src io.Reader) (int64, error) {
 func (rw *writer) finish() {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
-	if rw.status == 0 {
-		rw.begin(http.StatusOK, rw.header)
+	switch {
+	case rw.err == http.ErrHijacked:
+		return
+	case rw.status == 0:
+		rw.begin(http.StatusOK)
+	case rw.status == http.StatusSwitchingProtocols:
+		if conn, _, err := rw.hijack(); err == nil {
+			conn.Close()
+		}
+		return
 	}
 	if rw.stream == nil && rw.isWhole() {
+		if rw.outside.tooLate() {
+			panic(http.ErrAbortHandler)
+		}
 		rw.commit(rw.buf)
-		if rw.length < 0 || !rw.head {
-			_, _ = rw.w.Write(rw.buf) // for HEAD it is counted
+		if len(rw.buf) > 0 && (rw.length < 0 || !rw.head) {
+			rw.w.GiveBody(rw.buf) // for HEAD it is counted
 		}
 		return
 	}
@@ -246,6 +287,7 @@ func (rw *writer) isWhole() bool {
 func (rw *writer) end() {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
+	rw.outside.end()
 	rw.w, rw.stream, rw.buf = nil, nil, nil
 }
 

@@ -4,6 +4,7 @@ package nethttp
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -22,14 +23,14 @@ func checkStatus(status int) {
 	switch {
 	case status < 100 || status > 999:
 		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as in net/http
-	case status < 200 || status > 599:
+	case status > 599:
 		panic(fmt.Sprintf("nethttp: WriteHeader code %v: this server sends 200 to 599", status))
 	}
 }
 
 // allowsBody reports whether an answer of this status has content (RFC 9110, 15).
 func allowsBody(status int) bool {
-	return status != http.StatusNoContent && status != http.StatusNotModified
+	return status != http.StatusNoContent && status != http.StatusNotModified && status != http.StatusSwitchingProtocols
 }
 
 // commit sets status and fields of the response, for content that begins with p.
@@ -39,19 +40,17 @@ func (rw *writer) commit(p []byte) {
 		w.DelHeader(name)
 	}
 	w.SetStatus(rw.status)
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		switch key := http.CanonicalHeaderKey(name); {
-		case key == "Content-Length", key == "Transfer-Encoding", strings.HasPrefix(key, http.TrailerPrefix):
-			continue
-		case key == "Content-Type" && rw.status == http.StatusNotModified:
+	for name, value := range sentFields(fields) {
+		if name == "Content-Type" && rw.status == http.StatusNotModified {
 			continue // net/http takes it away (RFC 9110, 15.4.5)
-		case !parser.ValidFieldName(name): // net/http sends none
-			rw.misuse("invalid field name " + strconv.Quote(name))
-			continue
 		}
-		for _, value := range fields[name] {
-			w.AddHeader(name, cleaned(value)) // an invalid value is logged there
-		}
+		w.AddHeader(name, value) // an invalid value is logged there
+	}
+	if rw.called {
+		rw.logInvalid()
+	}
+	if b := rw.outside.body; b != nil && b.beyond.Load() {
+		w.SetHeader("Connection", "close")
 	}
 	if !allowsBody(rw.status) {
 		return
@@ -62,6 +61,41 @@ func (rw *writer) commit(p []byte) {
 	_, typed := fields["Content-Type"]
 	if !typed && !isCoded(fields) && fields.Get("Content-Encoding") == "" && len(p) > 0 {
 		w.SetHeader("Content-Type", http.DetectContentType(p))
+	}
+}
+
+// sentFields iterates over the field lines that are sent, in the order of their names: not those of framing, and not those
+// whose name is none.
+func sentFields(fields http.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		var room [16]string
+		names := room[:0]
+		for name := range fields {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			switch key := http.CanonicalHeaderKey(name); {
+			case key == "Content-Length", key == "Transfer-Encoding", strings.HasPrefix(key, http.TrailerPrefix):
+				continue
+			case !parser.ValidFieldName(name):
+				continue
+			}
+			for _, value := range fields[name] {
+				if !yield(name, cleaned(value)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// logInvalid logs a field that is not sent, since its name is none.
+func (rw *writer) logInvalid() {
+	for name := range rw.fields {
+		if !parser.ValidFieldName(name) && !strings.HasPrefix(name, http.TrailerPrefix) { // net/http sends none
+			rw.misuse("invalid field name " + strconv.Quote(name))
+		}
 	}
 }
 
@@ -112,8 +146,7 @@ func announced(fields http.Header) (names []string) {
 	return names
 }
 
-// sendTrailers adds to the stream the trailers that were announced, and those named with http.TrailerPrefix. A peer that
-// takes none is done without.
+// sendTrailers adds to the stream the trailers that were announced, and those named with http.TrailerPrefix.
 func (rw *writer) sendTrailers() {
 	for _, name := range slices.Sorted(maps.Keys(rw.header)) {
 		key, prefixed := strings.CutPrefix(name, http.TrailerPrefix)
@@ -122,7 +155,7 @@ func (rw *writer) sendTrailers() {
 		}
 		for _, value := range rw.header[name] {
 			if parser.ValidFieldName(key) {
-				rw.stream.AddTrailer(key, cleaned(value))
+				rw.stream.AddTrailerUnasked(key, cleaned(value))
 			}
 		}
 	}
