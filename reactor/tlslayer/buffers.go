@@ -59,7 +59,7 @@ func (l *loopBuffers) small(n int) []byte {
 }
 
 func (l *loopBuffers) giveSmall(b []byte) {
-	if cap(b) <= smallMost && len(l.smalls) < smallKept {
+	if cap(b) > 0 && cap(b) <= smallMost && len(l.smalls) < smallKept {
 		l.smalls = append(l.smalls, b[:0])
 	}
 }

@@ -48,7 +48,7 @@ func (c *Conn) encryptRead(p *piece, b []byte, err error) int {
 		c.doom(fmt.Errorf("%w: %w", reactor.ErrConnectionLost, err))
 		return 0
 	}
-	_ = c.e.write(b)
+	c.write(b)
 	p.at += int64(len(b))
 	p.left -= int64(len(b))
 	return len(b)
@@ -57,12 +57,17 @@ func (c *Conn) encryptRead(p *piece, b []byte, err error) int {
 // readOffLoop reads a part of the first piece on the loop's pool. The file is not freed before that has come back.
 func (c *Conn) readOffLoop(p *piece) {
 	c.flags |= fileRead
+	c.uncommon().read = nil
 	q, at := c.out, p.at
 	f, n := p.f, min(filePiece, p.left)
 	freed := p.file
 	back := func(b []byte, err error) {
 		if c.flags&gone != 0 || c.out != q {
-			freed.Free()
+			c.free(freed)
+			return
+		}
+		if c.flags&dead != 0 {
+			c.flags &^= fileRead // dropOutput frees it
 			return
 		}
 		c.uncommon().read = &readBack{b, err}
@@ -96,15 +101,8 @@ func (c *Conn) goOnWithFile() {
 		return // pump tries again
 	}
 	p := &c.out.pieces[c.out.at]
-	c.e.mem.out = c.loop.takeCipher()
-	c.encryptRead(p, r.b, r.err)
-	out := c.e.mem.out
-	c.e.mem.out = nil
-	if c.flags&dead == 0 {
-		c.below.Write(out)
-	}
-	c.loop.giveCipher(out)
+	c.chunk(func() { c.encryptRead(p, r.b, r.err) })
 	if c.flags&dead == 0 && p.left == 0 {
-		c.pop()
+		c.free(c.pop())
 	}
 }

@@ -157,9 +157,8 @@ func (c *Conn) handOver() {
 	p := c.rare.unread
 	c.rare.unread = nil
 	c.flags &^= undelivered
-	was := c.enter()
+	defer c.leave(c.enter()) // a panic may cost another connection, whose callback has called SetProtocol
 	c.proto.DataReceived(p)
-	c.leave(was)
 }
 
 // undelivered reports whether the protocol has not seen all that has arrived.
@@ -179,9 +178,10 @@ func (c *Conn) SetProtocol(p reactor.Protocol, unread []byte) {
 		c.flags |= undelivered
 	}
 	c.proto = p
-	was := c.enter()
-	p.ConnectionMade(c)
-	c.leave(was)
+	func() {
+		defer c.leave(c.enter())
+		p.ConnectionMade(c)
+	}()
 	if c.flags&undelivered != 0 && c.flags&silent == 0 {
 		c.handOver()
 	}

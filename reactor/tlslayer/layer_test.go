@@ -22,6 +22,8 @@ type rig struct {
 	addr string
 	hs   *Handshakes
 
+	config reactor.Config
+
 	mu      sync.Mutex
 	reports []error
 }
@@ -34,11 +36,13 @@ func start(t *testing.T, config *tls.Config, o HandshakeOptions, a Acceptor) *ri
 }
 
 func (g *rig) serve(build func() reactor.Protocol) *rig {
-	r, err := reactor.New(reactor.Config{StallLimit: -1, ReportError: func(err error) {
+	g.config.StallLimit = -1
+	g.config.ReportError = func(err error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.reports = append(g.reports, err)
-	}})
+	}
+	r, err := reactor.New(g.config)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -66,7 +70,7 @@ func (g *rig) serve(build func() reactor.Protocol) *rig {
 func (g *rig) do(f func()) {
 	g.t.Helper()
 	done := make(chan struct{})
-	if !g.r.CallFromThread(func() { f(); close(done) }) {
+	if !g.r.CallFromThread(func() { defer close(done); f() }) {
 		g.t.Fatal("the reactor has ended")
 	}
 	<-done

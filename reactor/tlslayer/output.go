@@ -8,7 +8,9 @@ package tlslayer
 // The order of the bytes is kept by one rule: what is gathered comes after what is queued.
 
 import (
+	"fmt"
 	"math"
+	"runtime/debug"
 
 	"microhttp/reactor"
 )
@@ -99,7 +101,7 @@ func (c *Conn) Commit(b []byte) {
 func (c *Conn) Send(pieces ...reactor.Piece) {
 	if c.flags&mute != 0 {
 		for i := range pieces {
-			defer pieces[i].Free()
+			c.free(pieces[i])
 		}
 		return
 	}
@@ -115,7 +117,7 @@ func (c *Conn) Send(pieces ...reactor.Piece) {
 		f, at, n := p.File()
 		switch {
 		case p.Len() == 0, c.flags&dead != 0:
-			defer p.Free()
+			defer c.free(*p) // when the queue is in order
 		case f != nil:
 			c.enqueue(piece{file: *p, f: f, at: at, left: n})
 		case small || len(p.Bytes()) < directSize:
@@ -213,7 +215,7 @@ func (c *Conn) enqueue(p piece) {
 	holds := p.f != nil || p.given
 	if holds && q.held == heldMost {
 		c.doom(reactor.ErrWriteBound)
-		p.file.Free()
+		c.free(p.file)
 		return
 	}
 	if holds {
@@ -258,36 +260,39 @@ func (c *Conn) pump() {
 
 // encryptQueue encrypts what comes first in the queue, at most that much, and writes it.
 func (c *Conn) encryptQueue(most int) (done int) {
-	q := c.out
-	m := &c.e.mem
-	out := c.loop.takeCipher()
-	m.out = out
-	for done < most && c.flags&dead == 0 && q.at < len(q.pieces) {
-		p := &q.pieces[q.at]
-		k := 0
-		if p.f != nil {
-			if k = c.encryptFile(p, most-done); k == 0 {
-				break
-			}
-		} else {
-			k = min(len(p.data), most-done)
-			_ = c.e.write(p.data[:k])
-			p.data = p.data[k:]
-			c.count(-k)
-		}
-		done += k
-		if len(p.data) == 0 && p.left == 0 {
-			c.pop()
-		}
-	}
-	out, m.out = m.out, nil
-	c.below.Write(out)
-	c.loop.giveCipher(out)
+	var sent reactor.Piece
+	c.chunk(func() { done, sent = c.encryptPieces(most) })
+	c.free(sent) // only now, for it may write
 	return done
 }
 
-// pop takes the first piece out, of which nothing is left.
-func (c *Conn) pop() {
+// encryptPieces encrypts what comes first in the queue, up to the end of a file. It returns the file.
+func (c *Conn) encryptPieces(most int) (done int, sent reactor.Piece) {
+	for done < most && c.flags&dead == 0 && c.out != nil {
+		p := &c.out.pieces[c.out.at]
+		if p.f != nil {
+			k := c.encryptFile(p, most-done)
+			if done += k; k == 0 {
+				break
+			}
+			if p.left == 0 {
+				return done, c.pop()
+			}
+			continue
+		}
+		k := min(len(p.data), most-done)
+		c.write(p.data[:k])
+		p.data = p.data[k:]
+		c.count(-k)
+		if done += k; len(p.data) == 0 {
+			c.pop()
+		}
+	}
+	return done, sent
+}
+
+// pop takes the first piece out, of which nothing is left. It returns the file of it.
+func (c *Conn) pop() reactor.Piece {
 	q := c.out
 	p := q.pieces[q.at]
 	q.pieces[q.at] = piece{}
@@ -300,9 +305,18 @@ func (c *Conn) pop() {
 	if p.buf != nil {
 		c.loop.giveSmall(p.buf)
 	}
-	if p.f != nil {
-		p.file.Free()
-	}
+	return p.file
+}
+
+// free says that a file is not needed any more. A panic of the function that is called so is reported, and does no harm.
+func (c *Conn) free(p reactor.Piece) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := &reactor.PanicError{Value: v, Stack: debug.Stack()}
+			c.r.CallFromThread(func() { panic(err) })
+		}
+	}()
+	p.Free()
 }
 
 // encrypt encrypts p and writes it.
@@ -310,18 +324,33 @@ func (c *Conn) encrypt(p []byte) {
 	m := &c.e.mem
 	if size := len(p) + len(p)/16 + 128; size <= tailMost {
 		m.out = c.below.Room(size)
-		_ = c.e.write(p)
+		c.write(p)
 		out := m.out
 		m.out = nil
 		c.below.Commit(out)
 		return
 	}
+	c.chunk(func() { c.write(p) })
+}
+
+// chunk writes what f encrypts.
+func (c *Conn) chunk(f func()) {
+	m := &c.e.mem
 	m.out = c.loop.takeCipher()
-	_ = c.e.write(p)
+	f()
 	out := m.out
 	m.out = nil
-	c.below.Write(out)
+	if c.flags&doomed == 0 {
+		c.below.Write(out)
+	}
 	c.loop.giveCipher(out)
+}
+
+// write appends the records of p to mem.out. crypto/tls refuses to write when it has found something wrong.
+func (c *Conn) write(p []byte) {
+	if err := c.e.write(p); err != nil {
+		c.doom(fmt.Errorf("%w: %w", reactor.ErrConnectionLost, err))
+	}
 }
 
 // sendAlerts sends what crypto/tls has written of its own accord: the flights of the handshake, alerts, KeyUpdate.
@@ -378,7 +407,7 @@ func (c *Conn) Unacknowledged() int {
 	return max(n, n+c.below.Unacknowledged())
 }
 
-// dropOutput drops what waits. A file that panics when it is closed does not keep the others from being closed.
+// dropOutput drops what waits.
 func (c *Conn) dropOutput() {
 	if c.tail != nil {
 		c.tail = nil // it may be the loop's, and a panic have left something in it
@@ -390,11 +419,11 @@ func (c *Conn) dropOutput() {
 	}
 	c.r.AddHeld(-q.bytes)
 	for i := q.at; i < len(q.pieces); i++ {
-		if i == q.at && c.flags&fileRead != 0 {
+		if i == q.at && c.flags&fileRead != 0 && c.rare.read == nil {
 			continue // the read that is under way frees it
 		}
 		if p := &q.pieces[i]; p.f != nil {
-			defer p.file.Free()
+			c.free(p.file)
 		}
 	}
 }
