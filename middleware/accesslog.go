@@ -104,7 +104,7 @@ type accessLog struct {
 
 // done is called when an answer is done, on its loop.
 func (l *accessLog) done(w *server.Response, r *server.Request) {
-	took := time.Since(r.Received())
+	took := r.Elapsed()
 	if !l.wants(w, took) {
 		return
 	}

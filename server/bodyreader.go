@@ -25,6 +25,7 @@ type bodyReader struct {
 	asked  bool
 	paused bool
 	closed bool
+	rest   rest        // of a Read that waits for the peer
 	err    error       // how the body ended
 	by     deadline    // of Read
 	missed atomic.Bool // Read has met it, and what is left of the body is not drained
@@ -142,6 +143,7 @@ func (b *bodyReader) SetReadDeadline(t time.Time) error {
 	defer b.mu.Unlock()
 	if !b.closed && b.err == nil {
 		b.by.set(t, b.change)
+		b.rest.end(b.x)
 		b.more.Broadcast()
 	}
 	return nil
@@ -152,19 +154,20 @@ func (b *bodyReader) change(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f()
+	b.rest.end(b.x)
 	b.more.Broadcast()
 }
 
 // await waits until more has come of the body. The wait for the peer is without a place; see places.go. The caller has
 // b.mu.
 func (b *bodyReader) await() {
-	places := &b.x.req.conn.w.srv.places
-	places.giveBack(b.x.job)
+	b.x.job.giveBack()
 	for len(b.buf) == 0 && b.err == nil && !b.closed && !b.by.passed {
+		b.rest.begin(b.x, &b.by)
 		b.more.Wait()
 	}
 	b.mu.Unlock()
-	places.takeAgain(b.x.job)
+	b.x.job.takeAgain()
 	b.mu.Lock()
 }
 
@@ -174,6 +177,7 @@ func (b *bodyReader) Close() error {
 	defer b.mu.Unlock()
 	b.closed = true
 	b.by.stop()
+	b.rest.end(b.x)
 	b.more.Broadcast()
 	return nil
 }
@@ -208,6 +212,7 @@ func (b *bodyReader) put(p []byte) (pause bool) {
 	b.buf = append(b.buf, p...)
 	b.x.req.conn.w.recountMade(&b.counted, cap(b.buf)+cap(b.spare))
 	b.paused = len(b.buf) >= bodyReaderHigh
+	b.rest.end(b.x)
 	b.more.Signal()
 	return b.paused
 }
@@ -220,6 +225,7 @@ func (b *bodyReader) end(err error) {
 		b.err = err
 	}
 	b.by.stop()
+	b.rest.end(b.x)
 	b.more.Broadcast()
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 
-	"microhttp/reactor"
 	"microhttp/server/internal/driven"
 
 	"github.com/rs/zerolog"
@@ -14,18 +13,15 @@ import (
 // What package servertest asks of a server: loops that it runs itself, on a system of its own.
 
 func init() {
-	driven.Listen = func(s any, on reactor.System, onError func(string)) (*driven.Server, error) {
-		return s.(*Server).listenOn(on, onError)
-	}
+	driven.Listen = func(s any, in driven.World) (*driven.Server, error) { return s.(*Server).listenIn(in) }
 	driven.Text = func(dst, lines []byte) []byte { return appendText(dst, lines, stylePlain) }
 }
 
-// listenOn is Listen on a system, and the part of Run that comes before the loops. onError gets the message of each line of level
-// error.
-func (s *Server) listenOn(on reactor.System, onError func(message string)) (*driven.Server, error) {
+// listenIn is Listen in a world, and the part of Run that comes before the loops.
+func (s *Server) listenIn(in driven.World) (*driven.Server, error) {
 	s.init()
-	s.log = s.log.watched(onError)
-	s.system = on
+	s.log = s.log.watched(in.OnError)
+	s.system, s.clock = in.System, in.Clock
 	if _, err := s.Listen(); err != nil {
 		return nil, err
 	}
@@ -34,9 +30,27 @@ func (s *Server) listenOn(on reactor.System, onError func(message string)) (*dri
 	}
 	return &driven.Server{
 		Loops:   s.group.Reactors(),
-		Waiting: s.places.waitForPeers,
+		Waiting: func() int { return int(s.places.resting.Load()) },
 		Ended:   s.finish,
+
+		Announce: func() { s.announce() },
+		Drain:    s.drain,
+		Drained:  s.drained,
+		Stop:     s.group.Stop,
+		Abort:    s.abort,
 	}, nil
+}
+
+// drained reports whether the loops have no connection left, after drain.
+func (s *Server) drained() bool {
+	for _, w := range s.workers {
+		select {
+		case <-w.drained:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // watched is l with f called for each line of level error, also if l does not write it.
@@ -74,9 +88,24 @@ func (h *watchedHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// waitForPeers returns how many handlers off the loops wait for their peers.
-func (p *places) waitForPeers() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.in[jobWaiting].n + p.in[jobKeeping].n + int(p.ownWaiting.Load())
+// rest is the wait of a handler off the loop for its peer. The code that wakes the handler ends it, under the same lock: so at no
+// time does a handler count as resting that is about to go on. See driven.Server.
+type rest struct{ on bool }
+
+// begin begins a wait, which has a deadline. One that is set is real time, and then the handler does not count.
+func (r *rest) begin(x *exchange, d *deadline) {
+	switch {
+	case d.timer != nil:
+		r.end(x)
+	case !r.on:
+		r.on = true
+		x.req.conn.w.srv.places.resting.Add(1)
+	}
+}
+
+func (r *rest) end(x *exchange) {
+	if r.on {
+		r.on = false
+		x.req.conn.w.srv.places.resting.Add(-1)
+	}
 }

@@ -144,13 +144,12 @@ func (h *hijacked) wait(ready func() bool) {
 	if ready() {
 		return
 	}
-	places := &h.c.w.srv.places
-	places.giveBack(h.job)
+	h.job.giveBack()
 	for !ready() {
 		h.moved.Wait()
 	}
 	h.mu.Unlock()
-	places.takeAgain(h.job) // which may take its time: the loop must not wait for it
+	h.job.takeAgain() // which may take its time: the loop must not wait for it
 	h.mu.Lock()
 }
 

@@ -80,7 +80,7 @@ type places struct {
 	mostQueued  int           //
 	mostWaiting int           // MaxBlockingWaiting
 	patience    time.Duration // BlockingQueueTimeout; 0 is no bound
-	ownWaiting  atomic.Int64  // handlers of OwnGoroutine that wait for their peers
+	resting     atomic.Int64  // see rest
 
 	mu     sync.Mutex
 	in     [jobStates]jobList
@@ -152,11 +152,11 @@ func (j *job) leave() {
 
 // giveBack is called by a job that is about to wait for its peer. takeAgain must follow. A nil job has no place: see
 // OwnGoroutine.
-func (p *places) giveBack(j *job) {
+func (j *job) giveBack() {
 	if j == nil {
-		p.ownWaiting.Add(1)
 		return
 	}
+	p := j.places
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j.state != jobWorking {
@@ -171,11 +171,11 @@ func (p *places) giveBack(j *job) {
 }
 
 // takeAgain is called by a job whose peer has moved, or is lost. It returns when the job has a place.
-func (p *places) takeAgain(j *job) {
+func (j *job) takeAgain() {
 	if j == nil {
-		p.ownWaiting.Add(-1)
 		return
 	}
+	p := j.places
 	p.mu.Lock()
 	switch j.state {
 	case jobKeeping:

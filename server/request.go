@@ -339,6 +339,16 @@ func (r *Request) LocalAddr() netip.AddrPort {
 	return r.conn.t.Info().LocalAddr()
 }
 
+// Elapsed returns how long ago the head of the request was complete, by the server's clock: the real one, or the virtual one of
+// package servertest. It reads the clock.
+func (r *Request) Elapsed() time.Duration {
+	r.lent()
+	if clock := r.conn.w.srv.clock; clock != nil {
+		return clock().Sub(r.Received())
+	}
+	return time.Since(r.Received())
+}
+
 // Received returns the time of the tick in which the head of the request became complete.
 func (r *Request) Received() time.Time {
 	if r.received.IsZero() {

@@ -205,7 +205,8 @@ type Server struct {
 
 	mu      sync.Mutex // guards what follows
 	workers []*worker
-	system  reactor.System // of package servertest; nil is the kernel
+	system  reactor.System   // of package servertest; nil is the kernel
+	clock   func() time.Time // of the same; nil is time.Now
 	group   *reactor.Group
 	ports   []*reactor.Port // the first loop's: one for each socket
 	handed  []net.Listener  // to Serve; ours to close
@@ -309,12 +310,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		panic("server: Shutdown on a loop of the server, which it would wait for: call it in a goroutine")
 	}
 	s.awaitDelay(ctx)
-	if !s.begin() {
+	if !s.drain() {
 		return nil
-	}
-	s.callOnShutdown()
-	for _, w := range s.workers {
-		w.loop.CallFromThread(w.beginShutdown)
 	}
 	for _, w := range s.workers {
 		select {
@@ -351,15 +348,20 @@ func (s *Server) Close() error {
 const stopPatience = time.Second
 
 func (s *Server) stopNow() {
-	for _, w := range s.workers {
-		w.loop.CallFromThread(w.abortAll)
-	}
+	s.abort()
 	if s.onLoop() {
 		return // it cannot end before this
 	}
 	select {
 	case <-s.over:
 	case <-time.After(stopPatience):
+	}
+}
+
+// abort has the loops abort their connections and end.
+func (s *Server) abort() {
+	for _, w := range s.workers {
+		w.loop.CallFromThread(w.abortAll)
 	}
 }
 

@@ -60,18 +60,34 @@ func (s *Server) callOnShutdown() {
 	}
 }
 
-// awaitDelay makes Ready false and waits until ShutdownDelay is over, the server has ended, or ctx has.
-func (s *Server) awaitDelay(ctx context.Context) {
+// announce makes Ready false, and returns how much of ShutdownDelay is left.
+func (s *Server) announce() time.Duration {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.state != running {
-		s.mu.Unlock()
-		return
+		return 0
 	}
 	if s.endsAt.IsZero() {
 		s.endsAt = time.Now().Add(max(s.ShutdownDelay, 0))
 	}
-	left := time.Until(s.endsAt)
-	s.mu.Unlock()
+	return time.Until(s.endsAt)
+}
+
+// drain has the loops end their connections in order, after the functions of OnShutdown. It returns false if nothing runs.
+func (s *Server) drain() bool {
+	if !s.begin() {
+		return false
+	}
+	s.callOnShutdown()
+	for _, w := range s.workers {
+		w.loop.CallFromThread(w.beginShutdown)
+	}
+	return true
+}
+
+// awaitDelay makes Ready false and waits until ShutdownDelay is over, the server has ended, or ctx has.
+func (s *Server) awaitDelay(ctx context.Context) {
+	left := s.announce()
 	if left <= 0 {
 		return
 	}

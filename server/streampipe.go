@@ -25,6 +25,7 @@ type pipe struct {
 	posted bool // fetch is on its way
 	taken  bool // the answer has begun already
 	paused bool // the peer does not keep up
+	rest   rest // of a writer that waits for the peer
 	by     deadline
 	err    error
 
@@ -102,13 +103,13 @@ func (p *pipe) awaitRoom() {
 			p.room.Wait() // for the loop, which is about to fetch
 			continue
 		}
-		places := &x.req.conn.w.srv.places
-		places.giveBack(x.job)
+		x.job.giveBack()
 		for p.err == nil && !p.by.passed && p.paused {
+			p.rest.begin(x, &p.by)
 			p.room.Wait()
 		}
 		p.mu.Unlock()
-		places.takeAgain(x.job) // which may take its time: the loop must not wait for it
+		x.job.takeAgain() // which may take its time: the loop must not wait for it
 		p.mu.Lock()
 	}
 }
@@ -160,6 +161,7 @@ func (p *pipe) setDeadline(t time.Time) {
 	defer p.mu.Unlock()
 	if p.err == nil {
 		p.by.set(t, p.change)
+		p.rest.end(p.s.x)
 		p.room.Broadcast()
 	}
 }
@@ -169,6 +171,7 @@ func (p *pipe) change(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
+	p.rest.end(p.s.x)
 	p.room.Broadcast()
 }
 
@@ -187,6 +190,7 @@ func (p *pipe) pause() {
 func (p *pipe) resume() {
 	p.mu.Lock()
 	p.paused = false
+	p.rest.end(p.s.x)
 	p.room.Broadcast()
 	p.mu.Unlock()
 }
@@ -197,6 +201,7 @@ func (p *pipe) lost(err error) {
 	if p.err == nil {
 		p.err = err
 	}
+	p.rest.end(p.s.x)
 	p.room.Broadcast()
 	p.mu.Unlock()
 }

@@ -80,9 +80,8 @@ func (w *Response) AwaitPeer(wait func()) {
 	if w.x.mode != modeUpgraded || !w.x.detached {
 		panic("server: AwaitPeer is for Blocking handlers that have upgraded their connection")
 	}
-	places := &w.x.req.conn.w.srv.places
-	places.giveBack(w.x.job)
-	defer places.takeAgain(w.x.job)
+	w.x.job.giveBack()
+	defer w.x.job.takeAgain()
 	wait()
 }
 

@@ -129,7 +129,7 @@ func (m *Metrics) done(w *server.Response, r *server.Request) {
 	s := m.series(labels{
 		pattern: r.Pattern(), failure: failure(w), method: methodOf(r), scheme: schemeOf(r), status: int16(w.Status()),
 	})
-	s.duration.Observe(time.Since(r.Received()).Seconds())
+	s.duration.Observe(r.Elapsed().Seconds())
 	s.received.Observe(float64(r.BytesReceived()))
 	s.sent.Observe(float64(w.BytesSent()))
 }

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// calmLooks is how many looks in a row must find the goroutines outside without a word until a driven world takes them to
-// wait for something inside of it. A look takes lookInterval of real time.
-const calmLooks = 5
+// calm is how long Sleep waits, in real time, for goroutines outside that are silent.
+const calm = time.Millisecond
 
 // End stops the reactors of a world that was driven, has its scripts unwind where they wait, and returns when all of them
 // have ended. The error is a *Failure, as that of Run.
@@ -32,8 +31,8 @@ func (w *World) Reactors() int {
 }
 
 // Waiting sets a function that says how many calls of CallInThread, of those that are not done, wait for something inside of
-// the world, such as the bytes of a peer. A driven world does not wait for these. The function is called by the goroutine
-// that drives.
+// the world, such as the bytes of a peer, until what runs in the world wakes them. A driven world does not wait for these. The
+// function is called by the goroutine that drives.
 func (w *World) Waiting(count func() int) { w.inside = count }
 
 // drive runs the world until ready says so or the time has come. It is park for the goroutine that drives. With something
@@ -44,21 +43,21 @@ func (w *World) drive(what string, until time.Duration, ready func() bool, patie
 	}
 	w.driven = true
 	defer func() { w.driven = false }()
-	for w.patience, w.calm = 0, 0; ; {
+	for w.patience = 0; ; {
 		w.sync()
 		w.happen()
 		if ready != nil && ready() {
 			return
 		}
-		busy := w.busy() // asked first: what ends after this has woken somebody
+		busy := w.busy() && !w.allInside() // asked first: what ends, or begins to wait, after this has woken a reactor before
 		if t := w.pick(); t != nil {
-			w.patience, w.calm = 0, 0
+			w.patience = 0
 			t.resume()
 			continue
 		}
 		switch next := min(w.next(), until); {
 		case w.c.Bubble != nil && w.stirred():
-		case w.c.Bubble == nil && busy && w.patience < patience && (w.calm < calmLooks || !w.allInside()):
+		case w.c.Bubble == nil && busy && w.patience < patience:
 			w.look()
 		case until <= w.now:
 			return
@@ -78,8 +77,8 @@ func (w *World) allInside() bool {
 	if w.inside == nil {
 		return false
 	}
-	n := w.atWork()
-	return n > 0 && n <= w.inside()
+	n := w.atWork() // asked first: those that begin to wait after this count
+	return n <= w.inside()
 }
 
 // look waits for a word from outside, for lookInterval at most, while the time of the world stands still.
@@ -90,9 +89,7 @@ func (w *World) look() {
 	defer timer.Stop()
 	select {
 	case <-w.poke:
-		w.calm = 0
 	case <-timer.C:
-		w.calm++
 	}
 	w.patience += time.Since(begin)
 }

@@ -96,7 +96,7 @@ func (w *World) parkScript(what string, until time.Duration, ready func() bool) 
 func (w *World) Sleep(d time.Duration) {
 	if w.current == nil {
 		w.sync()
-		w.drive("time to pass", w.after(d), nil, calmLooks*lookInterval)
+		w.drive("time to pass", w.after(d), nil, calm)
 		return
 	}
 	w.parkScript("time to pass", w.after(d), nil)
@@ -150,6 +150,9 @@ func (w *World) schedule(e event) {
 
 // happen makes everything happen that is due.
 func (w *World) happen() {
+	if now := int64(w.now); w.shown.Load() != now {
+		w.shown.Store(now)
+	}
 	for n := len(w.due); n > 0 && w.due[n-1].at <= w.now; n = len(w.due) {
 		e := w.due[n-1]
 		w.due[n-1] = event{}

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +48,7 @@ type World struct {
 	killed   bool // scripts that wait are to unwind
 
 	genesis time.Time
+	shown   atomic.Int64 // now, for other goroutines
 
 	mu       sync.Mutex    // of a world in RealTime, whose reactors run at once
 	born     time.Time     // when that began
@@ -54,7 +56,6 @@ type World struct {
 	outside  sync.Mutex    // guards held
 	held     int           // by Outside
 	patience time.Duration // how long nothing has come from outside
-	calm     int           // how many looks in a row of a driven world have found nothing new outside
 	driven   bool          // by a goroutine that waits now
 	inside   func() int    // what Waiting was given
 
@@ -88,6 +89,14 @@ func (w *World) Rand() *rand.Rand { return w.choice }
 // Now is the world's time.
 func (w *World) Now() time.Time {
 	return w.genesis.Add(w.now)
+}
+
+// Clock is Now for any goroutine.
+func (w *World) Clock() time.Time {
+	if w.c.Bubble != nil {
+		return time.Now()
+	}
+	return w.genesis.Add(time.Duration(w.shown.Load()))
 }
 
 // System is the world as a reactor sees it from below. Reactor is the easier way to it. Several reactors may have the

@@ -113,7 +113,7 @@ func start(t testing.TB, s *server.Server, options []Option) *Client {
 	}
 	c := &Client{st, t}
 	var err error
-	if st.driven, err = driven.Listen(s, st.world.System(), onError); err != nil {
+	if st.driven, err = driven.Listen(s, driven.World{System: st.world.System(), Clock: st.world.Clock, OnError: onError}); err != nil {
 		t.Fatalf("servertest: the server does not listen: %v", err)
 	}
 	st.world.Waiting(st.driven.Waiting)
@@ -166,40 +166,27 @@ func (c *Client) Advance(d time.Duration) {
 // settle runs the server until it has nothing to do now.
 func (c *Client) settle() { c.world.Sleep(0) }
 
-// Shutdown ends the server as [server.Server.Shutdown] does, with grace for the answers under way, and returns its error.
-// Streams that are open see the end, and what the test has not read yet can still be read. ShutdownDelay is real time, but in
-// a bubble of testing/synctest.
+// Shutdown ends the server as [server.Server.Shutdown] does: after ShutdownDelay, and with grace for the answers under way, both
+// in virtual time. It returns context.DeadlineExceeded if connections were cut off. What the server has sent by then can
+// still be read.
 func (c *Client) Shutdown(grace time.Duration) error {
 	c.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	begun := time.Now()
-	returned := make(chan error, 1)
-	done := c.world.Outside()
-	c.world.Waiting(func() int {
-		n := c.driven.Waiting()
-		if time.Since(begun) > c.srv.ShutdownDelay {
-			n++ // from now on Shutdown waits for the loops
-		}
-		return n
-	})
-	go func() {
-		defer done()
-		returned <- c.srv.Shutdown(ctx)
-	}()
-	over := func() bool { return c.world.Reactors() == 0 || len(returned) > 0 }
-	inTime := c.world.WaitFor("the server to end", max(c.srv.ShutdownDelay, 0)+grace, over)
-	if !inTime {
-		cancel()
-		c.world.WaitFor("the server to break off", patience, over)
+	c.driven.Announce()
+	c.Advance(max(c.srv.ShutdownDelay, 0))
+	if !c.driven.Drain() {
+		return nil
 	}
-	if c.world.Reactors() == 0 {
+	var err error
+	if c.world.WaitFor("the connections to end", grace, c.driven.Drained) {
+		c.driven.Stop()
+	} else {
+		c.driven.Abort()
+		err = context.DeadlineExceeded
+	}
+	if c.world.WaitFor("the loops to end", patience, func() bool { return c.world.Reactors() == 0 }) {
 		c.finish()
-	}
-	err := <-returned
-	c.world.Waiting(c.driven.Waiting)
-	if err != nil && !inTime {
-		return context.DeadlineExceeded
+	} else {
+		c.t.Errorf("servertest: the loops do not end%s", c.atWork())
 	}
 	return err
 }

@@ -42,7 +42,7 @@
 //
 // A Blocking handler runs on a goroutine of its own, in real time: while it works, virtual time stands still and the call waits
 // for it, for at most 10 s. A handler that waits for its peer, in BodyReader or in Write of a Stream, does not keep
-// time from passing. Advance, Start and Send do not wait for a handler that waits for something else, such as a channel: when
+// time from passing, unless it has set a deadline for that, which is real time. Advance, Start and Send do not wait for a handler that waits for something else, such as a channel: when
 // the goroutines have been silent for a millisecond, they go on.
 //
 // A handler that looks at the clock itself (time.Sleep, time.After, context.WithTimeout) wants a test in a bubble of

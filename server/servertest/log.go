@@ -1,12 +1,36 @@
 package servertest
 
 import (
+	"io"
 	"sync"
+	"testing"
 
+	"microhttp/server"
 	"microhttp/server/internal/driven"
 
 	"github.com/rs/zerolog"
 )
+
+// Log returns a log that writes to the output of the test, as people read it: for middleware, whose default log is standard
+// error. go test shows it when the test fails, and with -v. A server whose Log is nil needs none, see [Serve].
+func Log(t testing.TB) *server.Log {
+	return server.Zerolog(zerolog.New(&textWriter{to: t.Output()}).Level(zerolog.InfoLevel))
+}
+
+// textWriter writes lines of JSON as text. It may be used by any goroutine.
+type textWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *textWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.to.Write(driven.Text(nil, p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
 
 // logged is the log of a server. Its methods may be called from any goroutine.
 type logged struct {
