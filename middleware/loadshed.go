@@ -43,10 +43,7 @@ func LoadShed(config LoadShedConfig) server.Middleware {
 	if config.MaxLag <= 0 {
 		config.MaxLag = 100 * time.Millisecond
 	}
-	if config.RetryAfter <= 0 {
-		config.RetryAfter = time.Second
-	}
-	retry := strconv.FormatInt(int64((config.RetryAfter+time.Second-1)/time.Second), 10)
+	retry := retryAfter(config.RetryAfter)
 	deny := orElse(config.Deny, func(w *server.Response, _ *server.Request) { w.Error(503) })
 	var loops sync.Map // of *shedder, by *reactor.Reactor: as many as there are loops
 	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
@@ -63,6 +60,14 @@ func LoadShed(config LoadShedConfig) server.Middleware {
 		deny.Serve(w, r)
 		w.SetHeader("Retry-After", retry)
 	})
+}
+
+// retryAfter is the value of Retry-After for a time, of 1 s if it is none, in whole seconds.
+func retryAfter(d time.Duration) string {
+	if d <= 0 {
+		d = time.Second
+	}
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
 // shedder decides for one loop.

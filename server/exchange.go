@@ -55,6 +55,7 @@ type mode uint8
 
 const (
 	modeInline   mode = iota // by handlers and callbacks on the loop
+	modeHeld                 // it waits for Held.Serve
 	modePending              // by whoever calls Pending.Answer
 	modeBlocking             // by a Blocking handler, on a goroutine of its own
 	modeUpgraded             // it is 101, or a Blocking handler has taken the connection
@@ -144,7 +145,7 @@ func (x *exchange) panicked() bool {
 
 // waits reports whether the answer is still being made when the handlers on the loop have returned.
 func (x *exchange) waits() bool {
-	return x.mode == modePending || x.mode == modeBlocking || x.res.stream != nil || x.body.to == bodyToCallback
+	return x.mode >= modeHeld && x.mode <= modeBlocking || x.res.stream != nil || x.body.to == bodyToCallback
 }
 
 // leave ends the exchange for reason, on the loop, unless an answer is being made. Then it returns false.
@@ -219,6 +220,9 @@ func (x *exchange) caught(returned *bool) {
 // fail deals with a panic of the handler: OnPanic makes the answer, or there is none.
 func (x *exchange) fail(v any, stack []byte) {
 	x.fate.Store(fateAborted) // also if OnPanic ends the goroutine
+	if x.mode == modeHeld {
+		x.mode = modeInline
+	}
 	if x.upgrade != nil {
 		x.mode, x.upgrade, x.res.status = modeInline, nil, 500
 	}

@@ -154,7 +154,7 @@ func (c *conn) TimeoutConnection() {
 			c.lookAtStream(l)
 		}
 		return
-	case c.phase == phasePending && c.cur.mode == modePending:
+	case c.phase == phasePending && (c.cur.mode == modePending || c.cur.mode == modeHeld):
 		c.answerForPending()
 		return
 	case c.phase == phasePending: // a body that was paused on the loop, and not resumed

@@ -14,10 +14,11 @@ const (
 	verbAnswerWithin      // Response.AnswerWithin
 	verbUpgrade           // Response.Upgrade
 	verbHijack            // Response.Hijack
+	verbHold              // Response.Hold
 	verbs
 )
 
-var verbNames = [verbs]string{"Later", "Stream", "another handler", "OnBody", "BodyReader", "AnswerWithin", "Upgrade", "Hijack"}
+var verbNames = [verbs]string{"Later", "Stream", "another handler", "OnBody", "BodyReader", "AnswerWithin", "Upgrade", "Hijack", "Hold"}
 
 // situation is what was done before.
 type situation uint8
@@ -25,6 +26,7 @@ type situation uint8
 const (
 	undecided        situation = iota // nothing
 	leafChosen                        // a leaf was chosen, and has not begun
+	holdTaken                         // Hold was called
 	laterTaken                        // Later was called
 	inAnswer                          // the function of Pending.Answer runs, or has run
 	streamOnLoop                      // Stream was called on the loop
@@ -47,6 +49,18 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "behind a handler that was chosen: it comes before next.Serve",
 		verbUpgrade:      "behind a handler that was chosen and will answer: call it in that",
 		verbHijack:       "behind a handler that was chosen: it is for Blocking handlers",
+		verbHold:         "behind a handler that was chosen: it comes in place of next.Serve",
+	},
+	holdTaken: {
+		verbLater:        "after Hold: take the Pending in the handler that serves",
+		verbStream:       "after Hold: take the Stream in the handler that serves",
+		verbLeaf:         "after Hold: Held.Serve calls it",
+		verbOnBody:       "after Hold: call it in the handler that serves",
+		verbBodyReader:   "after Hold: it is for Blocking handlers",
+		verbAnswerWithin: "after Hold: it comes before",
+		verbUpgrade:      "after Hold: call it in the handler that serves",
+		verbHijack:       "on the loop: it is for Blocking handlers",
+		verbHold:         "a second time",
 	},
 	undecided: {
 		verbBodyReader: "on the loop: it is for Blocking handlers, use OnBody",
@@ -59,6 +73,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "after Later: it comes before",
 		verbUpgrade:      "after Later, which is the answer",
 		verbHijack:       "on the loop: it is for Blocking handlers",
+		verbHold:         "after Later, which is the answer",
 	},
 	inAnswer: {
 		verbLater:        "in the function that answers",
@@ -69,6 +84,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "in the function that answers",
 		verbUpgrade:      "in the function that answers",
 		verbHijack:       "in the function that answers",
+		verbHold:         "in the function that answers",
 	},
 	streamOnLoop: {
 		verbLater:        "after Stream, which is the answer",
@@ -77,12 +93,14 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "after Stream, which is the answer",
 		verbUpgrade:      "after Stream, which is the answer",
 		verbHijack:       "on the loop: it is for Blocking handlers",
+		verbHold:         "after Stream, which is the answer",
 	},
 	inBlocking: {
 		verbLater:        "in a Blocking handler, which may simply take its time",
 		verbLeaf:         "in a Blocking handler: call it",
 		verbOnBody:       "in a Blocking handler: use BodyReader",
 		verbAnswerWithin: "in a Blocking handler: it is for the middleware around it",
+		verbHold:         "in a Blocking handler, which may simply wait",
 	},
 	streamInBlocking: {
 		verbLater:        "in a Blocking handler, after Stream, which is the answer",
@@ -91,6 +109,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "after Stream, which is the answer",
 		verbUpgrade:      "after Stream, which is the answer",
 		verbHijack:       "after Stream, which is the answer",
+		verbHold:         "after Stream, which is the answer",
 	},
 	inOnPanic: {
 		verbLater:        "in OnPanic, which must answer at once",
@@ -101,6 +120,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "in OnPanic, which must answer at once",
 		verbUpgrade:      "in OnPanic, which must answer at once",
 		verbHijack:       "in OnPanic, which must answer at once",
+		verbHold:         "in OnPanic, which must answer at once",
 	},
 	inOnHead: {
 		verbLater:        "in OnHead, where the answer is made",
@@ -111,6 +131,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "in OnHead, where the answer is made",
 		verbUpgrade:      "in OnHead, where the answer is made",
 		verbHijack:       "in OnHead, where the answer is made",
+		verbHold:         "in OnHead, where the answer is made",
 	},
 	upgraded: {
 		verbLater:        "after Upgrade or Hijack, which is the answer",
@@ -121,6 +142,7 @@ var forbidden = [situations][verbs]string{
 		verbAnswerWithin: "after Upgrade or Hijack, which is the answer",
 		verbUpgrade:      "after Upgrade or Hijack, which is the answer",
 		verbHijack:       "after Upgrade or Hijack, which is the answer",
+		verbHold:         "after Upgrade or Hijack, which is the answer",
 	},
 }
 
@@ -134,6 +156,8 @@ func (x *exchange) situation() situation {
 		return inOnHead
 	case x.leaf.h != nil:
 		return leafChosen
+	case x.mode == modeHeld:
+		return holdTaken
 	case x.mode == modeUpgraded:
 		return upgraded
 	case x.mode == modeBlocking && streams:

@@ -53,6 +53,10 @@ var doVerb = [verbs]func(w *Response, r *Request) (finish func()){
 			conn.Close()
 		}
 	},
+	verbHold: func(w *Response, r *Request) func() {
+		h := w.Hold()
+		return func() { h.Serve(HandlerFunc(func(*Response, *Request) {})) }
+	},
 }
 
 // inSituation makes a handler that calls do in a situation, and answers in the end.
@@ -63,6 +67,13 @@ var inSituation = [situations]func(do func(w *Response, r *Request)) Handler{
 			next.Serve(w, r)
 			do(w, r)
 		})(HandlerFunc(func(*Response, *Request) {}))
+	},
+	holdTaken: func(do func(w *Response, r *Request)) Handler {
+		return StreamingFunc(func(w *Response, r *Request) {
+			h := w.Hold()
+			do(w, r)
+			h.Serve(HandlerFunc(func(*Response, *Request) {}))
+		})
 	},
 	laterTaken: func(do func(w *Response, r *Request)) Handler {
 		return StreamingFunc(func(w *Response, r *Request) {
