@@ -154,19 +154,3 @@ func TestHubSlow(t *testing.T) {
 		})
 	}
 }
-
-// The queue never holds more than its bounds, and keeps the newest.
-func TestEventQueue(t *testing.T) {
-	var q eventQueue
-	dropped := 0
-	for i := range 100 {
-		dropped += q.add([]byte{byte(i)}, 64, 1000)
-	}
-	if dropped != 36 || len(q.events) != 64 || q.bytes != 64 || q.shift()[0] != 36 {
-		t.Errorf("%d dropped, %d events, %d bytes", dropped, len(q.events), q.bytes)
-	}
-	q.add(make([]byte, 2000), 64, 1000)
-	if len(q.events) != 1 || q.bytes != 2000 {
-		t.Errorf("%d events, %d bytes, want the newest alone", len(q.events), q.bytes)
-	}
-}

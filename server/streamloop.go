@@ -47,15 +47,32 @@ func (l *loopSink) put(p []byte, given bool) (int, error) {
 	}
 	l.wrote = true
 	s.x.res.sent += int64(len(p))
-	if len(p) < largeBody {
-		c.t.Commit(s.appendFramed(c.t.Room(len(p)), p))
-	} else {
+	switch {
+	case len(p) >= largeBody:
 		l.writeLarge(p, given)
+	case given:
+		l.writeShared(p)
+	default:
+		c.t.Commit(s.appendFramed(c.t.Room(len(p)), p))
 	}
 	l.burst += len(p)
 	c.w.checkHeld()
 	l.isFull() // which sees to it that OnDrain's function is called also when the handler has not asked
 	return len(p), nil
+}
+
+// writeShared writes a small p that many connections may get in one tick, as that of a Hub. Room would take 4 KiB for each of
+// them.
+func (l *loopSink) writeShared(p []byte) {
+	c := l.s.x.req.conn
+	if l.s.framing.kind != framedChunked {
+		c.t.Write(p)
+		return
+	}
+	line := appendChunkSize(c.w.line[:0], len(p))
+	c.t.Write(line)
+	c.t.Write(p)
+	c.t.Write(crlf)
 }
 
 // writeLarge writes p after its chunk size, without copying it.

@@ -25,6 +25,7 @@ type worker struct {
 	start     []byte      // what most answers of that second begin with: the status line of 200 and the Date field line
 	epoch     time.Time   // the zero of clock
 	pieces    [2]reactor.Piece
+	line      [20]byte // scratch for the size of a chunk
 
 	connValues map[*conn][]keyed // of ConnKeys; nil until one is set
 

@@ -3,8 +3,10 @@ package websocket
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 
 	"microhttp/reactor"
+	"microhttp/server/internal/fanout"
 )
 
 // Prepared is a message for many connections: it is encoded once, and compressed once for those that have agreed on it. It
@@ -59,64 +61,39 @@ func (c *Conn) Send(m *Prepared) bool {
 	return true
 }
 
-// Hub sends messages to all connections that are in it, on whatever loops they live. The zero value is empty. Join and
-// Leave are for the loop of the connection; Broadcast is for any goroutine.
+// Hub sends messages to all connections that are in it, on whatever loops they live. The zero value is empty. It must not be
+// copied. A connection may be in several. Join and Leave are for the loop of the connection; the others are for any goroutine.
+//
+// A peer that does not keep up is bounded by Handler.MaxBehind, as in [Conn.Send], and so is what waits for a loop that is busy:
+// beyond 1,024 messages or 1 MiB it drops the oldest for all connections of that loop.
 type Hub struct {
-	mu    sync.Mutex
-	loops map[*reactor.Reactor]map[*Conn]struct{}
+	fan     fanout.Fan[member, *Prepared]
+	dropped atomic.Uint64
 }
 
-// Join adds a connection that is open.
-func (h *Hub) Join(c *Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.loops == nil {
-		h.loops = make(map[*reactor.Reactor]map[*Conn]struct{})
-	}
-	loop := c.Reactor()
-	if h.loops[loop] == nil {
-		h.loops[loop] = make(map[*Conn]struct{})
-	}
-	h.loops[loop][c] = struct{}{}
-}
+// hubBound is what may wait for a loop that is busy.
+var hubBound = fanout.Bound{Messages: 1 << 10, Bytes: 1 << 20}
+
+// member is a connection in a Hub.
+type member struct{ c *Conn }
+
+// Take implements fanout.Receiver.
+func (m member) Take(p *Prepared) { m.c.Send(p) }
+
+// Join adds a connection that is open. It gets what is sent from now on.
+func (h *Hub) Join(c *Conn) { h.fan.Join(c.Reactor(), member{c}) }
 
 // Leave removes a connection. Call it in OnClose.
-func (h *Hub) Leave(c *Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	loop := c.Reactor()
-	delete(h.loops[loop], c)
-	if len(h.loops[loop]) == 0 {
-		delete(h.loops, loop)
-	}
-}
+func (h *Hub) Leave(c *Conn) { h.fan.Leave(c.Reactor(), member{c}) }
 
 // Len returns how many connections are in it.
-func (h *Hub) Len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	n := 0
-	for _, conns := range h.loops {
-		n += len(conns)
-	}
-	return n
+func (h *Hub) Len() int { return h.fan.Len() }
+
+// Broadcast sends a message to all. It does not block. Each loop is called once, however many messages gather meanwhile.
+// Messages of one goroutine arrive in order.
+func (h *Hub) Broadcast(m *Prepared) {
+	h.dropped.Add(uint64(h.fan.Publish(m, len(m.plain), hubBound)))
 }
 
-// Broadcast sends a message to all, by one call to each loop. Messages of one goroutine arrive in order.
-func (h *Hub) Broadcast(m *Prepared) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for loop := range h.loops {
-		loop.CallFromThread(func() {
-			h.mu.Lock()
-			conns := make([]*Conn, 0, len(h.loops[loop]))
-			for c := range h.loops[loop] {
-				conns = append(conns, c)
-			}
-			h.mu.Unlock()
-			for _, c := range conns {
-				c.Send(m)
-			}
-		})
-	}
-}
+// Dropped returns how many messages were dropped for loops that were busy, each counted once for a loop.
+func (h *Hub) Dropped() uint64 { return h.dropped.Load() }
