@@ -19,7 +19,8 @@ var arrows = map[string][]string{
 	"microhttp/reactor/reactortest": {
 		"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool",
 	},
-	"microhttp/reactor/tlslayer": {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
+	"microhttp/reactor/proxyproto": {},
+	"microhttp/reactor/tlslayer":   {"microhttp/reactor", "golang.org/x/sys/unix", "github.com/valyala/bytebufferpool"},
 	"microhttp/server": {
 		"microhttp/parser", "microhttp/reactor", "microhttp/server/internal",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",

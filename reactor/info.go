@@ -113,6 +113,23 @@ func (s Socket) SetWriteBuffer(n int) error { return s.set(OptionWriteBuffer, n)
 // WriteBuffer returns what the kernel has made of it.
 func (s Socket) WriteBuffer() (int, error) { return s.get(OptionWriteBuffer) }
 
+// SetRemoteAddr makes Info.RemoteAddr, and the name of the connection in logs, show addr in place of the address that the
+// kernel knows. It is for a header that names the client of a proxy in front: see package proxyproto. The zero AddrPort is
+// refused with an error, and so is any address once the connection is lost.
+func (s Socket) SetRemoteAddr(addr netip.AddrPort) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if !addr.IsValid() {
+		return errors.New("reactor: SetRemoteAddr of the zero AddrPort")
+	}
+	if !s.t.remote.IsValid() {
+		s.t.flags |= oneKernel
+	}
+	s.t.remote = addr
+	return nil
+}
+
 // UnixPeer asks the kernel for the other end of a Unix socket: the path that its socket is bound to, and the process.
 // EPROTOTYPE is a socket of another kind.
 func (s Socket) UnixPeer() (UnixPeer, error) {

@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +75,34 @@ func TestSocketOptions(t *testing.T) {
 			}
 			if fd := rec.Info().Socket().FD(); fd != -1 {
 				t.Errorf("a lost connection has descriptor %d", fd)
+			}
+		})
+	})
+}
+
+// What SetRemoteAddr says replaces the address of the peer, also in the name of the connection.
+func TestSetRemoteAddr(t *testing.T) {
+	eachPoller(t, func(t *testing.T, c Config) {
+		l := start(t, c)
+		_, rec := l.connect(nil, nil)
+		client := netip.MustParseAddrPort("192.0.2.1:4711")
+		l.do(func() {
+			s := rec.Info().Socket()
+			if err := s.SetRemoteAddr(netip.AddrPort{}); err == nil {
+				t.Error("the zero address was taken")
+			}
+			if err := s.SetRemoteAddr(client); err != nil {
+				t.Error(err)
+			}
+			if rec.Info().RemoteAddr() != client || rec.String() != "tcp 192.0.2.1:4711" {
+				t.Errorf("the peer is %v, the connection %v", rec.Info().RemoteAddr(), rec)
+			}
+			rec.AbortConnection()
+		})
+		rec.reason(l)
+		l.do(func() {
+			if err := rec.Info().Socket().SetRemoteAddr(client); err != net.ErrClosed {
+				t.Errorf("of a lost connection: %v", err)
 			}
 		})
 	})

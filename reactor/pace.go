@@ -139,7 +139,7 @@ func (t *transport) count(now int64, limit time.Duration) {
 
 // inKernel is how much of what the socket has taken the peer's kernel has not. A Unix socket has one kernel at both ends.
 func (t *transport) inKernel() int64 {
-	if !t.remote.IsValid() || t.fd < 0 {
+	if !t.remote.IsValid() || t.flags&oneKernel != 0 || t.fd < 0 {
 		return 0
 	}
 	return int64(t.r.sys.Unacknowledged(int(t.fd)))

@@ -71,6 +71,7 @@ const (
 	slow                          // and the peer has used up its credit, although it reads
 	roomLent                      // by Room, and nothing was written since
 	undelivered                   // cold.unread is handed over before anything is read
+	oneKernel                     // a Unix socket, although remote is an address: see SetRemoteAddr
 )
 
 const (
