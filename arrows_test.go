@@ -63,6 +63,8 @@ var direct = map[string][]string{
 	"github.com/klauspost/compress/zstd":  {"microhttp/middleware/compress"},
 	"github.com/andybalholm/brotli":       {"microhttp/middleware/compress"},
 	"github.com/valyala/bytebufferpool":   {"microhttp/reactor", "microhttp/server"},
+	"golang.org/x/crypto/acme":            {"microhttp/cmd/microhttp"},
+	"golang.org/x/crypto/acme/autocert":   {"microhttp/cmd/microhttp"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
 	"microhttp/server/nethttp":            {}, // only programs that use net/http link it

@@ -63,6 +63,9 @@ func (r *Request) Scheme() string {
 	if proto := r.Forwarded().Proto; proto != "" {
 		return proto
 	}
+	if r.conn.secure {
+		return "https"
+	}
 	return "http"
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"microhttp/parser"
 	"microhttp/reactor"
+	"microhttp/reactor/tlslayer"
 )
 
 // Why a connection ended. The first thing that decides the end of a connection notes its reason in conn.why, and the
@@ -87,6 +88,14 @@ const (
 	// ErrFilter means that a filter of the answer returned an error. The peer got 500, or a reset if the head had been
 	// sent. Response.Err and Stream.Write return it wrapped, together with that error.
 	ErrFilter
+	// ErrHandshake means that the TLS handshake failed or took longer than Server.HandshakeTimeout, or that the connection was
+	// ended to make room for others, beyond Server.MaxHandshakes.
+	ErrHandshake
+	// ErrTruncated means that the peer ended a TLS connection without close_notify (RFC 8446, section 6.1), so that somebody
+	// on the way may have cut it off. A body that has no other end is never taken for whole then.
+	ErrTruncated
+	// ErrProxyHeader means that the connection did not begin with a header of the PROXY protocol from a trusted address.
+	ErrProxyHeader
 
 	closeReasonCount = iota
 )
@@ -121,6 +130,9 @@ var closeReasons = [closeReasonCount]struct {
 	ErrContentLength:  {"content-length", false, slog.LevelWarn, "body does not agree with Content-Length"},
 	ErrUnsentBound:    {"unsent-bound", false, slog.LevelWarn, "too much unsent output"},
 	ErrFilter:         {"filter", false, noLine, "a filter of the answer failed"},
+	ErrHandshake:      {"tls-handshake", false, noLine, "the TLS handshake failed"},
+	ErrTruncated:      {"tls-truncated", true, slog.LevelDebug, "the peer ended TLS without close_notify"},
+	ErrProxyHeader:    {"proxy-header", false, noLine, "no header of the PROXY protocol from a trusted address"},
 }
 
 // ErrPeerGone matches, with errors.Is, every CloseReason that is the doing of the peer or of the network: ErrPeerClosed,
@@ -204,6 +216,7 @@ var losses = [...]struct {
 	reason error
 	why    CloseReason
 }{
+	{tlslayer.ErrTruncated, ErrTruncated},
 	{io.ErrUnexpectedEOF, ErrContentLength}, // a file that is shorter than its range
 	{syscall.ECONNRESET, ErrPeerReset},
 	{syscall.EPIPE, ErrPeerReset},

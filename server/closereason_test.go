@@ -125,7 +125,7 @@ var closings = []struct {
 func (p *provoked) ask(path string) { p.peer.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path) }
 
 // reported are the reasons that a test of their own provokes.
-var reported = []CloseReason{ErrNetwork, ErrUnwatchable, ErrTooManyConns, ErrStalled}
+var reported = []CloseReason{ErrNetwork, ErrUnwatchable, ErrTooManyConns, ErrStalled, ErrHandshake, ErrTruncated, ErrProxyHeader}
 
 func TestCloseReasons(t *testing.T) {
 	shown := slices.Clone(reported)
@@ -246,7 +246,7 @@ func TestCloseReasonTable(t *testing.T) {
 			t.Errorf("%d: name %q, text %q", why, why.Name(), why.Error())
 		}
 		names[why.Name()] = true
-		peers := why == ErrPeerClosed || why == ErrPeerReset || why == ErrNetwork
+		peers := why == ErrPeerClosed || why == ErrPeerReset || why == ErrNetwork || why == ErrTruncated
 		if errors.Is(fmt.Errorf("x: %w", why), ErrPeerGone) != peers {
 			t.Errorf("%v: the peer's doing is %v, want %v", why, !peers, peers)
 		}

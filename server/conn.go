@@ -36,6 +36,7 @@ type conn struct {
 	lingers    bool        // the end waits for the peer's, since the peer may still send
 	cut        bool        // it is being reset
 	hijacked   bool        // a Blocking handler has taken it, and Shutdown does not wait for it
+	secure     bool        // t is a layer of TLS
 	why        CloseReason // why it ends, or has ended
 	drained    uint32      // bytes thrown away since the last answer
 }
@@ -47,6 +48,7 @@ const maxGathered = 256 << 10
 // ConnectionMade implements reactor.Protocol.
 func (c *conn) ConnectionMade(t reactor.Transport) {
 	c.t = t
+	_, c.secure = t.(secured)
 	c.w.add(c)
 	t.RegisterProducer(c)
 	c.begin()
@@ -202,7 +204,7 @@ func (c *conn) serve(x *exchange) {
 		c.blame(ErrRefused)
 		x.res.Error(501) // an origin server tunnels nothing (RFC 9110, 9.3.6)
 		x.res.flags |= closeAfter
-	case h.HTTPS:
+	case h.HTTPS && !c.secure:
 		c.logUnserved(x, 421, notSecured)
 		x.res.Error(421) // this connection is not secured (RFC 9110, 7.4)
 	default:

@@ -47,6 +47,14 @@ func (d *doors) enter(addr netip.Addr) (refusal string) {
 		d.open.Add(-1)
 		return tooMany
 	}
+	if refusal = d.enterFrom(addr); refusal != "" {
+		d.open.Add(-1)
+	}
+	return refusal
+}
+
+// enterFrom counts a connection that has come in without an address for one.
+func (d *doors) enterFrom(addr netip.Addr) (refusal string) {
 	if d.mostOfOne <= 0 || !addr.IsValid() {
 		return ""
 	}
@@ -54,7 +62,6 @@ func (d *doors) enter(addr netip.Addr) (refusal string) {
 	defer d.mu.Unlock()
 	key := origin(addr)
 	if d.from[key] >= d.mostOfOne {
-		d.open.Add(-1)
 		return tooManyOfOne
 	}
 	if d.from == nil {
@@ -95,14 +102,29 @@ func (w *worker) BuildProtocol(remote netip.AddrPort) reactor.Protocol {
 	if refusal := w.srv.doors.enter(remote.Addr()); refusal != "" {
 		return w.turnAway(remote, refusal)
 	}
+	return w.newConn()
+}
+
+// newConn makes the protocol of a connection that was let in.
+func (w *worker) newConn() *conn {
 	c := &conn{w: w, id: w.srv.accepted.Add(1)}
 	c.p.Limits = &w.srv.limits
 	return c
 }
 
-// turnAway refuses a connection. That the server is full is logged once a second, with the number
-// of connections that were refused.
+// turnAway refuses a connection. nil means that it gets no answer, since too many others get one.
 func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protocol {
+	w.logTurnAway(remote, refusal)
+	if w.turned == maxTurnedAway {
+		return nil
+	}
+	w.turned++
+	return &turnedAway{w: w}
+}
+
+// logTurnAway counts and logs a connection that is not let in. That the server is full is logged once a second, with the
+// number of connections that were refused.
+func (w *worker) logTurnAway(remote netip.AddrPort, refusal string) {
 	w.srv.ended[ErrTooManyConns].Add(1)
 	if refusal != tooMany {
 		w.logTurnedAway(remoteName(remote), refusal)
@@ -110,11 +132,6 @@ func (w *worker) turnAway(remote netip.AddrPort, refusal string) reactor.Protoco
 		w.srv.log.Line(slog.LevelWarn).Int("status", 503).Str("reason", ErrTooManyConns.Name()).Int64("max", w.srv.doors.most).
 			Msg(connectionRefused + refusal)
 	}
-	if w.turned == maxTurnedAway {
-		return nil
-	}
-	w.turned++
-	return &turnedAway{w: w}
 }
 
 // turnedAway is the protocol of a connection that is not let in.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"math"
 	"runtime"
 	"time"
@@ -30,6 +31,9 @@ type settings struct {
 	form formLimits
 
 	loops int
+
+	handshakes    int
+	handshakeTime time.Duration
 
 	detectLate bool
 }
@@ -72,7 +76,9 @@ func (s *Server) init() {
 				disk:   orDefault(s.MaxFormDisk, 1<<30),
 				all:    orDefault(s.MaxFormDiskAll, 4<<30),
 			},
-			loops: s.Loops,
+			loops:         s.Loops,
+			handshakes:    cmp.Or(max(s.MaxHandshakes, 0), 4096),
+			handshakeTime: cmp.Or(max(s.HandshakeTimeout, 0), 10*time.Second),
 		}
 		if s.conf.loops <= 0 {
 			s.conf.loops = runtime.GOMAXPROCS(0)

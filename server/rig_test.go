@@ -32,6 +32,12 @@ const patience = 10 * time.Second
 // must leave nothing behind.
 func start(t testing.TB, h HandlerFunc, options ...func(*Server)) (*Server, netip.AddrPort) {
 	t.Helper()
+	return startOn(t, h, nil, options...)
+}
+
+// startOn is start for connections that begin as a ListenOption says.
+func startOn(t testing.TB, h HandlerFunc, begin []ListenOption, options ...func(*Server)) (*Server, netip.AddrPort) {
+	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	nop := Zerolog(zerolog.Nop())
 	s := &Server{Addr: "127.0.0.1:0", Loops: 1, Log: nop}
@@ -41,7 +47,7 @@ func start(t testing.TB, h HandlerFunc, options ...func(*Server)) (*Server, neti
 	for _, o := range options {
 		o(s)
 	}
-	addr, err := s.Listen()
+	addr, err := s.ListenOn(s.Addr, begin...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"microhttp/parser"
 	"microhttp/reactor"
+	"microhttp/reactor/tlslayer"
 )
 
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
@@ -29,6 +31,10 @@ type Server struct {
 	// may connect. Default: what the umask makes of it, mostly 0755, and then only the
 	// user that the server runs as (and root) may connect.
 	SocketMode fs.FileMode
+	// TLSConfig is how connections with TLS are secured: see ListenTLS. nil is crypto/tls's defaults: TLS 1.2 at least, and
+	// tickets whose keys rotate. It is cloned. The protocol that is agreed on by ALPN is always http/1.1; "h2" is left out.
+	// Its functions are called off the loops, and may block. To set it and to listen without TLS only is refused by Run.
+	TLSConfig *tls.Config
 	// Handler answers every request; nil answers 404. Unless it takes the head, as a router does, it is called when
 	// the body is whole.
 	Handler Handler
@@ -106,6 +112,13 @@ type Server struct {
 	// /64. The default is no bound: behind a proxy all connections come from one. The
 	// peers of a Unix socket have no address, and are not bounded by it.
 	MaxConnsPerAddr int
+
+	// MaxHandshakes bounds the TLS handshakes that are under way. Beyond it the one that has waited longest is ended.
+	// Default 4096, also if it is negative.
+	MaxHandshakes int
+	// HandshakeTimeout is the time for a whole TLS handshake. Beyond it the connection is closed. Default 10 s, also if it is
+	// negative.
+	HandshakeTimeout time.Duration
 
 	// ReadHeaderTimeout is the time for a whole head, from its first byte, or from
 	// the start of a new connection. Beyond it 408; a new connection that has sent
@@ -220,13 +233,15 @@ type Server struct {
 	ended   [closeReasonCount]atomic.Uint64 // connections, by CloseReason
 	refused refusals
 
-	accepted atomic.Uint64 // connections that were let in
-	lines    lineLimits
-	places   places
-	formDisk atomic.Int64              // bytes of forms on disk
-	counted  atomic.Pointer[[]*worker] // the loops that MaxBufferedBytes is for
-	handler  Handler                   // Handler, or notFound
-	log      *Log
+	handshakes   *tlslayer.Handshakes // nil unless a listener has TLS
+	certificates certificates
+	accepted     atomic.Uint64 // connections that were let in
+	lines        lineLimits
+	places       places
+	formDisk     atomic.Int64              // bytes of forms on disk
+	counted      atomic.Pointer[[]*worker] // the loops that MaxBufferedBytes is for
+	handler      Handler                   // Handler, or notFound
+	log          *Log
 }
 
 // lifecycle is where a Server stands; it only ever goes up.
@@ -264,6 +279,9 @@ func (s *Server) start() error {
 	defer s.mu.Unlock()
 	switch s.state {
 	case listening:
+		if s.TLSConfig != nil && s.handshakes == nil {
+			return fmt.Errorf("%w: TLSConfig is set, and no address is served with it: use ListenTLS, WithTLS or ServeTLS", ErrTLS)
+		}
 	case closing, closed:
 		return ErrServerClosed
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -106,7 +107,7 @@ func (s *Server) awaitDelay(ctx context.Context) {
 //	defer stop()
 //	log.Fatal(s.RunUntil(ctx, 10*time.Second))
 //
-// It calls Listen first, unless Listen was called. The answers under way have grace to end, after ShutdownDelay. RunUntil
+// It calls Listen first, or ListenTLS if TLSConfig is set, unless the server listens already. The answers under way have grace to end, after ShutdownDelay. RunUntil
 // returns:
 //
 //   - nil when the server has ended in order, also when another goroutine has called Shutdown or Close;
@@ -118,7 +119,11 @@ func (s *Server) RunUntil(ctx context.Context, grace time.Duration) error {
 	unbound := s.state == fresh
 	s.mu.Unlock()
 	if unbound {
-		if _, err := s.Listen(); err != nil {
+		listen := s.Listen
+		if s.TLSConfig != nil {
+			listen = func() (netip.AddrPort, error) { return s.ListenTLS("", "") }
+		}
+		if _, err := listen(); err != nil {
 			return err
 		}
 	}

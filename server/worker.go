@@ -18,6 +18,7 @@ type worker struct {
 
 	conns     conn // head of the ring of open connections
 	open      int
+	newcomers newcomer // head of the ring of those that are not served yet
 	spare     *exchange
 	spares    int
 	discarded parser.Head // what the parser fills while a body is thrown away
@@ -54,6 +55,7 @@ const shutdownGrace = 250 * time.Millisecond
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
 	w := &worker{srv: s, loop: loop, drained: make(chan struct{}), epoch: loop.Now()}
 	w.conns.prev, w.conns.next = &w.conns, &w.conns
+	w.newcomers.prev, w.newcomers.next = &w.newcomers, &w.newcomers
 	for {
 		before := s.counted.Load()
 		all := append(slices.Clone(*before), w)
@@ -135,6 +137,7 @@ func (w *worker) beginShutdown() {
 	for c := w.conns.next; c != &w.conns; c = c.next {
 		c.hurry()
 	}
+	w.hurryNewcomers()
 	w.tellStreams()
 	w.checkDrained()
 }
@@ -144,11 +147,12 @@ func (w *worker) abortAll() {
 	for c := w.conns.next; c != &w.conns; c = c.next {
 		c.abortFor(ErrServerClosed)
 	}
+	w.abortNewcomers()
 	w.loop.Stop()
 }
 
 func (w *worker) checkDrained() {
-	if !w.closing || w.open > 0 {
+	if !w.closing || w.open > 0 || w.newcomers.next != &w.newcomers {
 		return
 	}
 	select {
