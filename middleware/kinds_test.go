@@ -66,13 +66,16 @@ func TestEveryMiddlewareAndEveryAnswer(t *testing.T) {
 		"Basic":         {middleware.Basic("r", middleware.User, middleware.Users(map[string]string{"ann": "x"})), ""},
 		"RateLimit":     {middleware.RateLimit(middleware.RateLimitConfig{}), ""},
 		"LoadShed":      {middleware.LoadShed(middleware.LoadShedConfig{MaxLag: time.Minute}), ""},
-		"Timeout":       {middleware.Timeout(time.Minute), ""},
-		"Default":       {middleware.Default(middleware.DefaultConfig{Log: log}), "X-Request-Id"},
+		"RedirectHTTPS": {server.Chain(
+			middleware.ClientAddress(middleware.ClientAddressConfig{Trusted: prefixes(t, "127.0.0.1")}), middleware.RedirectHTTPS("a.example"),
+		), ""},
+		"Timeout": {middleware.Timeout(time.Minute), ""},
+		"Default": {middleware.Default(middleware.DefaultConfig{Log: log}), "X-Request-Id"},
 	} {
 		for _, k := range kinds {
 			c := serve(t, middleware.Recover(silence)(m.mw(k.h)))
 			for range 2 {
-				res, body := ask(t, c, "GET / HTTP/1.1", "Origin: https://a.example", basic("ann:x"), "X-Forwarded-For: 192.0.2.1")
+				res, body := ask(t, c, "GET / HTTP/1.1", "Origin: https://a.example", basic("ann:x"), "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https")
 				if res.StatusCode != k.status || body != k.body || m.field != "" && res.Header.Get(m.field) == "" {
 					t.Errorf("%s, %s: %d %q %v", name, k.name, res.StatusCode, body, res.Header)
 				}
