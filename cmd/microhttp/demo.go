@@ -66,20 +66,21 @@ func (o *options) withHandler(h server.Handler, log *server.Log) *server.Server 
 	if s.Loops == 0 {
 		s.Loops = runtime.GOMAXPROCS(0) // as the server would, but we want to say it
 	}
-	s.Log, s.Handler = log, h
+	s.Log, s.Handler = log, o.begin.around(h)
 	return s
 }
 
 // serve binds s, says where, and runs it until SIGINT or SIGTERM.
 func serve(s *server.Server, o *options, out io.Writer) error {
-	if _, err := s.Listen(); err != nil {
+	command := "microhttp " + cmp.Or(o.command, "demo")
+	if err := o.begin.listen(s, command, out); err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	command := "microhttp " + cmp.Or(o.command, "demo")
-	fmt.Fprintf(out, "%s: listening on %s (%s)\n", command, where(s.Addrs()), loops(s.Loops))
+	defer reloadOnHangup(s)()
+	fmt.Fprintf(out, "%s: listening on %s (%s)\n", command, where(o.begin.served(s), o.begin.secure()), loops(s.Loops))
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -104,11 +105,32 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	}
 }
 
+// reloadOnHangup has SIGHUP read the certificates again, until stop is called. What comes of it is logged.
+func reloadOnHangup(s *server.Server) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			_ = s.ReloadCertificates()
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-done
+	}
+}
+
 // where lists what the server listens on.
-func where(addrs []net.Addr) string {
+func where(addrs []net.Addr, secure bool) string {
 	var all []string
 	for _, a := range addrs {
 		prefix := "http://"
+		if secure {
+			prefix = "https://"
+		}
 		if a.Network() == "unix" {
 			prefix = "unix:"
 		}

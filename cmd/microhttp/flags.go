@@ -28,8 +28,9 @@ import (
 type options struct {
 	command   string        // "" is demo
 	server    server.Server // its settings; Handler and Log come later
-	routes    bool          // are printed, and nothing is served
-	compress  bool          // the answers of demo
+	begin     beginOptions
+	routes    bool // are printed, and nothing is served
+	compress  bool // the answers of demo
 	accessLog accessOptions
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
@@ -73,6 +74,7 @@ func (o *options) groups() []group {
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 			{"shutdown-delay", "d", period(&s.ShutdownDelay, 0, 0), "before that, the time in which it still accepts connections"},
 		}},
+		o.begin.group(),
 		{"Logging, to standard error", []option{
 			{"access-log", "format", choice(&o.accessLog.format, accessFormats), "a line and an id for each request: " + strings.Join(accessFormats, ", ")},
 			{"access-log-sample", "n", number(&o.accessLog.sample, 1, 1, maxCount), "one line for n good answers; others always have one"},
@@ -125,7 +127,15 @@ func (o *options) parse(args []string, stdout io.Writer) error {
 	case set.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
-	return fromEnvironment(set)
+	return o.complete(set)
+}
+
+// complete takes what the environment says, and looks whether the flags fit together.
+func (o *options) complete(set *flag.FlagSet) error {
+	if err := fromEnvironment(set); err != nil {
+		return err
+	}
+	return o.begin.check()
 }
 
 // newFlagSet makes the flags of a command.

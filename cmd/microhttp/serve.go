@@ -93,7 +93,7 @@ func (o *serveOptions) parse(args []string, stdout io.Writer) error {
 	case set.NArg() == 1:
 		o.dir = set.Arg(0)
 	}
-	return fromEnvironment(set)
+	return o.complete(set)
 }
 
 // newServer makes the server of the options, and the files, which the caller closes.
@@ -189,6 +189,8 @@ Examples:
   microhttp serve -addr :80 -access-log combined public
   microhttp serve -spa index.html -no-listing dist   # an application that routes by itself
   microhttp serve -basic-auth @secret.txt private
+  microhttp serve -tls-self-signed                   # the same, on https://127.0.0.1:8080
+  microhttp serve -addr :443 -domain example.com public
 
 A duration d is a number and a unit: 500ms, 10s, 1m30s. SIGINT or SIGTERM ends the
 server when the answers under way have been given; a second one ends it at once.
