@@ -19,8 +19,8 @@ import (
 const messageSize = 64
 
 var echoCases = []loadCase{
-	{"64", "64 connections", load{64, 1}},
-	{"512", "512 connections", load{512, 1}},
+	{"64", "64 connections", load{Connections: 64, Pipeline: 1}},
+	{"512", "512 connections", load{Connections: 512, Pipeline: 1}},
 }
 
 var echoServers = []server{

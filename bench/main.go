@@ -41,6 +41,8 @@ var subcommands = []subcommand{
 	{"echo", "CPU time per echoed message of the reactor alone, as a ratio to a minimal C epoll server", echo},
 	{"routes", "CPU time per request with two parameters among 200 routes, as a ratio to one without", routed},
 	{"idle", "memory of an idle keep-alive connection", idle},
+	{"tls", "CPU time per request and per handshake over TLS, as a ratio to net/http", tlsRequests},
+	{"tlsidle", "memory of connections over TLS: idle, after an upload, in a handshake, of a reader that does not read", tlsIdle},
 	{"syscalls", "system calls per request under load, and wake-ups at rest", syscalls},
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
 	{"hostile", "what 1,000 hostile connections a second cost those who behave", hostile},

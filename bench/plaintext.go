@@ -9,9 +9,9 @@ import (
 )
 
 var loadCases = []loadCase{
-	{"64", "64 connections", load{64, 1}},
-	{"512", "512 connections", load{512, 1}},
-	{"pipelined", "64 connections, pipelined 16 deep", load{64, 16}},
+	{"64", "64 connections", load{Connections: 64, Pipeline: 1}},
+	{"512", "512 connections", load{Connections: 512, Pipeline: 1}},
+	{"pipelined", "64 connections, pipelined 16 deep", load{Connections: 64, Pipeline: 16}},
 }
 
 const plaintextHelp = `

@@ -22,6 +22,8 @@ import (
 type load struct {
 	Connections int
 	Pipeline    int
+	Path        string // "" is the one that the measurement has
+	Handshake   string // "full" or "resumed": a connection for each request
 }
 
 // wrkResult is what wrk counted.
@@ -46,7 +48,10 @@ func runWrk(ctx context.Context, w *workshop, l load, addr string, cpu int, d ti
 	if l.Pipeline > 1 {
 		argv = append(argv, "-s", script)
 	}
-	argv = append(argv, "http://"+addr)
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	argv = append(argv, addr)
 	if l.Pipeline > 1 {
 		argv = append(argv, "--", strconv.Itoa(l.Pipeline))
 	}

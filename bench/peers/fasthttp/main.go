@@ -1,11 +1,12 @@
 // Command fasthttp is the plaintext answer of github.com/valyala/fasthttp. It listens on a free loopback port,
-// prints the address, and serves until it is killed.
+// prints the address, and serves until it is killed. With two arguments, a certificate and its key, it speaks TLS.
 package main
 
 import (
 	"fmt"
 	"log"
 	"net"
+	"os"
 
 	"github.com/valyala/fasthttp"
 )
@@ -17,13 +18,23 @@ func main() {
 	}
 	fmt.Println("listening on", l.Addr())
 
-	body := []byte("Hello, World!")
+	body, large := []byte("Hello, World!"), make([]byte, 10<<20)
 	server := fasthttp.Server{
 		NoDefaultServerHeader: true, // the same fields as everybody else
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			ctx.SetContentType("text/plain")
-			ctx.Response.SetBodyRaw(body)
+			switch string(ctx.Path()) {
+			case "/bytes/1048576":
+				ctx.Response.SetBodyRaw(large[:1<<20])
+			case "/bytes/10485760":
+				ctx.Response.SetBodyRaw(large)
+			default:
+				ctx.Response.SetBodyRaw(body)
+			}
 		},
+	}
+	if len(os.Args) == 3 {
+		log.Fatal(server.ServeTLS(l, os.Args[1], os.Args[2]))
 	}
 	log.Fatal(server.Serve(l))
 }
