@@ -16,10 +16,11 @@ import (
 // certificateInterval is the least time between two looks at the files of a certificate.
 const certificateInterval = 10 * time.Second
 
-// certificates are all pairs of files that a server has been given.
+// certificates are all pairs of files that a server has been given: *certificatePair, behind an interface, so that a program
+// without TLS does not link how they are read.
 type certificates struct {
 	mu    sync.Mutex
-	pairs []*certificatePair
+	pairs []interface{ readAgain() error }
 }
 
 // certificatePair is a certificate and its key, from two files.
@@ -65,11 +66,16 @@ func (s *Server) ReloadCertificates() error {
 	defer s.certificates.mu.Unlock()
 	var all error
 	for _, p := range s.certificates.pairs {
-		p.mu.Lock()
-		all = errors.Join(all, p.renew())
-		p.mu.Unlock()
+		all = errors.Join(all, p.readAgain())
 	}
 	return all
+}
+
+// readAgain reads the files again, whether they have changed or not.
+func (p *certificatePair) readAgain() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.renew()
 }
 
 // get is a tls.Config's GetCertificate. It runs off the loops.

@@ -14,7 +14,6 @@ import (
 
 	"microhttp/parser"
 	"microhttp/reactor"
-	"microhttp/reactor/tlslayer"
 )
 
 // Server serves HTTP/1.1. The zero value is ready: it serves 404 on ":http" with
@@ -233,7 +232,7 @@ type Server struct {
 	ended   [closeReasonCount]atomic.Uint64 // connections, by CloseReason
 	refused refusals
 
-	handshakes   *tlslayer.Handshakes // nil unless a listener has TLS
+	handshakes   any // a *tlslayer.Handshakes, or nil unless a listener has TLS; its type would have every program link TLS
 	certificates certificates
 	accepted     atomic.Uint64 // connections that were let in
 	lines        lineLimits

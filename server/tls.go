@@ -33,13 +33,15 @@ func WithTLS(certFile, keyFile string) ListenOption {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrTLS, err)
 		}
-		if s.handshakes == nil {
-			s.handshakes = tlslayer.NewHandshakes(tlslayer.HandshakeOptions{
+		handshakes, ok := s.handshakes.(*tlslayer.Handshakes)
+		if !ok {
+			handshakes = tlslayer.NewHandshakes(tlslayer.HandshakeOptions{
 				Max: s.conf.handshakes, Timeout: s.conf.handshakeTime,
 			})
+			s.handshakes = handshakes
 		}
 		l.secure = &secureSide{handshake: func(n *newcomer) reactor.Protocol {
-			return tlslayer.Server(config, s.handshakes, (*greeting)(n))
+			return tlslayer.Server(config, handshakes, (*greeting)(n))
 		}}
 		return nil
 	}

@@ -331,7 +331,7 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	}
 	want(t, "after ReloadCertificates", subject(), "second")
 
-	pair := s.certificates.pairs[0]
+	pair := s.certificates.pairs[0].(*certificatePair)
 	look := func() { // as when the interval is over
 		pair.mu.Lock()
 		pair.nextLook = time.Time{}
