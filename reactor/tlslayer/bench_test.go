@@ -3,6 +3,7 @@ package tlslayer
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -146,6 +147,53 @@ func BenchmarkHandshake(b *testing.B) {
 					}
 					c.Close()
 				}
+			})
+		}
+	}
+}
+
+// BenchmarkAlone measures a request and its answer without a socket and without the client: what the layer costs, with
+// crypto/tls, and what crypto/tls costs alone.
+func BenchmarkAlone(b *testing.B) {
+	const batch = 1000
+	for _, requests := range []int{1, 16} {
+		answer := make([]byte, 130)
+		for _, how := range []string{"layer", "crypto-tls"} {
+			b.Run(fmt.Sprint(how, "/", requests), func(b *testing.B) {
+				bench := newBench(b)
+				a := &answers{answer: answer}
+				w := bench.connect(Server(serverConfig(), bench.hs, AcceptorFunc(func(*Conn) reactor.Protocol { return a })))
+				c := &end{e: newEngine(clientConfig(), true, netip.AddrPort{}, netip.AddrPort{})}
+				bench.shake(b, w, c)
+				e := w.proto.(*lower).e
+				buf, out := make([]byte, plainSize), make([]byte, 0, plainSize)
+				text := bytes.Repeat([]byte(request), requests)
+				var in [][]byte
+				b.ReportAllocs()
+				for b.Loop() {
+					if len(in) == 0 {
+						b.StopTimer()
+						for range batch {
+							_ = c.e.write(text)
+							in = append(in, c.sent())
+						}
+						w.out = w.out[:0]
+						b.StartTimer()
+					}
+					if how == "layer" {
+						w.proto.DataReceived(in[0])
+						w.out = w.out[:0]
+					} else {
+						if n, _, err := e.read(buf, in[0]); n != len(text) || !temporary(err) {
+							b.Fatal(n, err)
+						}
+						e.mem.out = out
+						_ = e.write(bytes.Repeat(answer, requests))
+						e.mem.out = nil
+					}
+					in = in[1:]
+				}
+				bench.lose(w, reactor.ErrConnectionDone)
 			})
 		}
 	}

@@ -9,6 +9,7 @@ import "microhttp/reactor"
 const (
 	plainSize  = 64 << 10  // what one read of the transport below may hold
 	cipherSize = 272 << 10 // encryptMost as records, whatever their length
+	rawSize    = 20 << 10  // a record, and what bytes.Buffer wants beyond it
 	smallMin   = 1 << 10
 	smallMost  = 32 << 10 // larger ones are not kept
 	smallKept  = 64
@@ -16,6 +17,7 @@ const (
 
 type loopBuffers struct {
 	plain  []byte
+	raw    []byte // of crypto/tls, see lend.go
 	tail   []byte
 	cipher []byte
 	file   []byte
@@ -36,6 +38,14 @@ func take(from *[]byte, size int) []byte {
 		b = make([]byte, size)
 	}
 	return b
+}
+
+func (l *loopBuffers) takeRaw() []byte { return take(&l.raw, rawSize) }
+
+func (l *loopBuffers) giveRaw(b []byte) {
+	if cap(b) >= rawSize && cap(b) <= 2*rawSize {
+		l.raw = b[:cap(b)]
+	}
 }
 
 func (l *loopBuffers) takePlain() []byte  { return take(&l.plain, plainSize) }

@@ -43,6 +43,7 @@ type engine struct {
 	conn *tls.Conn
 	mem  memory
 	hs   *handshake // nil when the handshake is complete
+	more bool       // crypto/tls may have plaintext, or records, that it was not asked for
 }
 
 // handshake is the coroutine.
@@ -97,7 +98,7 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 		}
 		return nil, true, fmt.Errorf("%w: %w", ErrHandshake, hs.err)
 	}
-	e.hs = nil
+	e.hs, e.more = nil, true
 	return rest, true, nil
 }
 
@@ -111,12 +112,17 @@ func (e *engine) abandon() {
 // read decrypts p, which must hold whole records, into dst. It returns how much plaintext there is and what is left of p;
 // errWouldBlock when p is used up. io.EOF is the peer's close_notify; any other error ends the connection.
 func (e *engine) read(dst, p []byte) (n int, rest []byte, err error) {
+	single := !e.more && nextRecord(p) == len(p)
 	e.mem.in = p
 	for err == nil && len(dst)-n > 0 {
 		var k int
 		k, err = e.conn.Read(dst[n:])
 		n += k
+		if single && k > 0 && err == nil && n < len(dst) {
+			err = errWouldBlock // as crypto/tls would say, if it were asked
+		}
 	}
+	e.more = err == nil
 	rest, e.mem.in = e.mem.in, nil
 	if err == io.EOF && e.mem.asked {
 		err = ErrTruncated

@@ -120,6 +120,7 @@ func (hs *shaking) complete() {
 	hs.of.end(hs)
 	c.hs = nil
 	c.e.mem.eof = false
+	c.e.shrink()
 	c.flags |= inEngine
 	c.below.SetTimeout(0)
 	was := c.enter()

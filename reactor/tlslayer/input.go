@@ -104,7 +104,7 @@ func (c *Conn) deliver() {
 func (c *Conn) decrypt(p []byte) (rest []byte) {
 	for {
 		buf := c.loop.takePlain()
-		n, rest, err := c.e.read(buf, p)
+		n, rest, err := c.read(buf, p)
 		p = rest
 		c.flags &^= inEngine
 		if err == nil {
@@ -136,6 +136,22 @@ func (c *Conn) decrypt(p []byte) (rest []byte) {
 			return p
 		}
 	}
+}
+
+// read is that of the engine, with an input buffer of the loop.
+func (c *Conn) read(buf, p []byte) (n int, rest []byte, err error) {
+	raw := c.loop.takeRaw()
+	lent := c.e.lend(raw)
+	n, rest, err = c.e.read(buf, p)
+	if !c.e.more {
+		if back := c.e.takeBack(); back != nil && lent {
+			raw, lent = back, false
+		}
+	}
+	if !lent {
+		c.loop.giveRaw(raw)
+	}
+	return n, rest, err
 }
 
 // ended is the peer's close_notify. While reading is paused it waits until that is over.

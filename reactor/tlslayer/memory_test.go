@@ -32,8 +32,14 @@ func (w *wire) Write(p []byte) {
 		w.out = append(w.out, p...)
 	}
 }
-func (w *wire) Room(n int) []byte { w.room = make([]byte, 0, max(n, 4096)); return w.room }
-func (w *wire) Commit(b []byte)   { w.Write(b) }
+
+func (w *wire) Room(n int) []byte {
+	if cap(w.room) < n {
+		w.room = make([]byte, 0, max(n, 4096))
+	}
+	return w.room
+}
+func (w *wire) Commit(b []byte) { w.Write(b) }
 func (w *wire) Send(pieces ...reactor.Piece) {
 	for i := range pieces {
 		w.Write(pieces[i].Bytes())
@@ -158,7 +164,7 @@ func (w *wire) sent() []byte {
 }
 
 // shake completes the handshake of a layer with a client in memory. It returns what the server sent first.
-func (b *bench) shake(t *testing.T, w *wire, c *end) (serverHello []byte) {
+func (b *bench) shake(t testing.TB, w *wire, c *end) (serverHello []byte) {
 	t.Helper()
 	to := append(c.feed(nil, false), c.sent()...)
 	for len(to) > 0 {
