@@ -410,3 +410,28 @@ func TestServeTLS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Handshakes that are begun and never finished cost no good client its place: beyond MaxHandshakes the one that has waited
+// longest is ended.
+func TestUnfinishedHandshakes(t *testing.T) {
+	s, addr := startTLS(t, showTLS, func(s *Server) { s.MaxHandshakes = 20 })
+	var idle []*peer
+	for range 100 {
+		p := dial(t, addr)
+		p.send("\x16\x03\x01")
+		idle = append(idle, p)
+		if len(idle)%10 == 0 {
+			dialTLS(t, addr, nil).ask(getKept)
+		}
+	}
+	for i, p := range idle[:70] { // the first of them have been ended, by others or by good clients
+		if b, err := io.ReadAll(p.r); err == errDeadline {
+			t.Fatalf("handshake %d goes on: %q, %v", i, b, err)
+		}
+	}
+	await(t, "the count", func() bool { return s.ended[ErrHandshake].Load() >= 80 })
+	for _, p := range idle {
+		p.Close()
+	}
+	await(t, "the places", func() bool { return s.doors.open.Load() == 10 }) // of the good clients
+}
