@@ -8,6 +8,8 @@
 //	go run . plaintext      CPU time per request
 //	go run . echo           CPU time per message of an echo server on the reactor alone
 //	go run . routes         CPU time per request among two hundred routes
+//	go run . static         CPU time per file
+//	go run . readers        memory while a hundred readers download a large file
 //	go run . idle           memory of an idle keep-alive connection
 //	go run . syscalls       system calls per request, and at rest
 //	go run . abuse          do descriptors come back after a storm of broken clients?
@@ -39,6 +41,8 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"plaintext", "CPU time per request, as a ratio to a minimal C epoll server", plaintext},
 	{"echo", "CPU time per echoed message of the reactor alone, as a ratio to a minimal C epoll server", echo},
+	{"static", "CPU time per file of 64 KiB and 1 MiB, as a ratio to a minimal C sendfile server", static},
+	{"readers", "memory while a hundred readers download a large file, and resume it", readers},
 	{"routes", "CPU time per request with two parameters among 200 routes, as a ratio to one without", routed},
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"tls", "CPU time per request and per handshake over TLS, as a ratio to net/http", tlsRequests},

@@ -129,20 +129,26 @@ func buildNginx(_ context.Context, w *workshop) (launcher, error) {
 	if err := os.Mkdir(prefix, 0o755); err != nil {
 		return nil, err
 	}
+	location := fmt.Sprintf(`location = %s { default_type text/plain; return 200 "Hello, World!"; }`, target)
+	return launchNginx(prefix, location), nil
+}
+
+// launchNginx starts an nginx in a directory of its own, with one location.
+func launchNginx(prefix, location string) launcher {
 	return func() (command, error) {
 		addr, err := freeAddr()
 		if err != nil {
 			return command{}, err
 		}
 		conf := filepath.Join(prefix, "nginx.conf")
-		if err := os.WriteFile(conf, nginxConf(addr), 0o644); err != nil {
+		if err := os.WriteFile(conf, nginxConf(addr, location), 0o644); err != nil {
 			return command{}, err
 		}
 		return command{argv: []string{"nginx", "-p", prefix, "-c", conf, "-e", "stderr"}, addr: addr}, nil
-	}, nil
+	}
 }
 
-func nginxConf(addr string) []byte {
+func nginxConf(addr, location string) []byte {
 	return fmt.Appendf(nil, `daemon off;
 master_process off;
 worker_processes 1;
@@ -160,13 +166,10 @@ http {
 	scgi_temp_path scgi;
 	server {
 		listen %s backlog=%d;
-		location = %s {
-			default_type text/plain;
-			return 200 "Hello, World!";
-		}
+		%s
 	}
 }
-`, nginxConnections, addr, listenBacklog, target)
+`, nginxConnections, addr, listenBacklog, location)
 }
 
 func freeAddr() (string, error) {
