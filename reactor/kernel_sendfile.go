@@ -2,9 +2,10 @@
 
 package reactor
 
-// sendfile(2), through the ordinary path of system calls: it may sleep on the disk, and the scheduler must know. The wrapper
-// is that of package syscall, which orders memory for the race detector, see raw_race.go. What a system cannot send that
-// way, such as a file that has no pages, is read and written.
+// sendfile(2), through the ordinary path of system calls: it may sleep on the disk, and the scheduler must know. What is in
+// memory goes another way, see sendcached_linux.go. The wrapper is that of package syscall, which orders memory for the
+// race detector, see raw_race.go. What a system cannot send that way, such as a file that has no pages, is read and
+// written.
 
 import (
 	"io"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/valyala/bytebufferpool"
 )
+
+// coldPiece is how much is sent at a time of what may have to be read from a disk, while the loop does nothing else.
+const coldPiece = 256 << 10
 
 // copySize is how much is read at a time, and copies the pool of the buffers for that.
 const copySize = 64 << 10
@@ -23,7 +27,10 @@ func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno)
 	if from == ^uintptr(0) {
 		return copyFile(fd, f, offset, n)
 	}
-	sent, err := syscall.Sendfile(fd, int(from), &offset, n)
+	if sent, errno, ok := sendCached(fd, int(from), offset, n); ok && errno != syscall.EINVAL {
+		return sent, errno
+	}
+	sent, err := syscall.Sendfile(fd, int(from), &offset, min(n, coldPiece))
 	if sent > 0 {
 		return sent, 0 // the BSDs may say EAGAIN as well
 	}

@@ -201,7 +201,7 @@ func (t *transport) push() {
 	if t.flags&dead != 0 {
 		return
 	}
-	n := t.write(p)
+	n := t.write(p, false)
 	if n < len(p) && t.flags&doomed == 0 {
 		t.keep(p[n:])
 		t.hold(n > 0)
@@ -262,7 +262,7 @@ func (t *transport) sendBytes() bool {
 		var n, asked int
 		if next := q.at + 1; next == len(q.pieces) || q.pieces[next].file != nil {
 			p := q.pieces[q.at].Bytes()
-			n, asked = t.write(p), len(p)
+			n, asked = t.write(p, next < len(q.pieces)), len(p)
 		} else {
 			n, asked = t.writev(q.pieces[q.at:])
 		}
@@ -301,10 +301,15 @@ func (t *transport) writev(pieces []Piece) (n, asked int) {
 	return n, asked
 }
 
-// write is one write(2). It dooms the connection when that fails.
-func (t *transport) write(p []byte) int {
+// write is one write(2), of what a file follows if more. It dooms the connection when that fails.
+func (t *transport) write(p []byte, more bool) (n int) {
+	var errno syscall.Errno
 	t.r.watch.sends(len(p))
-	n, errno := t.r.sys.Write(int(t.fd), p)
+	if more && t.r.real {
+		n, errno = sysWriteMore(int(t.fd), p)
+	} else {
+		n, errno = t.r.sys.Write(int(t.fd), p)
+	}
 	t.r.watch.sent(len(p))
 	if errno != 0 && !passing(errno) {
 		t.doom(lost(errno))

@@ -29,6 +29,20 @@ func sysWrite(fd int, p []byte) (int, syscall.Errno) {
 	return int(n), 0
 }
 
+// sysWriteMore is sysWrite of what a file is to follow: the kernel keeps a segment that is not full for that (MSG_MORE, which
+// lasts 200 ms at most). It saves the peer a packet and a wake-up for each file.
+func sysWriteMore(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0)
+	switch errno {
+	case 0:
+		return int(n), 0
+	case unix.ENOTSOCK:
+		return sysWrite(fd, p)
+	}
+	return 0, errno
+}
+
 // sysWritev sends at most piecesPerWrite pieces; so the list for the kernel fits on the stack.
 func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
 	var list [piecesPerWrite]unix.Iovec

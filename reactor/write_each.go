@@ -2,10 +2,17 @@
 
 package reactor
 
-// writev(2) as one write(2) for each piece, where nothing better is to be had: package unix has no Writev on all of the
-// BSDs, and under the race detector package syscall, which orders memory, has none at all.
+// What raw_linux.go and sendcached_linux.go have, where nothing better is to be had. writev(2) is one write(2) for each piece:
+// package unix has no Writev on all of the BSDs, and under the race detector package syscall, which orders memory, has
+// none at all.
 
 import "syscall"
+
+// sysWriteMore is sysWrite here.
+func sysWriteMore(fd int, p []byte) (int, syscall.Errno) { return sysWrite(fd, p) }
+
+// sendCached is for Linux.
+func sendCached(int, int, int64, int) (int, syscall.Errno, bool) { return 0, 0, false }
 
 func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
 	sent := 0
