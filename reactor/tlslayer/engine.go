@@ -55,6 +55,7 @@ type handshake struct {
 }
 
 func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
+	lookUp.Do(findBuffers)
 	e := &engine{}
 	e.mem.local, e.mem.peer = local, peer
 	if client {

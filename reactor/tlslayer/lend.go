@@ -8,12 +8,19 @@ import (
 	"bytes"
 	"crypto/tls"
 	"reflect"
+	"sync"
 	"unsafe"
 )
 
 // rawInput and hand are where those fields of a tls.Conn begin: ciphertext that was read, and messages of a handshake. They
-// are unlent when the fields are not what they were in Go 1.26.
-var rawInput, hand = bufferAt("rawInput"), bufferAt("hand")
+// are unlent when the fields are not what they were in Go 1.26. The first engine looks them up: a variable that is set when
+// the program starts would link all of tls.Conn into programs without TLS.
+var (
+	rawInput, hand uintptr
+	lookUp         sync.Once
+)
+
+func findBuffers() { rawInput, hand = bufferAt("rawInput"), bufferAt("hand") }
 
 const unlent = ^uintptr(0)
 
