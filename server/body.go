@@ -40,6 +40,7 @@ type bodyProgress struct {
 	to      bodyTo
 	begun   bool  // the callback's body was asked for
 	paused  bool  // by the callback, or since the reader has enough
+	resumes bool  // it is to go on in a call of its own, and is paused until then
 	awaited bool  // the peer awaits 100 (Continue), and it was not sent
 	came    bool  // bytes of the body have come, so that it need not be sent
 	limit   int64 // -1 is none
@@ -243,28 +244,31 @@ func (x *exchange) passWhole() {
 // control, once some MaxPipelinedBytes have gathered. It is for the loop.
 func (r *Request) PauseBody() {
 	if b := &r.x.body; b.to == bodyToCallback {
-		b.paused = true
+		b.paused, b.resumes = true, false
 	}
 }
 
 // ResumeBody lets the calls of OnBody's function go on that PauseBody stopped. It is for the loop.
 func (r *Request) ResumeBody() {
-	if b := &r.x.body; b.to == bodyToCallback && b.paused {
+	if b := &r.x.body; b.to == bodyToCallback && b.paused && !b.resumes {
 		r.x.resumeBody()
 	}
 }
 
-// resumeBody has the connection go on with a body that was paused. It never calls the handler itself.
+// resumeBody has the connection go on with a body that was paused. It never calls the handler itself. The body stays
+// paused until what was kept meanwhile is parsed, or the end of the peer's bytes could overtake that.
 func (x *exchange) resumeBody() {
-	x.body.paused = false
+	x.body.resumes = true
 	c := x.req.conn
 	c.w.loop.CallFromThread(func() {
-		if c.cur == x {
-			if x.body.to == bodyToCallback {
-				c.advance(x) // the body may be whole already
-			}
-			c.resume()
+		if c.cur != x || !x.body.resumes {
+			return
 		}
+		x.body.paused, x.body.resumes = false, false
+		if x.body.to == bodyToCallback {
+			c.advance(x) // the body may be whole already
+		}
+		c.resume()
 	})
 }
 

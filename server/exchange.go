@@ -209,8 +209,8 @@ func (x *exchange) caught(returned *bool) {
 	case x.given, x.mode == modePending && x.take() != nil:
 		x.logPanic(v, debug.Stack()) // and the answer stands
 	case x.mode == modePending:
-		x.fail(v, debug.Stack()) // that is the answer that the Pending owed
-		x.body.paused = true     // and nothing more is passed on until the loop has taken it back
+		x.fail(v, debug.Stack())                    // that is the answer that the Pending owed
+		x.body.paused, x.body.resumes = true, false // nothing more is passed on until the loop has taken it back
 		x.handBack()
 	default:
 		x.fail(v, debug.Stack())
