@@ -81,6 +81,11 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	defer signal.Stop(signals)
 	defer reloadOnHangup(s)()
 	fmt.Fprintf(out, "%s: listening on %s (%s)\n", command, where(o.begin.served(s), o.begin.secure()), loops(s.Loops))
+	stopDebug, err := startDebug(o.debugAddr, command, s, out)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	defer stopDebug()
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

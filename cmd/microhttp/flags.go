@@ -31,6 +31,7 @@ type options struct {
 	begin     beginOptions
 	routes    bool // are printed, and nothing is served
 	compress  bool // the answers of demo
+	debugAddr string
 	accessLog accessOptions
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
@@ -69,6 +70,7 @@ func (o *options) groups() []group {
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "handlers off the loop that run at a time"},
 			{"max-blocking-waiting", "n", limit(&s.MaxBlockingWaiting, 8192, maxCount), "those beside them that wait for slow peers, 0 is any"},
+			{"debug-addr", "where", optionalAddress(&o.debugAddr), "serve /debug/pprof, /alive and /ready there, as 127.0.0.1:6060"},
 			{"compress", "", toggle(&o.compress), "compress answers of 1 KiB and more, with zstd, Brotli or gzip"},
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
@@ -308,6 +310,13 @@ func address(at *string, def string) flag.Value {
 			return text, nil
 		},
 	}
+}
+
+// optionalAddress is address for a listener that is off by default.
+func optionalAddress(at *string) flag.Value {
+	a := address(at, "").(*setting[string])
+	a.show = func(string) string { return "" }
+	return a
 }
 
 // mode is the permissions of a file, in octal as chmod(1) has them.

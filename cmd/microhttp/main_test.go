@@ -149,7 +149,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-addr", ":0", "-loops=3", "-reactor", "poll", "-max-header-bytes", "1001", "-max-header-fields", "1002",
 		"-max-target-bytes", "1003", "-max-body-bytes", "1004", "-max-blocking", "1005",
 		"-read-header-timeout", "1s", "-body-timeout", "2s", "-send-timeout", "3s", "-idle-timeout", "4s",
-		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log", "text", "-access-log-sample", "9", "-access-log-slow", "9s", "-routes", "-compress",
+		"-shutdown-timeout", "0s", "-log-level", "warn", "-access-log", "text", "-access-log-sample", "9", "-access-log-slow", "9s", "-routes", "-compress", "-debug-addr", ":1",
 		"-max-blank-lines", "0", "-max-chunk-extension-bytes", "1006", "-max-trailer-bytes", "1007",
 		"-min-data-rate", "1008", "-max-conns", "1009", "-max-conns-per-addr", "1010", "-max-pipelined-bytes", "1011",
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
@@ -197,6 +197,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"log-level", o.level.String(), "warn"},
 		{"access-log", o.accessLog, accessOptions{"text", 9, 9 * time.Second}},
 		{"compress", o.compress, true},
+		{"debug-addr", o.debugAddr, ":1"},
 		{"routes", o.routes, true},
 	} {
 		if test.got != test.want {
