@@ -67,7 +67,7 @@ var direct = map[string][]string{
 	"golang.org/x/crypto/acme/autocert":   {"microhttp/cmd/microhttp"},
 	"golang.org/x/sys/unix":               {"microhttp/reactor"},
 	"microhttp/parser":                    {"microhttp/server", "microhttp/server/nethttp", "microhttp/server/websocket"},
-	"microhttp/server/nethttp":            {}, // only programs that use net/http link it
+	"microhttp/server/nethttp":            {"microhttp/cmd/microhttp"}, // only programs that use net/http link it
 
 	"microhttp/server/servertest": {}, // only tests link it
 	"testing": {

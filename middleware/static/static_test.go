@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"microhttp/middleware/static"
+	"microhttp/reactor/sim"
 	"microhttp/server"
 
 	"github.com/rs/zerolog"
@@ -360,32 +361,61 @@ func TestFilesChange(t *testing.T) {
 	}
 }
 
-// However many files are asked for, few stay open.
+// However many files are asked for in turn, no more than MaxOpen stay open, and none after Close. SIM_SEEDS makes it 10,000.
 func TestOpenFilesAreBounded(t *testing.T) {
+	count, most := 600, 64
+	if sim.Seeds(1) > 1 {
+		count, most = 10_000, 256
+	}
 	root := t.TempDir()
 	files := map[string]string{}
-	for i := range 300 {
+	for i := range count {
 		files[fmt.Sprintf("%d.txt", i)] = fmt.Sprint(i)
 	}
 	write(t, root, files)
-	before := descriptors(t)
-	f := dir(t, root, static.Config{MaxOpen: 10})
+	f := dir(t, root, static.Config{MaxOpen: most})
 	addr := serve(t, f)
-	for i := range 300 {
-		if _, body := ask(t, addr, "GET", fmt.Sprintf("/%d.txt", i)); body != fmt.Sprint(i) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	in := bufio.NewReader(c)
+	get := func(i int) (int, string) {
+		fmt.Fprintf(c, "GET /%d.txt HTTP/1.1\r\nHost: test\r\n\r\n", i)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	get(0)
+	before := descriptors(t) - 1 // of the server and the test, without the one file
+	for i := range count {
+		if _, body := get(i); body != fmt.Sprint(i) {
 			t.Fatalf("%d: %q", i, body)
 		}
+		if i%20 != 19 {
+			continue
+		}
+		if n := descriptors(t) - before; n > most {
+			t.Fatalf("%d files are open after %d", n, i)
+		}
 	}
-	if n := descriptors(t); n > before+10+20 { // and those of the server
-		t.Errorf("%d descriptors, %d before", n, before)
+	if n := descriptors(t) - before; n != most {
+		t.Errorf("%d files are open in the end", n)
 	}
-	open := descriptors(t)
 	f.Close()
-	if n := descriptors(t); n > open-10 {
-		t.Errorf("%d descriptors after Close, %d before", n, open)
+	if n := descriptors(t) - before; n > 0 {
+		t.Errorf("%d files are open after Close", n)
 	}
-	if res, _ := ask(t, addr, "GET", "/1.txt"); res.StatusCode != 404 {
-		t.Errorf("after Close: %d", res.StatusCode)
+	if status, _ := get(1); status != 404 {
+		t.Errorf("after Close: %d", status)
 	}
 }
 
