@@ -111,6 +111,7 @@ func TestAsFileServer(t *testing.T) {
 		"/", "/index.html", "/a%20b.txt", "/%C3%BC.txt", "/sub", "/sub/", "/sub/index.html", "/sub?x=1", "/big.bin", "/empty.txt",
 		"/sub/deep/x.css", "/nothing", "/nothing/", "/sub/nothing", "/index.html/", "/empty.txt/", "/colon:x.txt", "/colon:x.txt/",
 		"/c:d", "/c:d/", "/q%3F.txt", "/h%23.txt", "/data.json", "/p%2541.txt", "/noindex/x.html", "/noindex", "/empty.txt/x", "/%2Fsub%2F",
+		"/many", "/many/0", "/sub/deep", "/sub/deep/x.css?a=b", "/index.html?a=b", "/%69ndex.html", "/sub%2Findex.html", "/a+b.txt",
 	}
 	for i := range 200 {
 		targets = append(targets, fmt.Sprintf("/many/%d/f%d.html", i%7, i))
@@ -126,6 +127,11 @@ func TestAsFileServer(t *testing.T) {
 		{"If-Modified-Since: Sun, 05 May 2024 07:08:09 GMT"},
 		{"If-Unmodified-Since: Sun, 05 May 2024 07:08:09 GMT"},
 		{"If-None-Match: *"},
+		{`If-None-Match: "x", W/"y"`},
+		{"If-Match: *"},
+		{`If-Match: "x"`},
+		{"If-Modified-Since: nonsense"},
+		{"Range: bytes=3-1"},
 		{"Range: bytes=0-1", "If-Range: Mon, 06 May 2024 07:08:09 GMT"},
 		{"Range: bytes=0-1", "If-Range: Sun, 05 May 2024 07:08:09 GMT"},
 	}
