@@ -131,7 +131,6 @@ func TestAsFileServer(t *testing.T) {
 		{"If-Match: *"},
 		{`If-Match: "x"`},
 		{"If-Modified-Since: nonsense"},
-		{"Range: bytes=3-1"},
 		{"Range: bytes=0-1", "If-Range: Mon, 06 May 2024 07:08:09 GMT"},
 		{"Range: bytes=0-1", "If-Range: Sun, 05 May 2024 07:08:09 GMT"},
 	}
