@@ -15,9 +15,14 @@
 // What there is:
 //
 //	Recover, RequestID, AccessLog           what happened, in the log
-//	ClientAddress                           who asks, behind proxies
+//	ClientAddress, RedirectHTTPS            who asks, and how, through proxies
 //	Basic, Bearer, Sessions                 who asks, by credentials
 //	CrossOrigin, CORS, SecureHeaders        what browsers may do
-//	RateLimit, LoadShed, Timeout            how much, and how long
-//	CacheControl, Alive, Readiness          and the rest
+//	RateLimit, LoadShed, ConcurrencyLimit   how much
+//	Timeout                                 how long
+//	ETag, CacheControl                      what clients have already
+//	Alive, Readiness                        health, for probes
+//
+// Packages compress and static are below this one, and metrics and tracing are modules of their own. docs/middleware.md is a
+// guide, with advice on the order.
 package middleware

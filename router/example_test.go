@@ -103,6 +103,22 @@ func ExampleScope_NotFound() {
 	// 404 Not Found
 }
 
+// The router's own answers pass through the middleware of a scope that says so.
+func ExampleScope_WrapAnswers() {
+	members := server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) { w.Error(401) })
+	rt := router.New()
+	hidden := rt.Group("/hidden", members)
+	hidden.WrapAnswers()
+	hidden.Get("/things", func(w *server.Response, _ *server.Request) {})
+	open := rt.Group("/open", members)
+	open.Get("/things", func(w *server.Response, _ *server.Request) {})
+
+	get(rt, "/hidden/nothing", "/open/nothing")
+	// Output:
+	// 401 Unauthorized
+	// 404 Not Found
+}
+
 func ExampleRouter_URL() {
 	rt := router.New()
 	show := func(*server.Response, *server.Request) {}
