@@ -105,7 +105,9 @@ func ExampleScope_NotFound() {
 
 // The router's own answers pass through the middleware of a scope that says so.
 func ExampleScope_WrapAnswers() {
-	members := server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) { w.Error(401) })
+	members := server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+		w.Text(401, "members only")
+	})
 	rt := router.New()
 	hidden := rt.Group("/hidden", members)
 	hidden.WrapAnswers()
@@ -115,7 +117,7 @@ func ExampleScope_WrapAnswers() {
 
 	get(rt, "/hidden/nothing", "/open/nothing")
 	// Output:
-	// 401 Unauthorized
+	// 401 members only
 	// 404 Not Found
 }
 
