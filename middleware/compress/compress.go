@@ -78,8 +78,9 @@ func DefaultTypes(mediaType string) bool {
 //   - Content is sent as it is if it is small, of another type or of none, has a Content-Encoding, is a range (206 or
 //     Content-Range), has Cache-Control: no-transform or a digest of its bytes, or is not of status 200 to 599.
 //   - Vary: Accept-Encoding is set wherever another Accept-Encoding could have got another answer: also on what is sent as it
-//     is, to HEAD, and on 304.
-//   - A strong ETag becomes weak, there is no Content-Length, and no Accept-Ranges: see [server.Response.Filter].
+//     is, to HEAD, on 304, and on ranges.
+//   - A strong ETag becomes weak, there is no Content-Length, and no Accept-Ranges: see [server.Response.Filter]. On 304 it
+//     becomes weak for clients that have the weak one.
 //   - A Stream is compressed as it is written. Stream.Flush sends what the encoder keeps back.
 //   - Encoders are pooled. An answer costs at most 4 allocations.
 //
@@ -132,6 +133,10 @@ type compressor struct {
 
 // decide is called when the head of an answer is decided.
 func (c *compressor) decide(w *server.Response, r *server.Request) {
+	if w.Status() == 206 {
+		c.decidePart(w)
+		return
+	}
 	if !c.wants(w) {
 		return
 	}
@@ -140,7 +145,9 @@ func (c *compressor) decide(w *server.Response, r *server.Request) {
 	switch {
 	case i < 0:
 	case w.Status() == 304:
-		w.Filter(asItIs) // it is not called: the head becomes that of the 200
+		if !hasStrong(r.Header("If-None-Match"), w.Header("ETag")) {
+			w.Filter(asItIs) // it is not called: the head becomes that of the 200
+		}
 	case r.Method() == "HEAD":
 		w.SetHeader("Content-Encoding", c.offers[i])
 		w.Filter(asItIs)
@@ -166,7 +173,7 @@ func (c *compressor) wants(w *server.Response) bool {
 		return false
 	case status == 304:
 		return true // its 200 may have been, and the type is not known
-	case status == 204 || status == 205 || status == 206:
+	case status == 204 || status == 205:
 		return false
 	}
 	if n := w.BodySize(); n == 0 || n > 0 && n < c.MinBytes {
@@ -177,6 +184,14 @@ func (c *compressor) wants(w *server.Response) bool {
 	}
 	kind := w.PeekHeader("Content-Type")
 	return kind != nil && c.Types(mediaType(kind))
+}
+
+// decidePart is for a range: it has the Vary of the whole (RFC 9110, 15.3.7).
+func (c *compressor) decidePart(w *server.Response) {
+	kind := mediaType(w.PeekHeader("Content-Type"))
+	if w.PeekHeader("Content-Encoding") == nil && (kind == "multipart/byteranges" || c.Types(kind)) && !c.fixed(w) {
+		vary(w)
+	}
 }
 
 // fixed reports whether the bytes of the content must stay as they are.
@@ -207,6 +222,21 @@ func vary(w *server.Response) {
 		}
 	}
 	w.AddHeader("Vary", "Accept-Encoding")
+}
+
+// hasStrong reports whether the client has named the tag itself, and not the weak form of it. It has then got the content as it
+// is, and can go on to ask for ranges of it.
+func hasStrong(condition, tag string) bool {
+	for {
+		before, after, found := strings.Cut(condition, tag)
+		if !found || tag == "" {
+			return false
+		}
+		if !strings.HasSuffix(before, "W/") {
+			return true
+		}
+		condition = after
+	}
 }
 
 // hasMember reports whether a list has a member, in any case.

@@ -261,16 +261,21 @@ func TestWhatIsSentAsItIs(t *testing.T) {
 		h    func(w *server.Response, r *server.Request)
 		vary string
 	}{
-		"small":          {func(w *server.Response, _ *server.Request) { w.Text(200, text[:1000]) }, ""},
-		"no content":     {func(w *server.Response, _ *server.Request) { w.NoContent() }, ""},
-		"no type":        {func(w *server.Response, _ *server.Request) { w.WriteString(text) }, ""},
-		"image":          {set("Content-Type", "image/png"), ""},
-		"events":         {set("Content-Type", "text/event-stream"), ""},
-		"encoded":        {set("Content-Encoding", "zstd"), ""},
-		"range":          {set("Content-Range", "bytes 0-9/10"), ""},
-		"no-transform":   {set("Cache-Control", "max-age=1, No-Transform"), ""},
-		"digest":         {set("Content-Digest", "sha-256=:x:"), ""},
-		"a partial one":  {func(w *server.Response, r *server.Request) { set()(w, r); w.SetStatus(206) }, ""},
+		"small":         {func(w *server.Response, _ *server.Request) { w.Text(200, text[:1000]) }, ""},
+		"no content":    {func(w *server.Response, _ *server.Request) { w.NoContent() }, ""},
+		"no type":       {func(w *server.Response, _ *server.Request) { w.WriteString(text) }, ""},
+		"image":         {set("Content-Type", "image/png"), ""},
+		"events":        {set("Content-Type", "text/event-stream"), ""},
+		"encoded":       {set("Content-Encoding", "zstd"), ""},
+		"range":         {set("Content-Range", "bytes 0-9/10"), ""},
+		"no-transform":  {set("Cache-Control", "max-age=1, No-Transform"), ""},
+		"digest":        {set("Content-Digest", "sha-256=:x:"), ""},
+		"a partial one": {func(w *server.Response, r *server.Request) { set()(w, r); w.SetStatus(206) }, "Accept-Encoding"},
+		"several parts": {func(w *server.Response, r *server.Request) {
+			set("Content-Type", "multipart/byteranges; boundary=x")(w, r)
+			w.SetStatus(206)
+		}, "Accept-Encoding"},
+		"part of image":  {func(w *server.Response, r *server.Request) { set("Content-Type", "image/png")(w, r); w.SetStatus(206) }, ""},
 		"not modified":   {func(w *server.Response, _ *server.Request) { w.SetHeader("ETag", `"x"`); w.SetStatus(304) }, "Accept-Encoding"},
 		"Vary is there":  {set("Content-Type", "application/problem+json", "Vary", "Origin, accept-encoding"), "Origin, accept-encoding"},
 		"Vary of others": {set("Content-Type", "IMAGE/SVG+XML ;x", "Vary", "Origin"), "Origin Accept-Encoding"},
@@ -289,6 +294,22 @@ func TestWhatIsSentAsItIs(t *testing.T) {
 		}
 		if got := strings.Join(res.Header.Values("Vary"), " "); got != c.vary || res.Header.Get("Content-Encoding") != want {
 			t.Errorf("%s: %v", name, res.Header)
+		}
+	}
+}
+
+// A 304 has the tag that the client has: the strong one of what was sent as it is, or the weak one of what was compressed.
+func TestTagsOf304(t *testing.T) {
+	p := dial(t, compress.New(compress.Config{})(handler(func(w *server.Response, _ *server.Request) {
+		w.SetHeader("ETag", `"x"`)
+		w.SetStatus(304)
+	})))
+	for condition, want := range map[string]string{
+		`"x"`: `"x"`, `W/"x"`: `W/"x"`, `"y", W/"x"`: `W/"x"`, `W/"x", "x"`: `"x"`, `*`: `W/"x"`, `"xx"`: `W/"x"`,
+	} {
+		res, _ := p.ask("GET / HTTP/1.1", "Accept-Encoding: gzip", "If-None-Match: "+condition)
+		if got := res.Header.Get("ETag"); got != want || res.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s: %v", condition, res.Header)
 		}
 	}
 }
@@ -400,6 +421,21 @@ func TestEncodersAreNotMixed(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Text without repetition becomes smaller, too.
+func TestEntropyAlone(t *testing.T) {
+	var digits strings.Builder
+	for i := range 3000 {
+		fmt.Fprintln(&digits, i)
+	}
+	p := dial(t, compress.New(compress.Config{})(handler(func(w *server.Response, _ *server.Request) { w.Text(200, digits.String()) })))
+	for _, coding := range []string{"zstd", "br", "gzip"} {
+		raw, err := io.ReadAll(p.head("GET / HTTP/1.1", "Accept-Encoding: "+coding).Body)
+		if err != nil || len(raw) > digits.Len()*2/3 {
+			t.Errorf("%s: %d of %d bytes, %v", coding, len(raw), digits.Len(), err)
+		}
+	}
 }
 
 func TestEveryLevel(t *testing.T) {

@@ -124,7 +124,8 @@ func newPools(name Coding, level int, active *atomic.Int64) (whole, stream *pool
 	case Zstd:
 		p.make = func() codec {
 			z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevels[level]), zstd.WithEncoderConcurrency(1),
-				zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false))
+				zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false),
+				zstd.WithAllLitEntropyCompression(true)) // text without repetition is worth it
 			must(err)
 			return z
 		}
