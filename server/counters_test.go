@@ -34,6 +34,17 @@ func playCounters(w *sim.World) {
 		next.Serve(rw, r)
 	})
 	bodies := &bodyCount{w: w}
+	holdSome := Wrap(func(rw *Response, r *Request, next Handler) {
+		switch w.Rand().IntN(10) {
+		case 0: // for ever
+			rw.Hold()
+		case 1, 2:
+			h := rw.Hold()
+			loop.CallLater(time.Duration(w.Rand().Int64N(int64(30*time.Second))), func() { h.Serve(next) })
+		default:
+			next.Serve(rw, r)
+		}
+	})
 	takeSome := func(whole Handler) Handler { // bodies are streamed for some
 		return Wrap(func(rw *Response, r *Request, next Handler) {
 			if rnd.IntN(4) == 0 {
@@ -53,7 +64,7 @@ func playCounters(w *sim.World) {
 		})(whole)
 	}
 	s := &Server{
-		Handler: refuseSome(takeSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) }))), Log: nop, Loops: 1,
+		Handler: refuseSome(holdSome(takeSome(HandlerFunc(func(rw *Response, r *Request) { doAnything(w, loop, rw, r) })))), Log: nop, Loops: 1,
 		DetectLateUse: rnd.IntN(2) == 0, MaxConns: 1 + rnd.IntN(8), MaxConnsPerAddr: rnd.IntN(6),
 		MaxBufferedBytes: 1 << (12 + rnd.IntN(8)), PendingTimeout: 20 * time.Second,
 		MaxBlocking: 1, MaxBlockingWaiting: rnd.IntN(3), BlockingQueueTimeout: time.Duration(rnd.IntN(20)) * time.Millisecond,
