@@ -37,7 +37,8 @@ var document = func() []byte {
 	for i := 0; ; i++ {
 		items = append(items, item{
 			i, fmt.Sprintf("user %d", i*7919%1000), fmt.Sprintf("u%d@example.org", i*104729%100000),
-			i%3 == 0, float64(i*31%97) / 7, []string{"a", "bb", fmt.Sprint(i % 13)},
+			i%3 == 0, float64(i*31%97) / 7,
+			[]string{"a", "bb", fmt.Sprint(i % 13)},
 		})
 		if b, err := json.Marshal(items); err != nil {
 			panic(err)
