@@ -76,7 +76,7 @@ func DefaultTypes(mediaType string) bool {
 //   - The coding is chosen by the quality values of Accept-Encoding (RFC 9110, 12.5.3). A client that sends none, or that
 //     likes identity better, gets the content as it is.
 //   - Content is sent as it is if it is small, of another type or of none, has a Content-Encoding, is a range (206 or
-//     Content-Range), has Cache-Control: no-transform or a digest of its bytes, or is not of status 200 to 599.
+//     Content-Range), or has Cache-Control: no-transform or a digest of its bytes.
 //   - Vary: Accept-Encoding is set wherever another Accept-Encoding could have got another answer: also on what is sent as it
 //     is, to HEAD, on 304, and on ranges.
 //   - A strong ETag becomes weak, there is no Content-Length, and no Accept-Ranges: see [server.Response.Filter]. On 304 it
