@@ -110,9 +110,15 @@ func (p *Parser) Next(b []byte, h *Head) (ev Event, n int, err error) {
 // Reset readies p for another connection and keeps its limits.
 func (p *Parser) Reset() { *p = Parser{Limits: p.Limits} }
 
-// Announced returns how many bytes of a chunked body the chunk sizes have announced so far. It is for callers that bound
-// the body themselves, and so can refuse a chunk before its bytes come.
-func (p *Parser) Announced() int64 { return int64(p.body) }
+// Announced returns how many bytes of a chunked body the chunk sizes have announced so far. A size counts when its line is
+// whole, since what follows it there may be malformed. It is for callers that bound the body themselves, and so can refuse a
+// chunk before its bytes come.
+func (p *Parser) Announced() int64 {
+	if p.part == partChunks && p.at >= atSizeSpace && p.at <= atSizeLF {
+		return int64(p.body - p.left)
+	}
+	return int64(p.body)
+}
 
 // Idle reports whether p stands between messages: no byte of a request line has been seen yet.
 func (p *Parser) Idle() bool { return p.part == partHead && p.at <= atBlankLF }
