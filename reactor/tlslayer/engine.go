@@ -107,6 +107,7 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 func (e *engine) abandon() {
 	if e.hs != nil && !e.hs.over {
 		e.hs.stop()
+		e.hs.over = true // also if it had not begun
 	}
 }
 

@@ -7,6 +7,7 @@ package tlslayer
 import (
 	"crypto/tls"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"microhttp/reactor"
@@ -35,6 +36,7 @@ type shaking struct {
 	crowded   bool // others need the place
 	begun     bool // of a client: its hello is on the way
 	pausing   bool // reading, since enough waits
+	givenUp   atomic.Bool
 
 	// What a step takes and gives, which belongs to the step while it computes.
 	in   []byte
@@ -48,7 +50,7 @@ type shaking struct {
 // advance begins the next step, if there is something to do for it.
 func (hs *shaking) advance() {
 	c := hs.c
-	if hs.computing {
+	if hs.computing || hs.stepped {
 		if len(c.pending) >= mostWaiting && !hs.pausing {
 			hs.pausing = true
 			c.below.PauseReading()
@@ -78,7 +80,12 @@ func (hs *shaking) advance() {
 
 // compute is a step, on a goroutine of its own.
 func (hs *shaking) compute() {
-	hs.in, hs.over, hs.err = hs.c.e.advance(hs.in, hs.eof)
+	in := hs.in
+	hs.in, hs.over, hs.err = nil, true, errGoexit // if it does not return
+	if hs.givenUp.Load() {
+		return
+	}
+	hs.in, hs.over, hs.err = hs.c.e.advance(in, hs.eof)
 }
 
 // settle goes on with what a step has found.
@@ -96,6 +103,7 @@ func (hs *shaking) settle() {
 		hs.in = append(rest, c.pending...)
 		c.freeInput()
 		c.keep(hs.in)
+		c.begun = len(rest)
 	}
 	hs.in = nil
 	if hs.pausing {
@@ -138,9 +146,7 @@ func (hs *shaking) fail(err error, lingers bool) {
 	c := hs.c
 	hs.of.end(hs)
 	c.hs = nil
-	if !hs.computing {
-		c.e.abandon()
-	}
+	hs.giveUp()
 	c.flags |= failed
 	defer func() {
 		if lingers {
@@ -158,10 +164,15 @@ func (hs *shaking) fail(err error, lingers bool) {
 // lost is the loss of the connection.
 func (hs *shaking) lost(reason error) {
 	hs.of.end(hs)
-	if !hs.computing {
+	hs.giveUp()
+	hs.acceptor.HandshakeFailed(hs.c, fmt.Errorf("%w: %w", ErrHandshake, reason))
+}
+
+// giveUp ends the coroutine, or, while a step computes, has that end it.
+func (hs *shaking) giveUp() {
+	if hs.givenUp.Store(true); !hs.computing {
 		hs.c.e.abandon()
 	}
-	hs.acceptor.HandshakeFailed(hs.c, fmt.Errorf("%w: %w", ErrHandshake, reason))
 }
 
 // back takes a step back to the loop.

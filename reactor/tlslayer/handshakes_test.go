@@ -3,6 +3,7 @@ package tlslayer
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -213,6 +214,72 @@ func TestLostWhileComputing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestGoexit holds that a function of the tls.Config that ends its goroutine fails its own handshake only, and that those
+// which wait for their turn go on.
+func TestGoexit(t *testing.T) {
+	sc := serverConfig()
+	sc.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if h.ServerName == "localhost" {
+			runtime.Goexit()
+		}
+		return nil, nil
+	}
+	f := &failures{}
+	g := start(t, sc, HandshakeOptions{Parallel: 1}, f)
+	bad, good := clientConfig(), clientConfig()
+	good.ServerName, good.InsecureSkipVerify = "other", true
+	done := make(chan error, 6)
+	for i := range cap(done) {
+		cc := good
+		if i%2 == 0 {
+			cc = bad
+		}
+		go func() {
+			if err := g.ask(cc); (err == nil) != (cc == good) {
+				done <- fmt.Errorf("client %d: %v", i, err)
+			}
+			done <- nil
+		}()
+	}
+	for range cap(done) {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	g.do(func() {
+		if len(f.failed) != 3 || !errors.Is(f.failed[0], ErrHandshake) {
+			t.Errorf("failed: %v", f.failed)
+		}
+	})
+}
+
+// TestBytesBetweenSteps holds that bytes wait that come when the last step has returned and the end of the tick has not come.
+func TestBytesBetweenSteps(t *testing.T) {
+	b := newBench(t)
+	p := &peer{}
+	w := b.connect(Server(serverConfig(), b.hs, p))
+	l, c := w.proto.(*lower), newEnd(t, clientConfig(), true)
+	b.receive(w, append(c.feed(nil, false), c.sent()...))
+	finished := c.feed(w.sent(), false)
+	_ = c.e.write([]byte("early"))
+	early := c.sent()
+	w.proto.DataReceived(finished)
+	if !soon(func() bool { return b.r.ThreadCalls() == 0 }) {
+		t.Fatal("the step does not return")
+	}
+	b.r.CallFromThread(func() {
+		if l.hs == nil || !l.hs.stepped {
+			t.Error("this test tests nothing")
+		}
+		w.proto.DataReceived(early)
+	})
+	b.rest(w)
+	if string(p.data) != "early" {
+		t.Errorf("received %q", p.data)
+	}
+	b.lose(w, reactor.ErrConnectionDone)
 }
 
 // TestSharedByLoops holds that the loops of a server share the bounds.

@@ -30,7 +30,7 @@ func (c *Conn) receive(p []byte) {
 		return // settle goes on with it
 	}
 	for len(c.pending) > 0 {
-		if n := missing(c.pending); n > len(p) {
+		if n := missing(c.pending[c.begun:]); n > len(p) {
 			c.keep(p)
 			return
 		} else if n > 0 {
@@ -52,6 +52,7 @@ func (c *Conn) receive(p []byte) {
 			return
 		}
 		c.keep(rest)
+		c.begun = len(rest)
 	}
 	c.keep(p[k:])
 }
@@ -72,9 +73,8 @@ func missing(p []byte) int {
 
 // decryptPending decrypts the whole records that are pending.
 func (c *Conn) decryptPending() {
-	p := c.pending
-	c.pending = nil
-	k := whole(p)
+	p, k := c.pending, c.ready()
+	c.pending, c.begun = nil, 0
 	rest := c.decrypt(p[:k])
 	n := copy(p, rest)
 	n += copy(p[n:], p[k:])
@@ -82,15 +82,18 @@ func (c *Conn) decryptPending() {
 		c.loop.giveSmall(p)
 		return
 	}
-	c.pending = p[:n]
+	c.pending, c.begun = p[:n], len(rest)
 }
+
+// ready is how much of what is pending can be handed to crypto/tls. It may have taken a part of the first record already.
+func (c *Conn) ready() int { return c.begun + whole(c.pending[c.begun:]) }
 
 // deliver hands over what has waited: because reading was paused, or because it came along with the handshake.
 func (c *Conn) deliver() {
 	if c.flags&undelivered != 0 && c.flags&silent == 0 {
 		c.handOver()
 	}
-	if c.flags&(deaf|undelivered) == 0 && (c.flags&inEngine != 0 || len(c.pending) > 0 && whole(c.pending) > 0) {
+	if c.flags&(deaf|undelivered) == 0 && (c.flags&inEngine != 0 || c.ready() > 0) {
 		c.decryptPending()
 	}
 	if c.flags&cutOff != 0 && c.flags&(deaf|undelivered|inEngine) == 0 {
@@ -208,7 +211,7 @@ func (c *Conn) SetProtocol(p reactor.Protocol, unread []byte) {
 func (c *Conn) freeInput() {
 	if c.pending != nil {
 		c.loop.giveSmall(c.pending)
-		c.pending = nil
+		c.pending, c.begun = nil, 0
 	}
 	c.flags &^= undelivered | inEngine
 	if c.rare != nil {

@@ -102,6 +102,7 @@ type Conn struct {
 	out     *output   // pieces that wait; nil if there are none
 	tail    []byte    // small writes that are gathered; they come after out
 	pending []byte    // ciphertext that is not decrypted yet: a part of a record, or more while reading is paused
+	begun   int       // how much of pending belongs to records that crypto/tls has begun to read, and must come first
 	rare    *uncommon // what few connections have
 	marks   marks
 	flags   flags
@@ -412,7 +413,7 @@ func (c *Conn) doom(reason error) {
 	}
 }
 
-// Write implements reactor.Transport.
+// LoseConnection implements reactor.Transport.
 func (c *Conn) LoseConnection() {
 	switch {
 	case c.flags&(losing|loseLater|dead) != 0:
@@ -451,7 +452,9 @@ func (c *Conn) CloseWrite() {
 // PauseReading implements reactor.Transport.
 func (c *Conn) PauseReading() {
 	c.flags |= paused
-	c.below.PauseReading()
+	if c.flags&failed == 0 {
+		c.below.PauseReading()
+	}
 }
 
 // ResumeReading implements reactor.Transport.
@@ -464,7 +467,11 @@ func (c *Conn) ResumeReading() {
 }
 
 // SetTimeout implements reactor.Transport.
-func (c *Conn) SetTimeout(d time.Duration) { c.below.SetTimeout(d) }
+func (c *Conn) SetTimeout(d time.Duration) {
+	if c.flags&failed == 0 { // else the timeout is that of the lingering
+		c.below.SetTimeout(d)
+	}
+}
 
 // Detach implements reactor.Transport.
 func (c *Conn) Detach() (reactor.Detached, error) {

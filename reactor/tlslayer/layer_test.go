@@ -412,6 +412,11 @@ func TestPanics(t *testing.T) {
 				return nil, nil
 			}
 		}},
+		"SetProtocol": {p: func(p *peer) {
+			p.onData = func(p *peer, _ []byte) {
+				p.c.SetProtocol(&peer{onMade: func(*peer) { panic("ouch") }}, nil)
+			}
+		}},
 		"ConnectionMade": {p: func(p *peer) { p.onMade = func(*peer) { panic("ouch") } }},
 		"DataReceived":   {p: func(p *peer) { p.onData = func(p *peer, _ []byte) { p.c.Write([]byte("secret")); panic("ouch") } }},
 	} {

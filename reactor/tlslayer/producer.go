@@ -73,14 +73,19 @@ func (c *Conn) tellProducer() {
 	if c.flags&produced == 0 || c.flags&mute != 0 {
 		return
 	}
+	p := c.producer()
+	high, low := c.marks.high, c.marks.low
+	if m, ok := p.(reactor.MarkedProducer); ok {
+		high, low = m.WaterMarks()
+	}
 	switch unsent := c.Buffered(); {
-	case c.flags&slowed == 0 && unsent > c.marks.high:
+	case c.flags&slowed == 0 && unsent > high:
 		c.flags |= slowed
-		c.producer().PauseProducing()
+		p.PauseProducing()
 		c.touchLater()
-	case c.flags&slowed != 0 && unsent <= c.marks.low:
+	case c.flags&slowed != 0 && unsent <= low:
 		c.flags &^= slowed
-		c.producer().ResumeProducing()
+		p.ResumeProducing()
 	case c.flags&(slowed|held) == slowed:
 		c.touchLater() // the transport below has not looked yet: it has sent all by then, or tells us to pause
 	}

@@ -36,8 +36,20 @@ func (a testAcceptor) HandshakeFailed(_ *Conn, reason error) { a.failed(reason) 
 
 func kernel() reactor.Config { return reactor.Config{} }
 
-// TestPromises holds that what a reactor promises of a stream holds through TLS: whole, cut at every byte, and in
-// simulation. There is no exception. Every day each promise is tested in one of the five ways, in turn; with SIM_SEEDS in all.
+// nested is a layer in itself.
+func nested(l reactortest.Layer) reactortest.Layer {
+	return reactortest.Layer{
+		Server: func(build func() reactor.Protocol) reactor.Protocol {
+			return l.Server(func() reactor.Protocol { return l.Server(build) })
+		},
+		Client: func(build func() reactor.Protocol, failed func(error)) reactor.Protocol {
+			return l.Client(func() reactor.Protocol { return l.Client(build, failed) }, failed)
+		},
+	}
+}
+
+// TestPromises holds that what a reactor promises of a stream holds through TLS: whole, cut at every byte, in simulation,
+// and through TLS in TLS. There is no exception. Every day each promise is tested in one way, in turn; with SIM_SEEDS in all.
 func TestPromises(t *testing.T) {
 	calm := sim.Calm()
 	calm.RealTime = true
@@ -56,12 +68,13 @@ func TestPromises(t *testing.T) {
 		{"in pieces", kernel, reactortest.Cutting(tlsLayer(0))},
 		{"TLS 1.3", kernel, tlsLayer(tls.VersionTLS13)},
 		{"restless", simulated(restless), tlsLayer(0)},
+		{"TLS in TLS", kernel, nested(tlsLayer(0))},
 	}
 	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			n := i
 			if sim.Seeds(1) == 1 {
-				way.layer.Only = func(string) bool { n++; return n%5 == 0 }
+				way.layer.Only = func(string) bool { n++; return n%len(ways) == 0 }
 			}
 			reactortest.RunLayer(t, way.config, way.layer)
 		})
