@@ -1,8 +1,9 @@
 package reactor
 
-// What a layer needs of the loop. A layer is a Protocol towards the Transport below it and a Transport towards the Protocol
-// above it: TLS is one. Most of what a layer does it does inside the callbacks of the transport below. The rest is here: work
-// at the end of a tick, the options of the socket, and values that belong to the loop.
+// What a layer needs of the loop. A layer is a Protocol towards the Transport below it and a
+// Transport towards the Protocol above it: TLS is one. Most of what a layer does it does inside the
+// callbacks of the transport below. The rest is here: work at the end of a tick, the options of the
+// socket, and values that belong to the loop.
 
 import "slices"
 
@@ -18,11 +19,13 @@ type flushing struct {
 	bottom *transport
 }
 
-// FlushLater has f.Flush called once at the end of this tick, before the output of the tick goes out. below is the transport
-// that f writes to: a panic in Flush ends the connection at the bottom of it, and once that is lost, Flush is not called. A
-// call that is made while the layers of a tick are flushed waits for the next tick. It is for the loop only.
+// FlushLater has f.Flush called once at the end of this tick, before the output of the tick goes
+// out. below is the transport that f writes to: a panic in Flush ends the connection at the bottom
+// of it, and once that is lost, Flush is not called. A call that is made while the layers of a tick
+// are flushed waits for the next tick. It is for the loop only.
 //
-// A layer gathers what its protocol writes outside of the layer's own callbacks, and so handles it once.
+// A layer gathers what its protocol writes outside of the layer's own callbacks, and so handles it
+// once.
 func (r *Reactor) FlushLater(below Transport, f Flusher) {
 	r.layers.add(flushing{f, below.Info().Socket().t})
 }
@@ -45,8 +48,9 @@ func (r *Reactor) flushLayers() {
 	}
 }
 
-// Local returns the value that belongs to this loop under key. The first call for a key makes it. It is for the loop only,
-// and so are the values, which need no locks: a layer keeps there the buffers that all its connections of the loop share.
+// Local returns the value that belongs to this loop under key. The first call for a key makes it.
+// It is for the loop only, and so are the values, which need no locks: a layer keeps there the
+// buffers that all its connections of the loop share.
 func (r *Reactor) Local(key any, make func() any) any {
 	v, ok := r.locals[key]
 	if !ok {
@@ -59,12 +63,12 @@ func (r *Reactor) Local(key any, make func() any) any {
 	return v
 }
 
-// AddHeld adds n bytes to what Held returns. A layer counts so what it keeps of the output of its connections, and takes it off
-// again with a negative n. It is for the loop only.
+// AddHeld adds n bytes to what Held returns. A layer counts so what it keeps of the bytes of its
+// connections, and takes it off again with a negative n. It is for the loop only.
 func (r *Reactor) AddHeld(n int) { r.held += n }
 
-// Options returns the options of the connection: those that its port or its connector was given, with the defaults filled
-// in. The zero Socket returns the defaults.
+// Options returns the options of the connection: those that its port or its connector was given,
+// with the defaults filled in. The zero Socket returns the defaults.
 func (s Socket) Options() TransportOptions {
 	if s.t == nil {
 		return TransportOptions{}.withDefaults()
@@ -72,8 +76,8 @@ func (s Socket) Options() TransportOptions {
 	return *s.t.options
 }
 
-// A Layered is a Transport above another one. Those who implement Transport have Below, so that the loop finds the connection
-// that a Producer is.
+// A Layered is a Transport above another one. Those who implement Transport have Below, so that the
+// loop finds the connection that a Producer is.
 type Layered interface {
 	Transport
 	// Below returns the transport below.
@@ -96,8 +100,9 @@ func sourceOf(p Producer) (*transport, bool) {
 	}
 }
 
-// A Source is the connection that a Producer is: a Transport, which produces what it reads. The zero Source is none. It is
-// for layers, which have a RegisterProducer of their own. All methods are for the loop.
+// A Source is the connection that a Producer is: a Transport, which produces what it reads. The
+// zero Source is none. It is for layers, which have a RegisterProducer of their own. All methods
+// are for the loop.
 type Source struct{ t *transport }
 
 // SourceOf returns the connection that p is, whatever layers there are in between.
@@ -136,8 +141,9 @@ func (s Source) Unfeed(t Transport) {
 	}
 }
 
-// A MarkedProducer is a Producer with water marks of its own in place of those of the TransportOptions. A layer is one: it
-// has queued more output than the transport below knows of, and wants to hear of each drain.
+// A MarkedProducer is a Producer with water marks of its own in place of those of the
+// TransportOptions. A layer is one: it has queued more output than the transport below knows of,
+// and wants to hear of each drain.
 type MarkedProducer interface {
 	Producer
 	// WaterMarks returns the high-water mark and the low-water mark, in unsent bytes.

@@ -19,7 +19,8 @@ func (f *flushed) Flush() {
 	f.onFlush()
 }
 
-// What a layer writes at the end of a tick goes out in that tick, and a panic costs the connection below, and that only.
+// What a layer writes at the end of a tick goes out in that tick, and a panic costs the connection
+// below, and that only.
 func TestFlushLater(t *testing.T) {
 	eachPoller(t, func(t *testing.T, c Config) {
 		l := start(t, c)

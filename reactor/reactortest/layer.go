@@ -1,6 +1,7 @@
 package reactortest
 
-// Streams through a layer: what a reactor promises of a connection, a layer above it has to promise, too.
+// Streams through a layer: what a reactor promises of a connection, a layer above it has to
+// promise, too.
 
 import (
 	"testing"
@@ -10,19 +11,22 @@ import (
 
 // A Layer is put between each end of a connection and its Transport.
 type Layer struct {
-	// Server and Client return the protocol of the transport below, which comes to call build once, for the protocol above.
-	// A build that returns nil refuses the connection. If that is not to be, a Client calls failed instead, with the reason.
+	// Server and Client return the protocol of the transport below, which comes to call build once,
+	// for the protocol above. A build that returns nil refuses the connection. If that is not to
+	// be, a Client calls failed instead, with the reason.
 	Server func(build func() reactor.Protocol) reactor.Protocol
 	Client func(build func() reactor.Protocol, failed func(reason error)) reactor.Protocol
 
-	// Except names promises that the layer cannot keep, such as "Output/FilesGoInTheirPlace", each with the reason.
+	// Except names promises that the layer cannot keep, such as "Output/FilesGoInTheirPlace", each
+	// with the reason.
 	Except map[string]string
 
 	// Only says which promises to test, for a suite that has little time. Nil is all.
 	Only func(name string) bool
 }
 
-// RunLayer tests through a layer what holds for the stream of a connection, on a reactor made with what config returns.
+// RunLayer tests through a layer what holds for the stream of a connection, on a reactor made with
+// what config returns.
 func RunLayer(t *testing.T, config func() reactor.Config, l Layer) {
 	warmUp(t, config())
 	for _, g := range groups {
@@ -92,7 +96,8 @@ var Passing = Layer{
 	Client: func(build func() reactor.Protocol, _ func(error)) reactor.Protocol { return pass(build(), 0) },
 }
 
-// Cutting is a Layer between l and the transport that hands over the bytes in small pieces: the first ones one by one.
+// Cutting is a Layer between l and the transport that hands over the bytes in small pieces: the
+// first ones one by one.
 func Cutting(l Layer) Layer {
 	return Layer{
 		Server: func(build func() reactor.Protocol) reactor.Protocol { return pass(l.Server(build), oneByOne) },
@@ -131,7 +136,8 @@ func pass(above reactor.Protocol, ones int) reactor.Protocol {
 	return (&passing{cuts: ones > 0, ones: ones}).below(above)
 }
 
-// below returns a protocol that has the optional methods that above has: a protocol without them is treated otherwise.
+// below returns a protocol that has the optional methods that above has: a protocol without them is
+// treated otherwise.
 func (p *passing) below(above reactor.Protocol) reactor.Protocol {
 	b := passed{p, above}
 	half, isHalf := above.(reactor.HalfCloser)

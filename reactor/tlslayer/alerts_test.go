@@ -11,8 +11,8 @@ import (
 	"microhttp/reactor"
 )
 
-// TestAfterTheHandshake holds what becomes of a connection whose client sends records that crypto/tls would not send: which
-// alert it sees, and why the protocol is lost.
+// TestAfterTheHandshake holds what becomes of a connection whose client sends records that
+// crypto/tls would not send: which alert it sees, and why the protocol is lost.
 func TestAfterTheHandshake(t *testing.T) {
 	hello := append([]byte{1, 0, 0, 38, 3, 3}, make([]byte, 36)...)
 	for name, tc := range map[string]struct {
@@ -90,8 +90,8 @@ func many(n int, f func() []byte) (all []byte) {
 	return all
 }
 
-// TestKeyUpdate holds that the keys of TLS 1.3 may change at any time, also within one read, and that an answer to it goes
-// out by itself.
+// TestKeyUpdate holds that the keys of TLS 1.3 may change at any time, also within one read, and
+// that an answer to it goes out by itself.
 func TestKeyUpdate(t *testing.T) {
 	for _, piece := range []int{1, 7, 1 << 20} {
 		b := newBench(t)
@@ -125,7 +125,8 @@ func TestKeyUpdate(t *testing.T) {
 	}
 }
 
-// TestClientRefusesRenegotiation holds that a server that asks for a renegotiation is refused, whatever the tls.Config says.
+// TestClientRefusesRenegotiation holds that a server that asks for a renegotiation is refused,
+// whatever the tls.Config says.
 func TestClientRefusesRenegotiation(t *testing.T) {
 	cc := clientConfig()
 	cc.MaxVersion, cc.Renegotiation = tls.VersionTLS12, tls.RenegotiateFreelyAsClient
@@ -135,7 +136,8 @@ func TestClientRefusesRenegotiation(t *testing.T) {
 	}
 }
 
-// TestPausedPieces holds that what waits while reading is paused is neither lost nor handed over, at whatever byte it begins.
+// TestPausedPieces holds that what waits while reading is paused is neither lost nor handed over,
+// at whatever byte it begins.
 func TestPausedPieces(t *testing.T) {
 	for version, v := range versions {
 		for _, closes := range []bool{false, true} {

@@ -13,8 +13,8 @@ import (
 	"microhttp/reactor"
 )
 
-// Each benchmark measures a conversation with a client of crypto/tls, which is about half of the work, against the layer and
-// against a tls.Conn with a goroutine of its own. Compare the two.
+// Each benchmark measures a conversation with a client of crypto/tls, which is about half of the
+// work, against the layer and against a tls.Conn with a goroutine of its own. Compare the two.
 
 const request = "GET /plaintext HTTP/1.1\r\nHost: example.com\r\n\r\n"
 
@@ -37,7 +37,8 @@ func (a *answers) DataReceived(p []byte) {
 	}
 }
 
-// serveLayer and serveGoroutines run a server whose answers are of that length, and return its address.
+// serveLayer and serveGoroutines run a server whose answers are of that length, and return its
+// address.
 func serveLayer(b *testing.B, answer []byte) string {
 	h := NewHandshakes(HandshakeOptions{})
 	sc := serverConfig()
@@ -117,7 +118,8 @@ func converseN(b *testing.B, requests, answer int) {
 	}
 }
 
-// processor reports the time of the processor for each round, of both ends, which a busy machine does not change much.
+// processor reports the time of the processor for each round, of both ends, which a busy machine
+// does not change much.
 func processor(b *testing.B) (report func()) {
 	used := func() (ns int64) {
 		var u syscall.Rusage
@@ -168,8 +170,8 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
-// BenchmarkAlone measures a request and its answer without a socket and without the client: what the layer costs, with
-// crypto/tls, and what crypto/tls costs alone.
+// BenchmarkAlone measures a request and its answer without a socket and without the client: what
+// the layer costs, with crypto/tls, and what crypto/tls costs alone.
 func BenchmarkAlone(b *testing.B) {
 	const batch = 1000
 	for _, requests := range []int{1, 16} {

@@ -1,8 +1,8 @@
 package tlslayer
 
-// The buffers of a loop, which its connections share. Each is taken while it is used, so that one connection inside another
-// (TLS in TLS) gets a second one; and one that a panic has kept from coming back is not used again, so that what is in it is
-// never seen by another connection.
+// The buffers of a loop, which its connections share. Each is taken while it is used, so that one
+// connection inside another (TLS in TLS) gets a second one; and one that a panic has kept from
+// coming back is not used again, so that what is in it is never seen by another connection.
 
 import "microhttp/reactor"
 

@@ -23,7 +23,8 @@ func pair(t *testing.T, p *peer) (b *bench, w *wire, c *end) {
 	return b, w, c
 }
 
-// TestDataWithTheHandshake holds that what comes together with the end of the handshake is not lost, however much it is.
+// TestDataWithTheHandshake holds that what comes together with the end of the handshake is not
+// lost, however much it is.
 func TestDataWithTheHandshake(t *testing.T) {
 	for _, n := range []int{1, 1000, 60_000} {
 		b := newBench(t)
@@ -44,8 +45,8 @@ func TestDataWithTheHandshake(t *testing.T) {
 	}
 }
 
-// TestPausedInTheMiddle holds the same of a read that is larger than the plaintext that is handed over at a time, when the
-// protocol pauses in the middle of it.
+// TestPausedInTheMiddle holds the same of a read that is larger than the plaintext that is handed
+// over at a time, when the protocol pauses in the middle of it.
 func TestPausedInTheMiddle(t *testing.T) {
 	p := &peer{}
 	b, w, c := pair(t, p)
@@ -64,6 +65,29 @@ func TestPausedInTheMiddle(t *testing.T) {
 	b.rest(w)
 	if !bytes.Equal(p.data, text) {
 		t.Errorf("received %d bytes of %d, lost: %v", len(p.data), len(text), p.lost)
+	}
+}
+
+// TestInputIsCounted holds that input that waits is part of what the loop holds, and no more when
+// it has gone.
+func TestInputIsCounted(t *testing.T) {
+	p := &peer{}
+	b, w, c := pair(t, p)
+	idle := b.r.Held()
+	_ = c.e.write(noise(16 << 10))
+	in := c.sent()
+	b.receive(w, in[:len(in)-1])
+	if n := b.r.Held() - idle; n < 1000 || p.c.Held() != n {
+		t.Errorf("%d bytes are held, %d by the connection", n, p.c.Held())
+	}
+	b.receive(w, in[len(in)-1:])
+	if n := b.r.Held(); n != idle || p.c.Held() != 0 || idle != 0 {
+		t.Errorf("%d bytes are held, %d by the connection; before %d", n, p.c.Held(), idle)
+	}
+	b.receive(w, in[:100])
+	b.lose(w, reactor.ErrConnectionLost)
+	if n := b.r.Held(); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
 	}
 }
 
@@ -103,8 +127,8 @@ func TestNames(t *testing.T) {
 	})
 }
 
-// TestAdapters holds what the adapters do: a factory gets the address of the peer, a nil protocol refuses the connection in an
-// orderly way, and handshakes that fail are ignored.
+// TestAdapters holds what the adapters do: a factory gets the address of the peer, a nil protocol
+// refuses the connection in an orderly way, and handshakes that fail are ignored.
 func TestAdapters(t *testing.T) {
 	var from netip.AddrPort
 	f := Factory{reactor.FactoryFunc(func(remote netip.AddrPort) reactor.Protocol { from = remote; return nil })}
@@ -161,7 +185,8 @@ func TestLingeringIsBounded(t *testing.T) {
 	}
 }
 
-// TestTooManyPieces holds that pieces which hold something are bounded, and files are freed whatever becomes of them.
+// TestTooManyPieces holds that pieces which hold something are bounded, and files are freed
+// whatever becomes of them.
 func TestTooManyPieces(t *testing.T) {
 	p := &peer{}
 	b, w, _ := pair(t, p)
@@ -208,7 +233,8 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
-// TestRoomIsVoid holds that a Commit is for the room that the call before it has lent, and for nothing else.
+// TestRoomIsVoid holds that a Commit is for the room that the call before it has lent, and for
+// nothing else.
 func TestRoomIsVoid(t *testing.T) {
 	p := &peer{}
 	b, w, c := pair(t, p)
@@ -234,8 +260,8 @@ func TestRoomIsVoid(t *testing.T) {
 	}
 }
 
-// TestProducesForItself holds that a connection which produces for itself is not waited for, and that one which is lost takes
-// no producer and no protocol.
+// TestProducesForItself holds that a connection which produces for itself is not waited for, and
+// that one which is lost takes no producer and no protocol.
 func TestProducesForItself(t *testing.T) {
 	to := &peer{}
 	g := start(t, serverConfig(), HandshakeOptions{}, to)

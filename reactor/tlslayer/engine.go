@@ -1,11 +1,12 @@
 package tlslayer
 
-// The engine is TLS without I/O: ciphertext goes in, plaintext and ciphertext come out. It wraps an unmodified tls.Conn
-// around memory. Until the handshake is complete only advance may be called, and each call may be made on another
-// goroutine; afterwards everything belongs to the loop.
+// The engine is TLS without I/O: ciphertext goes in, plaintext and ciphertext come out. It wraps an
+// unmodified tls.Conn around memory. Until the handshake is complete only advance may be called,
+// and each call may be made on another goroutine; afterwards everything belongs to the loop.
 //
-// The handshake of crypto/tls blocks until it has read what it needs, and remembers every error. So it runs as a coroutine:
-// it is suspended when the memory is empty and resumed when there is more. A suspended handshake holds no thread.
+// The handshake of crypto/tls blocks until it has read what it needs, and remembers every error. So
+// it runs as a coroutine: it is suspended when the memory is empty and resumed when there is more.
+// A suspended handshake holds no thread.
 
 import (
 	"context"
@@ -21,8 +22,9 @@ import (
 )
 
 var (
-	// ErrTruncated is the end of a connection whose peer has closed it without the closing alert of TLS (close_notify): an
-	// attacker may have cut it off. It wraps reactor.ErrConnectionLost and io.ErrUnexpectedEOF.
+	// ErrTruncated is the end of a connection whose peer has closed it without the closing alert of
+	// TLS (close_notify): an attacker may have cut it off. It wraps reactor.ErrConnectionLost and
+	// io.ErrUnexpectedEOF.
 	ErrTruncated = fmt.Errorf("%w: the peer has ended without close_notify: %w", reactor.ErrConnectionLost, io.ErrUnexpectedEOF)
 
 	// ErrHandshake is wrapped by every reason that a handshake has failed for.
@@ -79,11 +81,12 @@ func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
 	return e
 }
 
-// errGoexit is the error of a handshake in which a function of the tls.Config has called runtime.Goexit.
+// errGoexit is the error of a handshake in which a function of the tls.Config has called
+// runtime.Goexit.
 var errGoexit = fmt.Errorf("%w: a function of the tls.Config has ended its goroutine", ErrHandshake)
 
-// advance goes on with the handshake, with p as further input, until it needs more or is over. What it does not use of p
-// comes back. What it has written is in mem.out.
+// advance goes on with the handshake, with p as further input, until it needs more or is over. What
+// it does not use of p comes back. What it has written is in mem.out.
 func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error) {
 	hs := e.hs
 	e.mem.in, e.mem.eof = p, eof
@@ -111,8 +114,9 @@ func (e *engine) abandon() {
 	}
 }
 
-// read decrypts p, which must hold whole records, into dst. It returns how much plaintext there is and what is left of p;
-// errWouldBlock when p is used up. io.EOF is the peer's close_notify; any other error ends the connection.
+// read decrypts p, which must hold whole records, into dst. It returns how much plaintext there is
+// and what is left of p; errWouldBlock when p is used up. io.EOF is the peer's close_notify; any
+// other error ends the connection.
 func (e *engine) read(dst, p []byte) (n int, rest []byte, err error) {
 	single := !e.more && nextRecord(p) == len(p)
 	e.mem.in = p
@@ -138,8 +142,8 @@ func (e *engine) write(p []byte) error {
 	return err
 }
 
-// whole returns how many of the bytes of p are to be handed over: whole records only, or all if that cannot be a record,
-// so that crypto/tls says what is wrong with it.
+// whole returns how many of the bytes of p are to be handed over: whole records only, or all if
+// that cannot be a record, so that crypto/tls says what is wrong with it.
 func whole(p []byte) int {
 	at := 0
 	for {
@@ -154,8 +158,8 @@ func whole(p []byte) int {
 	}
 }
 
-// nextRecord is the length of the record that p begins with, header included; 0 when its header is not complete, and -1 if
-// that is no header of a record.
+// nextRecord is the length of the record that p begins with, header included; 0 when its header is
+// not complete, and -1 if that is no header of a record.
 func nextRecord(p []byte) int {
 	if len(p) < recordHeader {
 		return 0

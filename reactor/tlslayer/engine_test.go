@@ -118,7 +118,8 @@ func (n *end) sent() []byte {
 	return out
 }
 
-// converse carries bytes between both, in pieces of at most the given length, until neither has any left.
+// converse carries bytes between both, in pieces of at most the given length, until neither has any
+// left.
 func converse(a, b *end, piece int) {
 	cut := func(to *end, p []byte) (out []byte) {
 		for len(p) > 0 {
@@ -180,7 +181,8 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// TestTruncation holds that an end without close_notify is told apart from one with it, wherever it comes.
+// TestTruncation holds that an end without close_notify is told apart from one with it, wherever it
+// comes.
 func TestTruncation(t *testing.T) {
 	for name, version := range versions {
 		sc, cc := serverConfig(), clientConfig()
@@ -235,7 +237,8 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestTampered holds that a changed record ends the connection with an alert, and gives no plaintext.
+// TestTampered holds that a changed record ends the connection with an alert, and gives no
+// plaintext.
 func TestTampered(t *testing.T) {
 	s, c := newEnd(t, serverConfig(), false), newEnd(t, clientConfig(), true)
 	converse(c, s, 1<<20)
@@ -252,7 +255,8 @@ func TestTampered(t *testing.T) {
 	}
 }
 
-// TestCallbacks holds that a function of the tls.Config that panics, or ends its goroutine, fails its own handshake only.
+// TestCallbacks holds that a function of the tls.Config that panics, or ends its goroutine, fails
+// its own handshake only.
 func TestCallbacks(t *testing.T) {
 	for name, f := range map[string]func(){"panic": func() { panic("ouch") }, "goexit": runtime.Goexit} {
 		sc := serverConfig()
@@ -296,7 +300,8 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// TestAgainstCryptoTLS holds that the engine talks to a tls.Conn of package net in both roles, with many records.
+// TestAgainstCryptoTLS holds that the engine talks to a tls.Conn of package net in both roles, with
+// many records.
 func TestAgainstCryptoTLS(t *testing.T) {
 	for name, version := range versions {
 		near, far := net.Pipe()
@@ -356,7 +361,8 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
-// FuzzServer feeds a server's engine a true client's bytes with a change, cut anywhere, and after that more of anything.
+// FuzzServer feeds a server's engine a true client's bytes with a change, cut anywhere, and after
+// that more of anything.
 func FuzzServer(f *testing.F) {
 	f.Add(uint16(3), byte(1), uint16(7), []byte("GET / HTTP/1.1\r\n\r\n"), false)
 	f.Add(uint16(0), byte(0), uint16(1), []byte("\x15\x03\x03\x00\x02\x01\x00"), true)

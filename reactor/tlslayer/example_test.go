@@ -17,7 +17,8 @@ import (
 	"microhttp/reactor/tlslayer"
 )
 
-// configs returns a server's configuration with a certificate for example.com, and a client's that trusts it.
+// configs returns a server's configuration with a certificate for example.com, and a client's that
+// trusts it.
 func configs() (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -55,7 +56,8 @@ func (s *shouter) ConnectionLost(reason error) {
 
 func newShouter(netip.AddrPort) reactor.Protocol { return &shouter{} }
 
-// A greeter says hello and ends when it is answered. As an Acceptor it makes itself, for it connects once.
+// A greeter says hello and ends when it is answered. As an Acceptor it makes itself, for it
+// connects once.
 type greeter struct{ c *tlslayer.Conn }
 
 func (g *greeter) BuildProtocol(c *tlslayer.Conn) reactor.Protocol {
@@ -107,7 +109,8 @@ func newReactor() *reactor.Reactor {
 	return r
 }
 
-// A server of TLS. One Handshakes is shared by all connections, and by all loops if there are several.
+// A server of TLS. One Handshakes is shared by all connections, and by all loops if there are
+// several.
 func ExampleServer() {
 	serverConfig, clientConfig := configs()
 	r := newReactor()
@@ -135,7 +138,8 @@ func ExampleServer() {
 	// server: done
 }
 
-// A client that does not trust the server's certificate. Its Acceptor learns why the handshake has failed.
+// A client that does not trust the server's certificate. Its Acceptor learns why the handshake has
+// failed.
 func ExampleClient() {
 	serverConfig, _ := configs()
 	r := newReactor()

@@ -1,7 +1,8 @@
 package tlslayer
 
-// Files. They have to come to user space to be encrypted. What memory has of a file is read on the loop, and a read that
-// would wait for the disk leaves it. A file without a descriptor is in memory, and read on the loop.
+// Files. They have to come to user space to be encrypted. What memory has of a file is read on the
+// loop, and a read that would wait for the disk leaves it. A file without a descriptor is in
+// memory, and read on the loop.
 
 import (
 	"errors"
@@ -23,7 +24,8 @@ const (
 // readCached is a variable for the tests, where files are always in memory.
 var readCached = reactor.ReadCached
 
-// encryptFile encrypts what memory has of a file, at most that much. It returns 0 when there is no more to be done just now.
+// encryptFile encrypts what memory has of a file, at most that much. It returns 0 when there is no
+// more to be done just now.
 func (c *Conn) encryptFile(p *piece, most int) int {
 	buf := c.loop.takeFile()
 	defer c.loop.giveFile(buf)
@@ -54,7 +56,8 @@ func (c *Conn) encryptRead(p *piece, b []byte, err error) int {
 	return len(b)
 }
 
-// readOffLoop reads a part of the first piece on the loop's pool. The file is not freed before that has come back.
+// readOffLoop reads a part of the first piece on the loop's pool. The file is not freed before that
+// has come back.
 func (c *Conn) readOffLoop(p *piece) {
 	c.flags |= fileRead
 	c.uncommon().read = nil

@@ -85,8 +85,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestShortFile holds that a file that is shorter than its range ends the connection, so that the peer cannot take what it
-// has got for all.
+// TestShortFile holds that a file that is shorter than its range ends the connection, so that the
+// peer cannot take what it has got for all.
 func TestShortFile(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T){"in memory": func(*testing.T) {}, "cold": cold} {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +122,8 @@ func (f slowFile) ReadAt(p []byte, at int64) (int, error) {
 	return f.File.ReadAt(p, at)
 }
 
-// TestLostWhileReading holds that a file is freed once, after the read that is under way, when the connection is lost.
+// TestLostWhileReading holds that a file is freed once, after the read that is under way, when the
+// connection is lost.
 func TestLostWhileReading(t *testing.T) {
 	cold(t)
 	freed := 0

@@ -11,7 +11,8 @@ import (
 	"microhttp/reactor"
 )
 
-// script is what a fuzzer makes a client, a network and a protocol do: each byte an act, and what follows it its arguments.
+// script is what a fuzzer makes a client, a network and a protocol do: each byte an act, and what
+// follows it its arguments.
 type script struct {
 	rest []byte
 }
@@ -82,9 +83,10 @@ func (p *fuzzedProtocol) ReadConnectionLost()                  { p.eof++ }
 func (p *fuzzedProtocol) WriteConnectionLost()                 { p.half++ }
 func (p *fuzzedProtocol) TimeoutConnection()                   {}
 
-// FuzzLayer has a layer meet whole and cut records, changed ones, alerts, renegotiations and garbage at any time, while its
-// protocol does whatever it may. The laws: no panic; the protocol is told one end; it gets no byte that the client has not
-// sent, and all of them in order; a connection that TLS has ended tells the peer by an alert; nothing is left.
+// FuzzLayer has a layer meet whole and cut records, changed ones, alerts, renegotiations and
+// garbage at any time, while its protocol does whatever it may. The laws: no panic; the protocol is
+// told one end; it gets no byte that the client has not sent, and all of them in order; a
+// connection that TLS has ended tells the peer by an alert; nothing is left.
 func FuzzLayer(f *testing.F) {
 	for _, seed := range [][]byte{
 		{goOn, goOn, says, 5, goOn, answers_, 3, goOn, closes, goOn},
@@ -171,7 +173,8 @@ func (r *run) act(s *script) {
 		r.tampered = true // what the client says later has a number that was used
 		r.send(r.sealer.seal(typ, content))
 	case says:
-		text := bytes.Repeat([]byte("."), int(s.next()))
+		n := int(s.next())
+		text := noise(n * n)
 		if r.c.open && r.c.e.write(text) == nil {
 			if !r.tampered {
 				r.said = append(r.said, text...)
@@ -277,8 +280,9 @@ func (r *run) end() {
 	}
 }
 
-// wantAlert checks that the peer knows why TLS has ended the connection. It does not when it was the one to say so, when
-// crypto/tls takes it for none, when it is not able to hear, or when the connection ended otherwise.
+// wantAlert checks that the peer knows why TLS has ended the connection. It does not when it was
+// the one to say so, when crypto/tls takes it for none, when it is not able to hear, or when the
+// connection ended otherwise.
 func (r *run) wantAlert(err error) {
 	var header tls.RecordHeaderError
 	var panicked *reactor.PanicError

@@ -1,8 +1,8 @@
 package tlslayer
 
-// The handshake of one connection, as its loop sees it: ciphertext is collected until there is a whole record, a step
-// computes off the loop (handshakes.go), and what it has written is sent. Between two steps the handshake is a suspended
-// coroutine.
+// The handshake of one connection, as its loop sees it: ciphertext is collected until there is a
+// whole record, a step computes off the loop (handshakes.go), and what it has written is sent.
+// Between two steps the handshake is a suspended coroutine.
 
 import (
 	"crypto/tls"
@@ -14,11 +14,13 @@ import (
 )
 
 const (
-	// mostWaiting is how much ciphertext waits while a step computes, before reading pauses. One read may come on top.
+	// mostWaiting is how much ciphertext waits while a step computes, before reading pauses. One
+	// read may come on top.
 	mostWaiting = 16 << 10
 
-	// lingerTime is how long a connection on which TLS has failed waits for its peer to end, and lingerMost how much of what
-	// it still sends is read. A close with unread bytes is a reset, and would overtake the alert.
+	// lingerTime is how long a connection on which TLS has failed waits for its peer to end, and
+	// lingerMost how much of what it still sends is read. A close with unread bytes is a reset, and
+	// would overtake the alert.
 	lingerTime = 500 * time.Millisecond
 	lingerMost = 256 << 10
 )
@@ -39,10 +41,11 @@ type shaking struct {
 	givenUp   atomic.Bool
 
 	// What a step takes and gives, which belongs to the step while it computes.
-	in   []byte
-	eof  bool
-	over bool
-	err  error
+	in    []byte
+	taken int // the room of in, which is the loop's to know
+	eof   bool
+	over  bool
+	err   error
 
 	place
 }
@@ -68,7 +71,7 @@ func (hs *shaking) advance() {
 	case k == 0 && !cut:
 		return
 	}
-	hs.in, hs.eof = c.pending, cut
+	hs.in, hs.eof, hs.taken = c.pending, cut, cap(c.pending)
 	c.pending = nil
 	if rest := hs.in[k:]; len(rest) > 0 {
 		c.keep(rest)
@@ -105,7 +108,7 @@ func (hs *shaking) settle() {
 		c.keep(hs.in)
 		c.begun = len(rest)
 	}
-	hs.in = nil
+	hs.in, hs.taken = nil, 0
 	if hs.pausing {
 		hs.pausing = false
 		c.below.ResumeReading()
@@ -187,7 +190,8 @@ func (hs *shaking) back() {
 	c.touch()
 }
 
-// fail ends a connection on which TLS has failed. Its protocol is lost with reason when the peer has seen the alert.
+// fail ends a connection on which TLS has failed. Its protocol is lost with reason when the peer
+// has seen the alert.
 func (c *Conn) fail(reason error) {
 	c.uncommon().fate = reason
 	c.flags |= failed

@@ -11,8 +11,8 @@ import (
 
 // HandshakeOptions bound handshakes. The zero value is right for production.
 type HandshakeOptions struct {
-	// Max is how many handshakes are under way at a time. Beyond it the one that has waited longest for its peer is closed,
-	// in favour of the new one. Default 4096.
+	// Max is how many handshakes are under way at a time. Beyond it the one that has waited longest
+	// for its peer is closed, in favour of the new one. Default 4096.
 	Max int
 
 	// Timeout is how long a whole handshake may take. Default 10 s.
@@ -30,8 +30,9 @@ const (
 // errCrowded ends the handshake that has waited longest.
 var errCrowded = fmt.Errorf("%w: too many are under way, and this one has waited longest for its peer", ErrHandshake)
 
-// Handshakes bounds the handshakes of one or several loops and computes their steps off the loops. It owns no goroutine
-// while none computes, and needs no end. Its methods may be called from any goroutine.
+// Handshakes bounds the handshakes of one or several loops and computes their steps off the loops.
+// It owns no goroutine while none computes, and needs no end. Its methods may be called from any
+// goroutine.
 type Handshakes struct {
 	most     int
 	parallel int
@@ -51,7 +52,8 @@ type place struct {
 	hs         *shaking
 }
 
-// NewHandshakes makes the bounds of the connections that share it: a server has one for all its loops.
+// NewHandshakes makes the bounds of the connections that share it: a server has one for all its
+// loops.
 func NewHandshakes(o HandshakeOptions) *Handshakes {
 	h := &Handshakes{most: o.Max, parallel: o.Parallel, timeout: o.Timeout}
 	if h.most <= 0 {
@@ -167,7 +169,8 @@ func (h *Handshakes) pop() *shaking {
 	return hs
 }
 
-// start computes hs on a goroutine that the loop of hs waits for at its end. One that has ended needs no handshake.
+// start computes hs on a goroutine that the loop of hs waits for at its end. One that has ended
+// needs no handshake.
 func (h *Handshakes) start(hs *shaking) {
 	for hs != nil && hs.c.r.Go(func() { h.run(hs) }) != nil {
 		hs.c.e.abandon()
@@ -185,7 +188,8 @@ func (h *Handshakes) run(hs *shaking) {
 	h.start(hs)
 }
 
-// compute computes one step. A function of the tls.Config may end the goroutine: then another goes on.
+// compute computes one step. A function of the tls.Config may end the goroutine: then another goes
+// on.
 func (h *Handshakes) compute(hs *shaking) {
 	returned := false
 	defer func() {

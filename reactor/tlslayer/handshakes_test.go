@@ -37,7 +37,8 @@ type failures struct {
 func (f *failures) BuildProtocol(*Conn) reactor.Protocol { f.built++; return &peer{onData: echo} }
 func (f *failures) HandshakeFailed(_ *Conn, err error)   { f.failed = append(f.failed, err) }
 
-// TestCrowded holds that handshakes that are never finished make room for others, the one that has waited longest first.
+// TestCrowded holds that handshakes that are never finished make room for others, the one that has
+// waited longest first.
 func TestCrowded(t *testing.T) {
 	const most, strays = 20, 100
 	f := &failures{}
@@ -88,8 +89,8 @@ func clientHello(t testing.TB) []byte {
 	return e.mem.out
 }
 
-// TestComputingOffTheLoop holds that a function of the tls.Config may block: the loop goes on, at most Parallel of them run,
-// and what arrives meanwhile is bounded.
+// TestComputingOffTheLoop holds that a function of the tls.Config may block: the loop goes on, at
+// most Parallel of them run, and what arrives meanwhile is bounded.
 func TestComputingOffTheLoop(t *testing.T) {
 	const parallel, clients = 2, 5
 	release := make(chan struct{})
@@ -158,7 +159,8 @@ func soon(f func() bool) bool {
 	return true
 }
 
-// TestLostWhileComputing holds that a step whose connection is lost, or whose reactor ends, is given up when it returns.
+// TestLostWhileComputing holds that a step whose connection is lost, or whose reactor ends, is
+// given up when it returns.
 func TestLostWhileComputing(t *testing.T) {
 	for name, end := range map[string]func(g *rig, c net.Conn){
 		"reset": func(g *rig, c net.Conn) {
@@ -216,8 +218,8 @@ func TestLostWhileComputing(t *testing.T) {
 	}
 }
 
-// TestGoexit holds that a function of the tls.Config that ends its goroutine fails its own handshake only, and that those
-// which wait for their turn go on.
+// TestGoexit holds that a function of the tls.Config that ends its goroutine fails its own
+// handshake only, and that those which wait for their turn go on.
 func TestGoexit(t *testing.T) {
 	sc := serverConfig()
 	sc.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -255,7 +257,8 @@ func TestGoexit(t *testing.T) {
 	})
 }
 
-// TestBytesBetweenSteps holds that bytes wait that come when the last step has returned and the end of the tick has not come.
+// TestBytesBetweenSteps holds that bytes wait that come when the last step has returned and the end
+// of the tick has not come.
 func TestBytesBetweenSteps(t *testing.T) {
 	b := newBench(t)
 	p := &peer{}
@@ -310,8 +313,9 @@ func TestSharedByLoops(t *testing.T) {
 	}
 }
 
-// TestLoopBuffersAfterAPanic holds that a buffer of the loop is not used again that was in use when a protocol panicked:
-// the protocol may have kept it, and whatever it does to it must not reach another connection.
+// TestLoopBuffersAfterAPanic holds that a buffer of the loop is not used again that was in use when
+// a protocol panicked: the protocol may have kept it, and whatever it does to it must not reach
+// another connection.
 func TestLoopBuffersAfterAPanic(t *testing.T) {
 	var kept, room []byte
 	var made int

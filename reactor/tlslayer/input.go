@@ -1,8 +1,9 @@
 package tlslayer
 
-// Input. Ciphertext comes in pieces of any length; crypto/tls gets whole records only, straight from where the transport
-// below has read them. What is kept is less than one record, or, while reading is paused, what had been read by then. The
-// plaintext goes into one buffer of the loop and is lent to the protocol.
+// Input. Ciphertext comes in pieces of any length; crypto/tls gets whole records only, straight
+// from where the transport below has read them. What is kept is less than one record, or, while
+// reading is paused, what had been read by then. The plaintext goes into one buffer of the loop and
+// is lent to the protocol.
 
 import (
 	"bytes"
@@ -57,8 +58,9 @@ func (c *Conn) receive(p []byte) {
 	c.keep(p[k:])
 }
 
-// missing returns how many bytes more are needed before anything about the last record of p is known: the rest of its
-// header, or of its body. It is 0 when p ends where a record ends, or is no record.
+// missing returns how many bytes more are needed before anything about the last record of p is
+// known: the rest of its header, or of its body. It is 0 when p ends where a record ends, or is no
+// record.
 func missing(p []byte) int {
 	p = p[whole(p):]
 	switch n := nextRecord(p); {
@@ -85,10 +87,12 @@ func (c *Conn) decryptPending() {
 	c.pending, c.begun = p[:n], len(rest)
 }
 
-// ready is how much of what is pending can be handed to crypto/tls. It may have taken a part of the first record already.
+// ready is how much of what is pending can be handed to crypto/tls. It may have taken a part of the
+// first record already.
 func (c *Conn) ready() int { return c.begun + whole(c.pending[c.begun:]) }
 
-// deliver hands over what has waited: because reading was paused, or because it came along with the handshake.
+// deliver hands over what has waited: because reading was paused, or because it came along with the
+// handshake.
 func (c *Conn) deliver() {
 	if c.flags&undelivered != 0 && c.flags&silent == 0 {
 		c.handOver()
@@ -102,8 +106,8 @@ func (c *Conn) deliver() {
 	}
 }
 
-// decrypt hands over the plaintext of p, which holds whole records. What it returns is to be tried again when reading goes
-// on: the protocol has paused it.
+// decrypt hands over the plaintext of p, which holds whole records. What it returns is to be tried
+// again when reading goes on: the protocol has paused it.
 func (c *Conn) decrypt(p []byte) (rest []byte) {
 	for {
 		buf := c.loop.takePlain()
@@ -205,6 +209,18 @@ func (c *Conn) SetProtocol(p reactor.Protocol, unread []byte) {
 		c.handOver()
 	}
 	c.touch()
+}
+
+// countInput tells the reactor how much memory our input takes.
+func (c *Conn) countInput() {
+	n := cap(c.pending)
+	if c.hs != nil {
+		n += c.hs.taken
+	}
+	if n != c.counted {
+		c.r.AddHeld(n - c.counted)
+		c.counted = n
+	}
 }
 
 // freeInput gives the input buffer back.

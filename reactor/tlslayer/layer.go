@@ -1,35 +1,37 @@
 package tlslayer
 
-// The layer. Below it is a Transport that carries ciphertext, above it a Protocol that sees plaintext. Conn is what the
-// Protocol gets; lower is the same struct as the transport below sees it.
+// The layer. Below it is a Transport that carries ciphertext, above it a Protocol that sees
+// plaintext. Conn is what the Protocol gets; lower is the same struct as the transport below sees
+// it.
 //
-// The methods of a Conn do not act, as those of a reactor's own connection do not. They note what is wanted, and settle
-// derives what has to be done: plaintext to hand over, output to encrypt, a half-close, the end. It is called at the end of
-// each callback from below, and else at the end of the tick.
+// The methods of a Conn do not act, as those of a reactor's own connection do not. They note what
+// is wanted, and settle derives what has to be done: plaintext to hand over, output to encrypt, a
+// half-close, the end. It is called at the end of each callback from below, and else at the end of
+// the tick.
 
 import (
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
 	"microhttp/reactor"
 )
 
-// An Acceptor makes the protocol of a connection whose handshake is complete. Each connection calls exactly one of the two
-// methods, once, on its loop.
+// An Acceptor makes the protocol of a connection whose handshake is complete. Each connection calls
+// exactly one of the two methods, once, on its loop.
 type Acceptor interface {
-	// BuildProtocol is called when the handshake is complete. The protocol that it returns gets ConnectionMade at once. Nil
-	// refuses the connection: it ends, with close_notify.
+	// BuildProtocol is called when the handshake is complete. The protocol that it returns gets
+	// ConnectionMade at once. Nil refuses the connection: it ends, with close_notify.
 	BuildProtocol(c *Conn) reactor.Protocol
 
-	// HandshakeFailed is called when the handshake will not be completed. The error wraps ErrHandshake, and the reason of
-	// the loss if the connection was lost; or it is a *reactor.PanicError, when a function of the tls.Config has panicked.
+	// HandshakeFailed is called when the handshake will not be completed. The error wraps
+	// ErrHandshake, and the reason of the loss if the connection was lost; or it is a
+	// *reactor.PanicError, when a function of the tls.Config has panicked.
 	//
-	// The alert has been written by then. What is written to c.Below() goes out after it, before the connection ends. A
-	// plaintext answer to a peer that does not speak TLS is sent so: its error is a tls.RecordHeaderError.
+	// The alert has been written by then. What is written to c.Below() goes out after it, before
+	// the connection ends. A plaintext answer to a peer that does not speak TLS is sent so: its
+	// error is a tls.RecordHeaderError.
 	HandshakeFailed(c *Conn, err error)
 }
 
@@ -53,17 +55,19 @@ func (f AcceptorFunc) BuildProtocol(c *Conn) reactor.Protocol { return f(c) }
 // HandshakeFailed does nothing.
 func (f AcceptorFunc) HandshakeFailed(*Conn, error) {}
 
-// Server returns the protocol of one connection whose peer is a TLS client. A factory returns it from BuildProtocol, or
-// SetProtocol puts it under a protocol later (STARTTLS).
+// Server returns the protocol of one connection whose peer is a TLS client. A factory returns it
+// from BuildProtocol, or SetProtocol puts it under a protocol later (STARTTLS).
 //
-// config needs a certificate, as for tls.Server, and must not be changed any more. One h bounds the handshakes of all
-// connections that share it; nil is one of the connection's own, with the defaults.
+// config needs a certificate, as for tls.Server, and must not be changed any more. One h bounds the
+// handshakes of all connections that share it; nil is one of the connection's own, with the
+// defaults.
 func Server(config *tls.Config, h *Handshakes, a Acceptor) reactor.Protocol {
 	return newLayer(config, h, a, false)
 }
 
-// Client returns the protocol of one connection whose peer is a TLS server. config needs a ServerName or
-// InsecureSkipVerify, as for tls.Client. Renegotiation is refused, whatever config says. For the rest see Server.
+// Client returns the protocol of one connection whose peer is a TLS server. config needs a
+// ServerName or InsecureSkipVerify, as for tls.Client. Renegotiation is refused, whatever config
+// says. For the rest see Server.
 func Client(config *tls.Config, h *Handshakes, a Acceptor) reactor.Protocol {
 	if config != nil && config.Renegotiation != tls.RenegotiateNever {
 		config = config.Clone()
@@ -81,17 +85,20 @@ func newLayer(config *tls.Config, h *Handshakes, a Acceptor, client bool) reacto
 	return (*lower)(c)
 }
 
-// A Conn is a TLS connection: the Transport of the protocol above. All methods are for the loop's goroutine only. The
-// comments of reactor.Transport hold, with these additions:
+// A Conn is a TLS connection: the Transport of the protocol above. All methods are for the loop's
+// goroutine only. The comments of reactor.Transport hold, with these additions:
 //
 //   - Plaintext that is written within one callback is gathered and encrypted together, at its end.
 //   - Large pieces that are Given, and files, are encrypted as the peer reads them.
-//   - LoseConnection and CloseWrite send close_notify after all that is queued (RFC 8446, section 6.1).
+//   - LoseConnection and CloseWrite send close_notify after all that is queued (RFC 8446, section
+//     6.1).
 //   - Detach returns errors.ErrUnsupported: the peer expects ciphertext.
-//   - Buffered, Held and Unacknowledged count the plaintext that waits here and the ciphertext that waits below.
+//   - Buffered, Held and Unacknowledged count the plaintext that waits here and the ciphertext that
+//     waits below. Held counts ciphertext that was received and is not a whole record yet, too.
 //
-// A peer that ends without close_notify has been cut off, perhaps by an attacker. The protocol above is then lost with
-// ErrTruncated, after what is queued was sent, and ReadConnectionLost is not called.
+// A peer that ends without close_notify has been cut off, perhaps by an attacker. The protocol
+// above is then lost with ErrTruncated, after what is queued was sent, and ReadConnectionLost is
+// not called.
 type Conn struct {
 	below   reactor.Transport
 	r       *reactor.Reactor
@@ -103,6 +110,7 @@ type Conn struct {
 	tail    []byte    // small writes that are gathered; they come after out
 	pending []byte    // ciphertext that is not decrypted yet: a part of a record, or more while reading is paused
 	begun   int       // how much of pending belongs to records that crypto/tls has begun to read, and must come first
+	counted int       // how much input the reactor was told that we hold
 	rare    *uncommon // what few connections have
 	marks   marks
 	flags   flags
@@ -167,7 +175,8 @@ func (c *Conn) uncommon() *uncommon {
 	return c.rare
 }
 
-// ConnectionState returns what the handshake has agreed on. It is the zero value while the handshake is under way.
+// ConnectionState returns what the handshake has agreed on. It is the zero value while the
+// handshake is under way.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if hs := c.hs; c.e == nil || hs != nil && (hs.computing || c.e.hs != nil && !c.e.hs.over) {
 		return tls.ConnectionState{} // the handshake holds a lock of crypto/tls
@@ -175,7 +184,8 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	return c.e.conn.ConnectionState()
 }
 
-// Below returns the transport that carries the ciphertext. Once the handshake is complete nothing must be written to it.
+// Below returns the transport that carries the ciphertext. Once the handshake is complete nothing
+// must be written to it.
 func (c *Conn) Below() reactor.Transport { return c.below }
 
 // lower is a Conn as a Protocol of the transport below.
@@ -225,7 +235,8 @@ func (l *lower) DataReceived(p []byte) {
 	c.settle()
 }
 
-// ReadConnectionLost is the end of the bytes below. It is not the end of what the peer has to say: that is close_notify.
+// ReadConnectionLost is the end of the bytes below. It is not the end of what the peer has to say:
+// that is close_notify.
 func (l *lower) ReadConnectionLost() {
 	c := (*Conn)(l)
 	c.flags |= cutOff
@@ -239,7 +250,8 @@ func (l *lower) ReadConnectionLost() {
 	c.settle()
 }
 
-// WriteConnectionLost says that close_notify has been sent, and the end of the bytes below after it.
+// WriteConnectionLost says that close_notify has been sent, and the end of the bytes below after
+// it.
 func (l *lower) WriteConnectionLost() {
 	c := (*Conn)(l)
 	if c.flags&dead != 0 {
@@ -287,6 +299,7 @@ func (l *lower) ConnectionLost(reason error) {
 		defer c.proto.ConnectionLost(reason) // also when one of the callbacks before panics
 	}
 	c.freeInput()
+	c.countInput()
 	defer c.stopProducing()
 	c.dropOutput()
 }
@@ -340,10 +353,12 @@ func (c *Conn) settle() {
 	c.flags &^= roomLent
 	if c.hs != nil {
 		if c.hs.settle(); c.hs != nil {
+			c.countInput()
 			return
 		}
 	}
 	c.deliver()
+	c.countInput()
 	if c.flags&dead != 0 {
 		return
 	}
@@ -411,85 +426,4 @@ func (c *Conn) doom(reason error) {
 	if c.below != nil {
 		c.below.AbortConnection()
 	}
-}
-
-// LoseConnection implements reactor.Transport.
-func (c *Conn) LoseConnection() {
-	switch {
-	case c.flags&(losing|loseLater|dead) != 0:
-	case c.waitsForProducer():
-		c.flags |= loseLater
-		c.feedNow() // so that the transport below waits, too, and its clock runs
-		c.below.LoseConnection()
-	default:
-		c.lose()
-	}
-}
-
-// lose ends the connection when all is sent.
-func (c *Conn) lose() {
-	c.flags |= losing
-	if c.flags&closedWrite == 0 && !c.sentAll() {
-		c.feedNow()
-		c.below.LoseConnection() // which waits until we have unregistered
-	}
-	c.touch()
-}
-
-// AbortConnection implements reactor.Transport.
-func (c *Conn) AbortConnection() { c.doom(reactor.ErrAborted) }
-
-// CloseWrite implements reactor.Transport.
-func (c *Conn) CloseWrite() {
-	if c.waitsForProducer() {
-		c.flags |= halfLater
-	} else {
-		c.flags |= halfClosing
-	}
-	c.touch()
-}
-
-// PauseReading implements reactor.Transport.
-func (c *Conn) PauseReading() {
-	c.flags |= paused
-	if c.flags&failed == 0 {
-		c.below.PauseReading()
-	}
-}
-
-// ResumeReading implements reactor.Transport.
-func (c *Conn) ResumeReading() {
-	c.flags &^= paused
-	if c.flags&(losing|loseLater|eof|dead) == 0 {
-		c.below.ResumeReading()
-	}
-	c.touch()
-}
-
-// SetTimeout implements reactor.Transport.
-func (c *Conn) SetTimeout(d time.Duration) {
-	if c.flags&failed == 0 { // else the timeout is that of the lingering
-		c.below.SetTimeout(d)
-	}
-}
-
-// Detach implements reactor.Transport.
-func (c *Conn) Detach() (reactor.Detached, error) {
-	return reactor.Detached{FD: -1}, errors.ErrUnsupported
-}
-
-// Info implements reactor.Transport.
-func (c *Conn) Info() reactor.Info { return c.below.Info() }
-
-// Reactor implements reactor.Transport.
-func (c *Conn) Reactor() *reactor.Reactor { return c.r }
-
-// String names the connection for logs, as "tls tcp 192.0.2.1:4711".
-func (c *Conn) String() string {
-	name := "tls " + c.below.String()
-	const ending = ", ending"
-	if c.flags&gone == 0 && c.flags&(losing|loseLater|failed) != 0 && !strings.HasSuffix(name, ending) {
-		name += ending
-	}
-	return name
 }

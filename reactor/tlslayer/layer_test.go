@@ -288,7 +288,8 @@ func TestOurEnds(t *testing.T) {
 	})
 }
 
-// TestFailures holds that the peer of a handshake that fails sees the alert, whatever else it has sent.
+// TestFailures holds that the peer of a handshake that fails sees the alert, whatever else it has
+// sent.
 func TestFailures(t *testing.T) {
 	sc := serverConfig()
 	sc.MinVersion = tls.VersionTLS13
@@ -333,7 +334,8 @@ func TestPlaintext(t *testing.T) {
 	g.until("the failure", func() bool { return p.losses == 1 })
 }
 
-// TestStartTLS holds that a layer can be put under a protocol later, with what was received already.
+// TestStartTLS holds that a layer can be put under a protocol later, with what was received
+// already.
 func TestStartTLS(t *testing.T) {
 	eachVersion(t, func(t *testing.T, cc *tls.Config) {
 		g := &rig{t: t, hs: NewHandshakes(HandshakeOptions{})}
@@ -397,8 +399,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestPanics holds that a panic of a function of the tls.Config, of the Acceptor or of the protocol costs that connection
-// alone, and is reported once.
+// TestPanics holds that a panic of a function of the tls.Config, of the Acceptor or of the protocol
+// costs that connection alone, and is reported once.
 func TestPanics(t *testing.T) {
 	for name, tc := range map[string]struct {
 		config func(c *tls.Config)

@@ -7,7 +7,8 @@ import (
 	"microhttp/reactor"
 )
 
-// TestLent holds that this Go's tls.Conn has the fields that are lent, and that an idle connection has nothing in them.
+// TestLent holds that this Go's tls.Conn has the fields that are lent, and that an idle connection
+// has nothing in them.
 func TestLent(t *testing.T) {
 	lookUp.Do(findBuffers)
 	if rawInput == unlent || hand == unlent {

@@ -1,11 +1,12 @@
 package tlslayer
 
-// The connection that crypto/tls believes to have: memory on both sides, and no clock. Three rules of crypto/tls decide
-// its shape:
+// The connection that crypto/tls believes to have: memory on both sides, and no clock. Three rules
+// of crypto/tls decide its shape:
 //
-//   - A read error whose Temporary method returns true is handed on and not remembered. So "no more bytes for now" is such
-//     an error, and the next Read goes on where this one stopped.
-//   - A read must never return bytes together with an error: crypto/tls would lose the bytes or the error.
+//   - A read error whose Temporary method returns true is handed on and not remembered. So "no more
+//     bytes for now" is such an error, and the next Read goes on where this one stopped.
+//   - A read must never return bytes together with an error: crypto/tls would lose the bytes or the
+//     error.
 //   - A write error is remembered for ever. So Write never fails; it appends.
 
 import (

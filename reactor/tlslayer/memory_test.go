@@ -141,7 +141,8 @@ func (b *bench) rest(w *wire) {
 	}
 }
 
-// tellProducer tells the layer, which is the producer, which side of its marks the output has come to.
+// tellProducer tells the layer, which is the producer, which side of its marks the output has come
+// to.
 func (w *wire) tellProducer() {
 	m, ok := w.producer.(reactor.MarkedProducer)
 	if !ok || w.lost {
@@ -171,7 +172,8 @@ func (w *wire) sent() []byte {
 	return p
 }
 
-// shake completes the handshake of a layer with a client in memory. It returns what the server sent first.
+// shake completes the handshake of a layer with a client in memory. It returns what the server sent
+// first.
 func (b *bench) shake(t testing.TB, w *wire, c *end) (serverHello []byte) {
 	t.Helper()
 	to := append(c.feed(nil, false), c.sent()...)

@@ -1,9 +1,10 @@
 package tlslayer
 
-// Output. What is small is gathered, in a buffer of the loop while a callback of the protocol runs, and encrypted together
-// when the callback ends, or at the end of the tick. What is large is encrypted at once, as long as the transport below
-// sends it. When it does not, the plaintext waits here in a queue of pieces, and is encrypted as the peer reads: so a large
-// answer that was Given, or a file, costs a slow reader no more than one chunk of ciphertext.
+// Output. What is small is gathered, in a buffer of the loop while a callback of the protocol runs,
+// and encrypted together when the callback ends, or at the end of the tick. What is large is
+// encrypted at once, as long as the transport below sends it. When it does not, the plaintext waits
+// here in a queue of pieces, and is encrypted as the peer reads: so a large answer that was Given,
+// or a file, costs a slow reader no more than one chunk of ciphertext.
 //
 // The order of the bytes is kept by one rule: what is gathered comes after what is queued.
 
@@ -16,7 +17,8 @@ import (
 )
 
 const (
-	// encryptMost is how much plaintext is encrypted for one write below, and in one tick for one connection.
+	// encryptMost is how much plaintext is encrypted for one write below, and in one tick for one
+	// connection.
 	encryptMost = 256 << 10
 
 	// directSize is from where on a piece is not copied before it is encrypted.
@@ -266,7 +268,8 @@ func (c *Conn) encryptQueue(most int) (done int) {
 	return done
 }
 
-// encryptPieces encrypts what comes first in the queue, up to the end of a file. It returns the file.
+// encryptPieces encrypts what comes first in the queue, up to the end of a file. It returns the
+// file.
 func (c *Conn) encryptPieces(most int) (done int, sent reactor.Piece) {
 	for done < most && c.flags&dead == 0 && c.out != nil {
 		p := &c.out.pieces[c.out.at]
@@ -308,7 +311,8 @@ func (c *Conn) pop() reactor.Piece {
 	return p.file
 }
 
-// free says that a file is not needed any more. A panic of the function that is called so is reported, and does no harm.
+// free says that a file is not needed any more. A panic of the function that is called so is
+// reported, and does no harm.
 func (c *Conn) free(p reactor.Piece) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -346,21 +350,24 @@ func (c *Conn) chunk(f func()) {
 	c.loop.giveCipher(out)
 }
 
-// write appends the records of p to mem.out. crypto/tls refuses to write when it has found something wrong.
+// write appends the records of p to mem.out. crypto/tls refuses to write when it has found
+// something wrong.
 func (c *Conn) write(p []byte) {
 	if err := c.e.write(p); err != nil {
 		c.doom(fmt.Errorf("%w: %w", reactor.ErrConnectionLost, err))
 	}
 }
 
-// sendAlerts sends what crypto/tls has written of its own accord: the flights of the handshake, alerts, KeyUpdate.
+// sendAlerts sends what crypto/tls has written of its own accord: the flights of the handshake,
+// alerts, KeyUpdate.
 func (c *Conn) sendAlerts() {
 	m := &c.e.mem
 	c.below.Write(m.out)
 	m.out = nil
 }
 
-// exceeds reports whether n bytes more would be too many to wait in memory, and dooms the connection if so.
+// exceeds reports whether n bytes more would be too many to wait in memory, and dooms the
+// connection if so.
 func (c *Conn) exceeds(n int) bool {
 	if c.marks.most <= 0 || n <= c.marks.most-c.unsent()-c.below.Buffered() {
 		return false
@@ -394,7 +401,7 @@ func (c *Conn) Buffered() int {
 
 // Held implements reactor.Transport.
 func (c *Conn) Held() int {
-	n := c.below.Held() + cap(c.tail)
+	n := c.below.Held() + len(c.tail) + c.counted
 	if c.out != nil {
 		n += c.out.bytes
 	}

@@ -1,8 +1,8 @@
 package tlslayer
 
-// Producers, both ways. The producer of the protocol above is told of water marks and stopped as by the transport below. And
-// the layer is the producer of the transport below, as long as it has more output than that: so it hears of each drain, and
-// an end that was asked for waits for it.
+// Producers, both ways. The producer of the protocol above is told of water marks and stopped as by
+// the transport below. And the layer is the producer of the transport below, as long as it has more
+// output than that: so it hears of each drain, and an end that was asked for waits for it.
 
 import (
 	"reflect"
@@ -50,8 +50,8 @@ func (c *Conn) unregister() {
 	c.touch()
 }
 
-// waitsForProducer reports whether an orderly end has to wait: not when nothing can be written any more, and not for a
-// connection that produces for itself, as an echo does.
+// waitsForProducer reports whether an orderly end has to wait: not when nothing can be written any
+// more, and not for a connection that produces for itself, as an echo does.
 func (c *Conn) waitsForProducer() bool {
 	if c.flags&produced == 0 || c.flags&mute != 0 {
 		return false
@@ -67,8 +67,9 @@ func (c *Conn) producer() reactor.Producer {
 	return c.proto.(reactor.Producer)
 }
 
-// tellProducer tells it which side of the water marks the output has come to. Below the low mark there is a drain that
-// we hear of; between the marks there is one only if the transport below has told us to pause.
+// tellProducer tells it which side of the water marks the output has come to. Below the low mark
+// there is a drain that we hear of; between the marks there is one only if the transport below has
+// told us to pause.
 func (c *Conn) tellProducer() {
 	if c.flags&produced == 0 || c.flags&mute != 0 {
 		return

@@ -48,8 +48,9 @@ func nested(l reactortest.Layer) reactortest.Layer {
 	}
 }
 
-// TestPromises holds that what a reactor promises of a stream holds through TLS: whole, cut at every byte, in simulation,
-// and through TLS in TLS. There is no exception. Every day each promise is tested in one way, in turn; with SIM_SEEDS in all.
+// TestPromises holds that what a reactor promises of a stream holds through TLS: whole, cut at
+// every byte, in simulation, and through TLS in TLS. There is no exception. Every day each promise
+// is tested in one way, in turn; with SIM_SEEDS in all.
 func TestPromises(t *testing.T) {
 	calm := sim.Calm()
 	calm.RealTime = true

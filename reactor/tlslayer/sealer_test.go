@@ -1,6 +1,7 @@
 package tlslayer
 
-// A client that sends what crypto/tls would not: records of any type and content, encrypted with the keys of the connection.
+// A client that sends what crypto/tls would not: records of any type and content, encrypted with
+// the keys of the connection.
 
 import (
 	"bytes"
@@ -24,7 +25,8 @@ type sealer struct {
 	seq    uint64
 }
 
-// sealable returns a client's configuration whose connections a sealer can join, and the log of their keys.
+// sealable returns a client's configuration whose connections a sealer can join, and the log of
+// their keys.
 func sealable(version uint16) (*tls.Config, *bytes.Buffer) {
 	cc, log := clientConfig(), &bytes.Buffer{}
 	cc.MaxVersion, cc.KeyLogWriter = version, log
@@ -32,7 +34,8 @@ func sealable(version uint16) (*tls.Config, *bytes.Buffer) {
 	return cc, log
 }
 
-// newSealer makes a sealer of a connection whose handshake is complete. serverHello is what the server sent first.
+// newSealer makes a sealer of a connection whose handshake is complete. serverHello is what the
+// server sent first.
 func newSealer(t testing.TB, log *bytes.Buffer, serverHello []byte) *sealer {
 	for line := range strings.Lines(log.String()) {
 		f := strings.Fields(line)
