@@ -44,7 +44,8 @@ func FuzzConnection(f *testing.F) {
 	f.Add([]byte("T /pause HTTP/1.1\r\nHost:a\r\nTransfer-Encoding:chunked\r\n\r\n"+ // its end comes between ResumeBody and what was kept
 		"5\r\nHello\r\n7;-Lengre!\r\n0\r\nT: 1\r\n\r"), uint64(3))
 	f.Add([]byte("T /bound HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+ // too large, and then malformed
-		"5\r\nHello\r\n7;a ere!\r\n0\r\nT: 1\r\n\r\n"), uint64(76))
+		"5\r\nHello\r\n7;a ere!\r\n0\r\nT: 1\r\n\r\nPOST /bound HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"+
+		"C\x86\x86\x86\x86\x86ontent-Length: 30\r\n\r\n"), uint64(76))
 	f.Add([]byte("0 /both HTTP/1.0\r\nContent-Length:100\r\n\r\n"), uint64(3)) // reset after the head of the answer
 	f.Fuzz(func(t *testing.T, sent []byte, seed uint64) {
 		whole := hear(t, sim.New(seed, sim.Calm()), sent, true)
