@@ -40,8 +40,8 @@ type Config struct {
 	// use meanwhile. Larger content is sent as it is, unless it comes from a Blocking handler, a Stream or a file. Default
 	// 1 MiB, which takes some 5 ms; negative has no limit.
 	MaxOnLoop int64
-	// MaxActive bounds the answers that are being compressed at a time, since each holds up to 1.5 MiB until it is sent.
-	// Beyond it answers are sent as they are. Streams and files last, other answers do not. Default 256.
+	// MaxActive bounds the answers that are being compressed at a time, since each holds up to 1 MiB until it is sent, and
+	// more at higher levels. Beyond it answers are sent as they are. Streams and files last, other answers do not. Default 256.
 	MaxActive int
 	// Types reports whether content of a media type is worth it. It gets the type in lower case and without parameters, and
 	// must not block. Default: DefaultTypes.

@@ -103,7 +103,7 @@ var (
 // Brotli.
 const (
 	zstdWindow       = 512 << 10
-	brotliWindowBits = 19
+	brotliWindowBits = 17
 )
 
 // newPools makes the pools of a coding: for content that is there as a whole, and for Streams and files.

@@ -59,7 +59,6 @@ func connect(t testing.TB, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
 	return &peer{t, c, bufio.NewReader(c)}
 }
 
@@ -72,6 +71,7 @@ type peer struct {
 // head sends a request and reads the head of the answer.
 func (p *peer) head(lines ...string) *http.Response {
 	p.t.Helper()
+	_ = p.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(p, strings.Join(append(lines, "Host: test", "", ""), "\r\n")); err != nil {
 		p.t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func handler(f func(w *server.Response, r *server.Request)) server.Handler {
 }
 
 // text is content that can be compressed.
-var text = strings.Repeat("It was the best of times, it was the worst of times. ", 1000)
+var text = strings.Repeat("It was the best of times, it was the worst of times. ", 200)
 
 const textType = "text/plain; charset=utf-8"
 
@@ -150,7 +150,7 @@ func kinds(t *testing.T) map[string]server.Handler {
 		w.SetHeader("Content-Type", textType)
 		w.SetHeader("Content-Length", fmt.Sprint(len(text)))
 		s := w.Stream()
-		for piece := range slices.Chunk([]byte(text), 7777) {
+		for piece := range slices.Chunk([]byte(text), 777) {
 			_, _ = s.Write(piece)
 		}
 		_ = s.Close()
