@@ -33,8 +33,7 @@ type ConcurrencyLimitConfig struct {
 //   - The queue is first come, first served, whichever loops the requests are on. One lock guards it.
 //   - All handlers that one ConcurrencyLimit stands around share its places. Use it once for each scope.
 //
-// It works on the loop: inside server.Blocking it panics as soon as a request would have to wait. A request that need not wait
-// costs no allocation.
+// It works on the loop: inside server.Blocking each request panics. A request that need not wait costs no allocation.
 func ConcurrencyLimit(config ConcurrencyLimitConfig) server.Middleware {
 	l := &places{free: config.Max, most: config.Queue, patience: config.MaxWait, retry: retryAfter(config.RetryAfter)}
 	if l.free <= 0 {
@@ -57,6 +56,9 @@ func ConcurrencyLimit(config ConcurrencyLimitConfig) server.Middleware {
 	})
 	release := func(*server.Response, *server.Request) { l.release() }
 	return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+		if r.OffLoop() { // it would show only when one has to wait
+			panic("middleware: ConcurrencyLimit inside server.Blocking: put it around that")
+		}
 		switch l.enter(w, r, next) {
 		case letIn:
 			w.OnDone(release)

@@ -218,6 +218,18 @@ func TestConcurrencyLimitUnderLoad(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// The mistake shows at the first request, and not when the first one would have to wait.
+func TestConcurrencyLimitInsideBlocking(t *testing.T) {
+	logged, log := newLog()
+	c := serve(t, middleware.Recover(log)(server.Blocking(middleware.ConcurrencyLimit(middleware.ConcurrencyLimitConfig{})(quiet))))
+	if res, _ := ask(t, c, "GET / HTTP/1.1"); res.StatusCode != 500 {
+		t.Errorf("answered %d", res.StatusCode)
+	}
+	if line := logged.next(t); !strings.Contains(fmt.Sprint(line["panic"]), "inside server.Blocking") {
+		t.Errorf("logged %v", line)
+	}
+}
+
 func TestConcurrencyLimitAllocatesNothing(t *testing.T) {
 	expectNoAllocs(t, middleware.ConcurrencyLimit(middleware.ConcurrencyLimitConfig{})(quiet))
 }

@@ -41,6 +41,13 @@ func OwnGoroutine(h Handler) Handler {
 	return offLoop(h, true)
 }
 
+// OffLoop reports whether the handler runs inside [Blocking] or [OwnGoroutine], on a goroutine, and so may block. It is for
+// middleware that works in one of the two places alone.
+func (r *Request) OffLoop() bool {
+	r.lent()
+	return r.x.mode == modeBlocking
+}
+
 // offLoop makes h a leaf that runs off the loop. Of several around each other, the outermost decides on the place.
 func offLoop(h Handler, free bool) Handler {
 	l := leaf{h: h, offLoop: true, free: free}
