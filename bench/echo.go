@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -67,12 +68,13 @@ func buildEcho(poller string) func(context.Context, *workshop) (launcher, error)
 
 // pressEcho runs the client, which buildCEcho has built: the yardstick is always there.
 func pressEcho(ctx context.Context, c *contest, l load, addr string, d time.Duration) (wrkResult, error) {
+	addr, path, _ := strings.Cut(addr, "/") // with a path, it is an echo by WebSocket
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return wrkResult{}, err
 	}
 	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(c.clientCPU), filepath.Join(c.shop.dir, "echo-client"),
-		port, strconv.Itoa(l.Connections), strconv.Itoa(messageSize), strconv.Itoa(int(d.Seconds())))
+		port, strconv.Itoa(l.Connections), strconv.Itoa(messageSize), strconv.Itoa(int(d.Seconds())), path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -69,18 +69,21 @@ func idle(ctx context.Context, args []string, stdout io.Writer) error {
 	var results []idleResult
 	for _, who := range all {
 		progress("%s: %d connections, then %v of silence", who.name, *n, *settle)
-		r, err := measureIdle(ctx, who, o.serverCPU, *n, *settle)
+		r, err := measureIdle(ctx, who, o.serverCPU, *n, *settle, exchange)
 		if err != nil {
 			return fmt.Errorf("%s: %w", who.name, err)
 		}
 		results = append(results, r)
 	}
 	from := whence(ctx, shop)
-	reportIdle(stdout, from, results)
+	reportIdle(stdout, from, "keep-alive connection", results)
 	return writeJSON(o.json, from, results)
 }
 
-func measureIdle(ctx context.Context, who contestant, cpu, n int, settle time.Duration) (idleResult, error) {
+// talk is what each connection does before it is idle.
+type talk func(conn net.Conn, r *bufio.Reader) error
+
+func measureIdle(ctx context.Context, who contestant, cpu, n int, settle time.Duration, first talk) (idleResult, error) {
 	s, err := who.start(ctx, cpu)
 	if err != nil {
 		return idleResult{}, err
@@ -98,7 +101,7 @@ func measureIdle(ctx context.Context, who contestant, cpu, n int, settle time.Du
 		return idleResult{}, err
 	}
 
-	conns, err := openIdle(ctx, s.addr, n)
+	conns, err := openIdle(ctx, s.addr, n, first)
 	defer closeAll(conns)
 	if err != nil {
 		return idleResult{}, s.failed(err.Error())
@@ -125,9 +128,8 @@ func (m memory) per(n int) memory {
 	return memory{m.RSS / d, m.PSS / d, m.Anonymous / d, m.VmRSS / d}
 }
 
-// openIdle opens n connections, one after the other, and makes a request on each. It returns what it opened even when
-// it fails.
-func openIdle(ctx context.Context, addr string, n int) ([]net.Conn, error) {
+// openIdle opens n connections, one after the other, and does first on each. It returns what it opened even when it fails.
+func openIdle(ctx context.Context, addr string, n int, first talk) ([]net.Conn, error) {
 	var (
 		conns []net.Conn
 		from  sources
@@ -143,7 +145,7 @@ func openIdle(ctx context.Context, addr string, n int) ([]net.Conn, error) {
 		}
 		conns = append(conns, conn)
 		r.Reset(conn)
-		if err := exchange(conn, r); err != nil {
+		if err := first(conn, r); err != nil {
 			return conns, fmt.Errorf("request on connection %d: %w", i+1, err)
 		}
 	}
@@ -198,8 +200,8 @@ func raiseDescriptorLimit(n int) error {
 	return nil
 }
 
-func reportIdle(w io.Writer, from provenance, results []idleResult) {
-	fmt.Fprintf(w, "%s\nBytes of an idle keep-alive connection (%d open, one request each):\n\n", from, results[0].Connections)
+func reportIdle(w io.Writer, from provenance, what string, results []idleResult) {
+	fmt.Fprintf(w, "%s\nBytes of an idle %s (%d open, one request each):\n\n", from, what, results[0].Connections)
 	rows := [][]string{{"server", "RSS", "PSS", "anonymous", "VmRSS", "RSS before, KiB", "RSS after, KiB"}}
 	for _, r := range results {
 		p := r.PerConnection

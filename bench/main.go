@@ -7,6 +7,7 @@
 //
 //	go run . plaintext      CPU time per request
 //	go run . echo           CPU time per message of an echo server on the reactor alone
+//	go run . ws             CPU time per WebSocket message, and memory of an idle WebSocket
 //	go run . routes         CPU time per request among two hundred routes
 //	go run . static         CPU time per file
 //	go run . readers        memory while a hundred readers download a large file
@@ -43,6 +44,7 @@ var subcommands = []subcommand{
 	{"echo", "CPU time per echoed message of the reactor alone, as a ratio to a minimal C epoll server", echo},
 	{"static", "CPU time per file of 64 KiB and 1 MiB, as a ratio to a minimal C sendfile server", static},
 	{"readers", "memory while a hundred readers download a large file, and resume it", readers},
+	{"ws", "CPU time per echoed WebSocket message, as a ratio to an echo of the reactor alone, and memory when idle", ws},
 	{"routes", "CPU time per request with two parameters among 200 routes, as a ratio to one without", routed},
 	{"idle", "memory of an idle keep-alive connection", idle},
 	{"tls", "CPU time per request and per handshake over TLS, as a ratio to net/http", tlsRequests},

@@ -180,7 +180,7 @@ func (run *syscallsRun) traceLoad(
 
 // atRest watches a server whose connections are silent: first its wake-ups, undisturbed, then its calls, traced.
 func (run *syscallsRun) atRest(ctx context.Context, s *running, r *syscallResult) error {
-	conns, err := openIdle(ctx, s.addr, idleConnections)
+	conns, err := openIdle(ctx, s.addr, idleConnections, exchange)
 	defer closeAll(conns)
 	if err != nil {
 		return err
