@@ -33,7 +33,7 @@ type BlockingConn struct {
 	w *server.Response
 
 	writing chan struct{} // has a token while no Write is under way
-	writer  *deflater     // with context takeover; for the owner of the token
+	context []byte        // what the next message refers to; for the owner of the token
 
 	mu     sync.Mutex
 	moved  sync.Cond // something below has changed
@@ -102,7 +102,7 @@ func (b *BlockingConn) returned(w *server.Response, _ *server.Request) {
 }
 
 // Subprotocol returns what was agreed on, or "".
-func (b *BlockingConn) Subprotocol() string { return b.c.protocol }
+func (b *BlockingConn) Subprotocol() string { return b.c.Subprotocol() }
 
 // Read returns the next message, which is the caller's. Text is valid UTF-8. It waits until there is one, or until ctx ends;
 // then the error is that of ctx, and a later Read goes on. When the connection is closed, what came before that is returned
@@ -196,16 +196,13 @@ func (b *BlockingConn) awaitRoom(ctx context.Context) error {
 // encode makes a frame of its own, in the goroutine that writes.
 func (b *BlockingConn) encode(op opcode, p []byte) []byte {
 	a := &b.c.agreed
-	switch {
-	case !a.on || len(p) == 0:
+	if !a.on || len(p) == 0 {
 		return append(appendHead(make([]byte, 0, len(p)+10), op, false, len(p)), p...)
-	case !a.serverTakes:
-		p = deflate(nil, p, a.serverWindow)
-	default:
-		if b.writer == nil {
-			b.writer = newDeflater(a.serverWindow)
-		}
-		p = b.writer.message(p)
+	}
+	content := p
+	p = deflate(nil, p, a.serverWindow, b.context)
+	if a.serverTakes {
+		b.context = keepWindow(b.context, content, sentWindow)
 	}
 	return append(appendHead(make([]byte, 0, len(p)+10), op, true, len(p)), p...)
 }
@@ -214,6 +211,7 @@ func (b *BlockingConn) encode(op opcode, p []byte) []byte {
 func (b *BlockingConn) send(frame []byte) {
 	if c := b.c; c.state == open {
 		c.t.Send(reactor.Given(frame))
+		c.sent()
 	}
 	b.mu.Lock()
 	b.posted -= len(frame)

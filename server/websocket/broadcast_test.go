@@ -17,6 +17,7 @@ type noted struct {
 
 func (n *noted) Reactor() *reactor.Reactor { return n.loop }
 func (n *noted) Write(p []byte)            { n.written[&p[0]]++ }
+func (n *noted) Buffered() int             { return 0 }
 
 // A message to 10,000 connections is encoded once, and compressed once for those that have agreed on that, whatever their number.
 func TestBroadcastIsEncodedOnce(t *testing.T) {
@@ -40,7 +41,7 @@ func TestBroadcastIsEncodedOnce(t *testing.T) {
 	loop.CallFromThread(func() {
 		defer close(joined)
 		for i := range n {
-			c := &Conn{h: &Handler{}, t: &noted{loop: loop, written: written}}
+			c := &Conn{kept: &nothing, h: &Handler{}, t: &noted{loop: loop, written: written}}
 			if i < squeezed {
 				c.agreed = agreement{on: true, serverWindow: 15}
 			}

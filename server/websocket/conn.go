@@ -22,24 +22,19 @@ type Conn struct {
 	// Data is the program's.
 	Data any
 
-	h        *Handler
-	t        reactor.Transport // nil until it is open
-	protocol string
-	agreed   agreement
-	dec      decoder
-	text     utf8Check
-
-	message  []byte // what has come of a message
-	kind     opcode // of the message
-	squeezed bool   // the message is compressed
-	control  []byte // what has come of a control frame
-	rest     []byte // input that waits until the peer reads
-	window   []byte // what the peer's next message refers to
-	writer   *deflater
-	drained  func()
+	h *Handler
+	t reactor.Transport // nil until it is open
+	*kept
 	blocking *BlockingConn // nil without Handler.Accept
+	dec      decoder
+	agreed   agreement
+	text     utf8Check
+	kind     opcode // of the message that comes
+	squeezed bool   // it is compressed
+	protocol uint16 // 1 and the index in Handler.Subprotocols, or 0
 
 	state     state
+	produces  bool // it is registered as a producer
 	full      bool // the peer does not keep up
 	waits     bool // rest is kept until the loop has gone round
 	paused    bool // by Pause
@@ -49,10 +44,41 @@ type Conn struct {
 	half      bool // our end is closed
 	closes    bool // the peer's close frame has come, and is answered when the handler of the blocking form reads on
 	shook     bool // close frames of both were sent
-	behind    int  // bytes sent while full
-	unread    int  // messages sent while full
-	counted   int  // what the server was told last that is kept
-	outcome   CloseError
+}
+
+// kept is what an idle connection does not have. Until something of it is set, Conn.kept is nothing, which is only read.
+type kept struct {
+	message []byte // what has come of a message
+	control []byte // what has come of a control frame
+	rest    []byte // input that waits until the peer reads
+	window  []byte // what the peer's next message refers to
+	context []byte // what our next message refers to
+	drained func()
+	behind  int // bytes sent while full
+	unread  int // messages sent while full
+	counted int // what the server was told last that is kept
+	outcome CloseError
+}
+
+var nothing kept
+
+// own returns what c keeps, to be changed.
+func (c *Conn) own() *kept {
+	if c.kept == &nothing {
+		c.kept = &kept{}
+	}
+	return c.kept
+}
+
+// tidy lets go of what is kept when that is nothing.
+func (c *Conn) tidy() {
+	k := c.kept
+	if k == &nothing || k.message != nil || k.rest != nil || k.window != nil || k.context != nil || len(k.control) > 0 {
+		return
+	}
+	if k.drained == nil && k.unread == 0 && k.counted == 0 && k.outcome == (CloseError{}) {
+		c.kept = &nothing
+	}
 }
 
 type state uint8
@@ -71,11 +97,19 @@ var (
 	_ server.ShutdownHandler = (*Conn)(nil)
 )
 
+// watched is the output that may wait before the transport is asked to tell when it is too much.
+const watched = 8 << 10
+
 // burst is how much output one read may cause before the rest of its input waits for the flush.
 const burst = 256 << 10
 
 // Subprotocol returns what was agreed on, or "".
-func (c *Conn) Subprotocol() string { return c.protocol }
+func (c *Conn) Subprotocol() string {
+	if c.protocol == 0 {
+		return ""
+	}
+	return c.h.Subprotocols[c.protocol-1]
+}
 
 // Reactor returns the loop that c lives on; nil before OnOpen.
 func (c *Conn) Reactor() *reactor.Reactor {
@@ -88,7 +122,6 @@ func (c *Conn) Reactor() *reactor.Reactor {
 // ConnectionMade implements reactor.Protocol.
 func (c *Conn) ConnectionMade(t reactor.Transport) {
 	c.t = t
-	t.RegisterProducer(c)
 	t.SetTimeout(c.h.pingInterval())
 	if c.h.OnOpen != nil && c.blocking == nil {
 		c.h.OnOpen(c)
@@ -109,7 +142,7 @@ func (c *Conn) Close(code int, reason string) {
 		c.concluded()
 		return
 	}
-	c.outcome, c.state = CloseError{code, reason}, closing
+	c.own().outcome, c.state = CloseError{code, reason}, closing
 	c.t.SetTimeout(c.h.closeTimeout())
 	c.Resume() // for the peer's close frame
 	c.changed()
@@ -144,22 +177,23 @@ func (c *Conn) Write(kind Kind, p []byte) bool {
 		c.send(op, false, p)
 		return true
 	}
-	if c.agreed.serverTakes {
-		if c.writer == nil {
-			c.writer = newDeflater(c.agreed.serverWindow)
-		}
-		c.send(op, true, c.writer.message(p))
-		return true
-	}
-	c.send(op, true, deflate(nil, p, c.agreed.serverWindow))
+	c.send(op, true, deflate(nil, p, c.agreed.serverWindow, c.context))
+	c.keepContext(p)
 	return true
+}
+
+// keepContext keeps what was sent compressed, for messages that refer to it.
+func (c *Conn) keepContext(p []byte) {
+	if c.agreed.serverTakes {
+		c.own().context = keepWindow(c.context, p, sentWindow)
+	}
 }
 
 // Full reports that the peer does not keep up.
 func (c *Conn) Full() bool { return c.full || c.t != nil && c.t.Buffered() > burst }
 
 // OnDrain sets a function that is called each time that the peer keeps up again.
-func (c *Conn) OnDrain(f func()) { c.drained = f }
+func (c *Conn) OnDrain(f func()) { c.own().drained = f }
 
 func (c *Conn) frame(op opcode, p []byte) { c.send(op, false, p) }
 
@@ -167,9 +201,26 @@ func (c *Conn) send(op opcode, compressed bool, p []byte) {
 	if len(p) < 16<<10 {
 		b := appendHead(c.t.Room(len(p)+10), op, compressed, len(p))
 		c.t.Commit(append(b, p...))
-		return
+	} else {
+		c.t.Send(reactor.Lent(appendHead(nil, op, compressed, len(p))), reactor.Lent(p))
 	}
-	c.t.Send(reactor.Lent(appendHead(nil, op, compressed, len(p))), reactor.Lent(p))
+	c.sent()
+}
+
+// sent follows when something was written. It registers a producer, which costs memory, once there is that much to send.
+func (c *Conn) sent() {
+	if !c.produces && !c.half && c.t.Buffered() >= watched {
+		c.produces = true
+		c.t.RegisterProducer(c)
+	}
+}
+
+// retire is for a connection whose output is complete.
+func (c *Conn) retire() {
+	if c.half = true; c.produces {
+		c.produces = false
+		c.t.RegisterProducer(nil)
+	}
 }
 
 // TimeoutConnection implements reactor.TimeoutHandler.
@@ -184,15 +235,12 @@ func (c *Conn) TimeoutConnection() {
 		c.frame(opPing, nil)
 		c.t.SetTimeout(c.h.pongTimeout())
 	case c.state == open:
-		c.outcome = CloseError{CloseAbnormal, "no pong"}
+		c.own().outcome = CloseError{CloseAbnormal, "no pong"}
 		c.t.AbortConnection()
 	case c.t.Buffered() > 0:
 		c.t.AbortConnection()
 	default:
-		if !c.half {
-			c.half = true
-			c.t.RegisterProducer(nil)
-		}
+		c.retire()
 		c.t.LoseConnection()
 	}
 }
@@ -203,14 +251,14 @@ func (c *Conn) ShutdownBegun() { c.Close(CloseGoingAway, "the server ends") }
 // ConnectionLost implements reactor.Protocol.
 func (c *Conn) ConnectionLost(error) {
 	if c.state == open {
-		c.outcome = CloseError{CloseAbnormal, c.outcome.Reason}
+		c.own().outcome = CloseError{CloseAbnormal, c.outcome.Reason}
 	}
 	c.state = lost
-	c.rest, c.message, c.window, c.writer = nil, nil, nil, nil
 	c.changed()
 	if c.h.OnClose != nil {
 		c.h.OnClose(c, c.outcome)
 	}
+	c.kept = &nothing
 }
 
 // PauseProducing implements reactor.Producer.
@@ -222,7 +270,10 @@ func (c *Conn) PauseProducing() {
 
 // ResumeProducing implements reactor.Producer.
 func (c *Conn) ResumeProducing() {
-	c.full, c.behind, c.unread = false, 0, 0
+	c.full = false
+	if c.unread > 0 {
+		c.behind, c.unread = 0, 0
+	}
 	c.changed()
 	c.goOn()
 	if c.drained != nil && c.state == open && !c.full {

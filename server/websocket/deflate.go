@@ -16,9 +16,9 @@ import (
 // agreement is what was negotiated.
 type agreement struct {
 	on           bool
-	serverTakes  bool // our context is kept from message to message
-	clientTakes  bool // the peer's is
-	serverWindow int  // bits
+	serverTakes  bool  // our context is kept from message to message; only with a window of 15 bits
+	clientTakes  bool  // the peer's is
+	serverWindow uint8 // bits
 }
 
 // negotiate takes the first offer that can be met, and returns the field value that says so; "" is none.
@@ -50,12 +50,13 @@ func (o offer) consider(takeover bool) (a agreement, answer string, ok bool) {
 		case p.name == "client_no_context_takeover" && !p.valued:
 			a.clientTakes = false
 		case p.name == "server_max_window_bits" && bits > 0:
-			a.serverWindow = bits
+			a.serverWindow = uint8(bits)
 		case p.name == "client_max_window_bits" && (!p.valued || bits > 0): // any window can be inflated
 		default:
 			return a, "", false
 		}
 	}
+	a.serverTakes = a.serverTakes && a.serverWindow == 15
 	answer = "permessage-deflate"
 	if !a.serverTakes {
 		answer += "; server_no_context_takeover"
@@ -64,7 +65,7 @@ func (o offer) consider(takeover bool) (a agreement, answer string, ok bool) {
 		answer += "; client_no_context_takeover"
 	}
 	if seen["server_max_window_bits"] {
-		answer += "; server_max_window_bits=" + strconv.Itoa(a.serverWindow)
+		answer += "; server_max_window_bits=" + strconv.Itoa(int(a.serverWindow))
 	}
 	return a, answer, true
 }
@@ -127,29 +128,47 @@ func inflate(dst, p, window []byte, most int) ([]byte, *CloseError) {
 		if left := in.Len(); left == 0 || left == len(ending) { // the latter if its last block was marked as such
 			return dst, nil
 		}
-		next = keepWindow(bytes.Clone(window), dst[begin:]) // behind a block that was marked as the last there may be others
+		next = keepWindow(bytes.Clone(window), dst[begin:], maxWindow) // behind a block that was marked as the last there may be others
 	}
 }
 
-// keepWindow is the window behind p.
-func keepWindow(window, p []byte) []byte {
-	if len(p) >= maxWindow {
-		return append(window[:0:0], p[len(p)-maxWindow:]...)
+// keepWindow is the window behind p, of most bytes.
+func keepWindow(window, p []byte, most int) []byte {
+	if len(p) >= most {
+		return append(window[:0:0], p[len(p)-most:]...)
 	}
-	window = append(window, p...)
-	if over := len(window) - maxWindow; over > 0 {
+	if over := len(window) + len(p) - most; over > 0 {
 		window = window[:copy(window, window[over:])]
 	}
-	return window
+	return append(window, p...)
 }
 
-// deflater compresses messages.
+// Our messages are compressed in one of two ways. A compressor of the library has tables of 0.8 MiB, so it comes from a pool, and
+// keeps no context. The stateless one has no memory, takes a context as an argument, and is faster for what is small; it cannot
+// be held to a smaller window.
+
+const (
+	// sentWindow is how much of what was sent is kept as the context; the stateless compressor takes no more.
+	sentWindow = 8 << 10
+	// smallMessage is up to where the stateless compressor is faster.
+	smallMessage = 1 << 10
+)
+
+// deflater compresses messages without a context.
 type deflater struct {
 	w   *flate.Writer
-	out bytes.Buffer
+	out appender
 }
 
-func newDeflater(bits int) *deflater {
+// appender is a Writer that appends.
+type appender struct{ b []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+func newDeflater(bits uint8) *deflater {
 	d := &deflater{}
 	if bits < 15 {
 		d.w, _ = flate.NewWriterWindow(&d.out, 1<<bits) // the size is valid
@@ -159,24 +178,22 @@ func newDeflater(bits int) *deflater {
 	return d
 }
 
-// message compresses p. What it returns is valid until the next call.
-func (d *deflater) message(p []byte) []byte {
-	d.out.Reset()
-	_, _ = d.w.Write(p) // to memory
-	_ = d.w.Flush()
-	return bytes.TrimSuffix(d.out.Bytes(), []byte(tail))
-}
-
-// deflate compresses p without a context, and appends it to dst.
-func deflate(dst, p []byte, bits int) []byte {
+// deflate compresses p for a window, after a context of what was sent, and appends it to dst.
+func deflate(dst, p []byte, bits uint8, context []byte) []byte {
+	if bits == 15 && (len(context) > 0 || len(p) <= smallMessage) {
+		out := &appender{dst}
+		_ = flate.StatelessDeflate(out, p, false, context) // to memory
+		return bytes.TrimSuffix(out.b, []byte(tail))
+	}
 	d, _ := writers[bits].Get().(*deflater)
 	if d == nil {
 		d = newDeflater(bits)
 	}
+	d.out.b = dst
 	d.w.Reset(&d.out)
-	dst = append(dst, d.message(p)...)
-	if d.out.Cap() <= 1<<20 {
-		writers[bits].Put(d)
-	}
-	return dst
+	_, _ = d.w.Write(p) // to memory
+	_ = d.w.Flush()
+	dst, d.out.b = d.out.b, nil
+	writers[bits].Put(d)
+	return bytes.TrimSuffix(dst, []byte(tail))
 }

@@ -172,6 +172,46 @@ func TestWindowsAndContexts(t *testing.T) {
 	}
 }
 
+// With context takeover a message refers to those before it, also to those that were prepared for many connections.
+func TestContextOfServer(t *testing.T) {
+	var hub websocket.Hub
+	m := websocket.Prepare(websocket.Text, []byte(`{"kind":"news","text":"nothing new","at":"2026-11-30T12:00:00Z"}`))
+	_, addr := startEcho(t, &websocket.Handler{
+		ContextTakeover: true,
+		OnOpen:          func(c *websocket.Conn) { hub.Join(c) },
+		OnClose:         func(c *websocket.Conn, _ websocket.CloseError) { hub.Leave(c) },
+	})
+	for _, takeover := range []bool{true, false} {
+		offer := "permessage-deflate"
+		if !takeover {
+			offer += "; server_no_context_takeover"
+		}
+		c := open(t, addr, &websockettest.Options{Extensions: offer})
+		const text = `{"kind":"order","customer":"Smith","at":"2026-11-30T12:00:01Z","lines":[1,2,3]}`
+		sizes := map[string][]int{}
+		for range 3 {
+			if err := c.WriteMessage(websocket.Text, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			f, err := c.PeekFrame()
+			if _, p, err2 := c.ReadMessage(); string(p) != text || err != nil || err2 != nil {
+				t.Fatalf("%q, %v, %v", p, err, err2)
+			}
+			sizes["echo"] = append(sizes["echo"], len(f.Payload))
+			hub.Broadcast(m)
+			f, err = c.PeekFrame()
+			if _, p, err2 := c.ReadMessage(); !strings.Contains(string(p), "nothing new") || err != nil || err2 != nil {
+				t.Fatalf("%q, %v, %v", p, err, err2)
+			}
+			sizes["prepared"] = append(sizes["prepared"], len(f.Payload))
+		}
+		if refers := sizes["echo"][2] < sizes["echo"][0]/2; refers != takeover {
+			t.Errorf("takeover %t: %v", takeover, sizes)
+		}
+		_, _ = c.Close(1000, "")
+	}
+}
+
 // An offer that cannot be met is passed over, and the next one is tried, in the same line or another.
 func TestOffersOverLines(t *testing.T) {
 	_, addr := startEcho(t, &websocket.Handler{})

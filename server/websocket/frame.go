@@ -65,6 +65,9 @@ func (d *decoder) next(p []byte) (ev event, n int, err *CloseError) {
 		d.left -= int64(n)
 		return framePayload, n, nil
 	}
+	if d.n == 0 && len(p) >= 2 {
+		return d.headAtOnce(p)
+	}
 	for n < len(p) {
 		d.head[d.n] = p[n]
 		d.n++
@@ -87,6 +90,27 @@ func (d *decoder) next(p []byte) (ev event, n int, err *CloseError) {
 		}
 	}
 	return needMore, n, nil
+}
+
+// headAtOnce is next for a head of which two bytes at least are there. Mostly all of it is.
+func (d *decoder) headAtOnce(p []byte) (ev event, n int, err *CloseError) {
+	d.head[0], d.head[1], d.n = p[0], p[1], 2
+	if err := d.first(); err != nil {
+		return needMore, 1, err
+	}
+	if err := d.second(); err != nil {
+		return needMore, 2, err
+	}
+	n = d.size()
+	if n > len(p) {
+		d.n = uint8(copy(d.head[:], p))
+		return needMore, len(p), nil
+	}
+	d.n = uint8(copy(d.head[:n], p))
+	if err := d.whole(); err != nil {
+		return needMore, n, err
+	}
+	return frameHead, n, nil
 }
 
 // first judges the first byte.

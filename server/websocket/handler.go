@@ -41,8 +41,8 @@ type Handler struct {
 	// NoCompression declines permessage-deflate. It is agreed on by default with every client that offers it.
 	NoCompression bool
 
-	// ContextTakeover keeps the compression state of both directions from message to message: some 32 KiB and more of
-	// memory for each connection, for better compression of small messages that resemble each other. By default no state is kept.
+	// ContextTakeover keeps the compression state of both directions from message to message: up to 50 KiB of memory for each
+	// connection, for better compression of small messages that resemble each other. By default no state is kept.
 	ContextTakeover bool
 
 	// MaxMessage bounds a message in bytes, inflated; the default is 1 MiB. Beyond it the connection is closed with 1009.
@@ -99,13 +99,13 @@ func (h *Handler) open(w *server.Response, r *server.Request) *Conn {
 		refuse(w, status)
 		return nil
 	}
-	c := &Conn{h: h}
+	c := &Conn{h: h, kept: &nothing}
 	if h.OnUpgrade != nil && !h.OnUpgrade(w, r, c) {
 		return nil
 	}
 	w.SetHeader("Sec-WebSocket-Accept", accept(f.keys[0]))
-	if c.protocol = h.choose(f.protocols); c.protocol != "" {
-		w.SetHeader("Sec-WebSocket-Protocol", c.protocol)
+	if c.protocol = h.choose(f.protocols); c.protocol != 0 {
+		w.SetHeader("Sec-WebSocket-Protocol", c.Subprotocol())
 	}
 	if !h.NoCompression && len(f.offers) > 0 {
 		var answer string
@@ -129,14 +129,14 @@ func refuse(w *server.Response, status int) {
 	}
 }
 
-// choose is the first subprotocol of the client's that is spoken.
-func (h *Handler) choose(offered []string) string {
+// choose is the first subprotocol of the client's that is spoken: 1 and its index, or 0.
+func (h *Handler) choose(offered []string) uint16 {
 	for _, o := range offered {
-		for _, p := range h.Subprotocols {
+		for i, p := range h.Subprotocols {
 			if o == p {
-				return p
+				return uint16(i + 1)
 			}
 		}
 	}
-	return ""
+	return 0
 }

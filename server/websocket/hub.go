@@ -29,7 +29,7 @@ func Prepare(kind Kind, p []byte) *Prepared {
 
 func (m *Prepared) squeezed() []byte {
 	m.once.Do(func() {
-		b := deflate(nil, m.p, 15)
+		b := deflate(nil, m.p, 15, nil)
 		m.compressed = append(appendHead(nil, m.op, true, len(b)), b...)
 	})
 	return m.compressed
@@ -42,13 +42,15 @@ func (c *Conn) Send(m *Prepared) bool {
 		return false
 	}
 	b := m.plain
-	if c.agreed.on && !c.agreed.serverTakes && c.agreed.serverWindow == 15 && len(m.p) > 0 {
-		b = m.squeezed()
+	if c.agreed.on && c.agreed.serverWindow == 15 && len(m.p) > 0 {
+		b = m.squeezed() // which refers to nothing before it
+		c.keepContext(m.p)
 	}
 	if c.full {
-		c.behind += len(b)
-		c.unread++
-		if c.behind > orDefault(c.h.MaxBehind, 64<<10) || c.unread > orDefault(c.h.MaxBehindMessages, 64) {
+		k := c.own()
+		k.behind += len(b)
+		k.unread++
+		if k.behind > orDefault(c.h.MaxBehind, 64<<10) || k.unread > orDefault(c.h.MaxBehindMessages, 64) {
 			c.Close(CloseTryLater, "too far behind")
 			return false
 		}
@@ -58,6 +60,7 @@ func (c *Conn) Send(m *Prepared) bool {
 	} else {
 		c.t.Send(reactor.Given(b))
 	}
+	c.sent()
 	return true
 }
 

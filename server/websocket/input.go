@@ -1,6 +1,10 @@
 package websocket
 
-import "microhttp/server"
+import (
+	"bytes"
+
+	"microhttp/server"
+)
 
 // What the peer sends, from bytes to messages. Input that cannot be dealt with now waits in Conn.rest, while the connection is
 // not read from: the peer does not read, a read has caused a burst of output, or the program has paused it.
@@ -17,8 +21,11 @@ func (c *Conn) DataReceived(p []byte) {
 	if len(c.rest) == 0 && !c.held() {
 		p = p[c.consume(p):]
 	}
-	c.rest = append(c.rest, p...)
+	if len(p) > 0 {
+		c.own().rest = append(c.rest, p...)
+	}
 	c.count()
+	c.tidy()
 }
 
 // held reports whether input waits.
@@ -26,12 +33,15 @@ func (c *Conn) held() bool { return c.full || c.waits || c.paused }
 
 // count tells the server what is held.
 func (c *Conn) count() {
-	n := cap(c.message) + cap(c.rest) + cap(c.window)
+	n := cap(c.message) + cap(c.rest) + cap(c.window) + cap(c.context)
 	if c.blocking != nil {
 		n += c.blocking.holds()
 	}
-	if h, ok := c.t.(server.Holder); ok && n != c.counted {
-		c.counted = n
+	if n == c.counted {
+		return
+	}
+	if h, ok := c.t.(server.Holder); ok {
+		c.own().counted = n
 		h.Holds(n)
 	}
 }
@@ -45,6 +55,7 @@ func (c *Conn) consume(p []byte) int {
 }
 
 func (c *Conn) frames(p []byte) int {
+	var lent []byte // the payload of a message or of a control frame, if it lies in p whole
 	at := 0
 	for c.state < over && !c.closes {
 		ev, n, err := c.dec.next(p[at:])
@@ -60,9 +71,14 @@ func (c *Conn) frames(p []byte) int {
 		case frameHead:
 			err = c.begin()
 		case framePayload:
+			if c.dec.left == 0 && c.lies() {
+				err, lent = c.check(piece), piece // and the end of the frame follows at once
+				break
+			}
 			err = c.payload(piece)
 		case frameEnd:
-			err = c.end()
+			err = c.end(lent)
+			lent = nil
 			if at < len(p) && c.state == open && (c.held() || c.t.Buffered() > burst) {
 				c.hold()
 				return at
@@ -74,6 +90,14 @@ func (c *Conn) frames(p []byte) int {
 		}
 	}
 	return len(p)
+}
+
+// lies reports whether the piece at hand is all of a message or of a control frame, if it ends its frame.
+func (c *Conn) lies() bool {
+	if c.dec.op.control() {
+		return len(c.control) == 0
+	}
+	return c.dec.fin && c.dec.op != opContinuation && len(c.message) == 0
 }
 
 // hold stops the input until the output has gone, or until Resume.
@@ -99,6 +123,7 @@ func (c *Conn) goOn() {
 			c.rest = rest[:copy(rest, rest[n:])]
 		}
 		c.count()
+		c.tidy()
 	}
 	switch {
 	case c.state == lost || c.held():
@@ -120,14 +145,11 @@ func (c *Conn) ReadConnectionLost() {
 // readEnd is the end of the peer's bytes. Within a message it is the end of that, too.
 func (c *Conn) readEnd() {
 	if c.state == open {
-		c.outcome = CloseError{Code: CloseAbnormal}
+		c.own().outcome = CloseError{Code: CloseAbnormal}
 	}
 	c.state = over
 	c.changed()
-	if !c.half {
-		c.half = true
-		c.t.RegisterProducer(nil)
-	}
+	c.retire()
 	c.t.LoseConnection()
 }
 
@@ -135,11 +157,16 @@ func (c *Conn) readEnd() {
 func (c *Conn) begin() *CloseError {
 	d := &c.dec
 	if d.op.control() {
-		c.control = c.control[:0]
+		if len(c.control) > 0 {
+			c.control = nil
+		}
 		return nil
 	}
 	if d.op != opContinuation {
-		c.kind, c.squeezed, c.message, c.text = d.op, d.compressed, c.message[:0], utf8Check{}
+		c.kind, c.squeezed, c.text = d.op, d.compressed, utf8Check{}
+		if len(c.message) > 0 {
+			c.message = c.message[:0]
+		}
 	}
 	most := int64(c.h.maxMessage())
 	if c.squeezed {
@@ -154,42 +181,55 @@ func (c *Conn) begin() *CloseError {
 // payload takes a piece of a frame's payload.
 func (c *Conn) payload(p []byte) *CloseError {
 	if c.dec.op.control() {
-		c.control = append(c.control, p...)
+		c.own().control = append(c.control, p...)
 		return nil
 	}
-	if c.kind == opText && !c.squeezed && !c.text.write(p) {
+	err := c.check(p)
+	c.own().message = append(c.message, p...)
+	return err
+}
+
+// check checks a piece of text.
+func (c *Conn) check(p []byte) *CloseError {
+	if c.kind == opText && !c.squeezed && !c.dec.op.control() && !c.text.write(p) {
 		return notUTF8
 	}
-	c.message = append(c.message, p...)
 	return nil
 }
 
 var notUTF8 = &CloseError{CloseInvalid, "text is not UTF-8"}
 
-// end takes the end of a frame.
-func (c *Conn) end() *CloseError {
+// end takes the end of a frame. lent is its payload if that was not kept.
+func (c *Conn) end(lent []byte) *CloseError {
+	control := c.control
+	if lent != nil {
+		control = lent
+	}
 	switch c.dec.op {
 	case opPing:
 		if c.state == open && c.t.Buffered() <= burst { // only the latest needs an answer (5.5.3), and this peer does not read
-			c.frame(opPong, c.control)
+			c.frame(opPong, control)
 		}
 		return nil
 	case opPong:
 		return nil
 	case opClose:
-		return c.closed()
+		return c.closed(control)
 	}
 	if !c.dec.fin {
 		return nil
 	}
 	p, err := c.message, (*CloseError)(nil)
+	if lent != nil {
+		p = lent
+	}
 	if c.squeezed {
 		room := min(max(4*len(p), 512), c.h.maxMessage()+1)
 		if p, err = inflate(make([]byte, 0, room), p, c.window, c.h.maxMessage()); err != nil {
 			return err
 		}
 		if c.agreed.clientTakes {
-			c.window = keepWindow(c.window, p)
+			c.own().window = keepWindow(c.window, p, maxWindow)
 		}
 		if c.kind == opText && !c.text.write(p) {
 			return notUTF8
@@ -201,27 +241,33 @@ func (c *Conn) end() *CloseError {
 	switch {
 	case c.state != open:
 	case c.blocking != nil:
-		c.message = nil // it is the reader's
+		c.dropMessage() // it is the reader's
+		if lent != nil && !c.squeezed {
+			p = bytes.Clone(p)
+		}
 		c.blocking.deliver(c, Kind(c.kind), p)
 	case c.h.OnMessage != nil:
 		c.h.OnMessage(c, Kind(c.kind), p)
 	}
-	if cap(c.message) > 4<<10 || c.state == open && !c.busy() {
-		c.message = nil // an idle connection holds little
+	if cap(c.message) > 4<<10 || c.state == open && len(c.rest) == 0 {
+		c.dropMessage() // an idle connection holds little
 	}
 	return nil
 }
 
-// busy reports whether more messages are likely at once, whose buffer is worth keeping.
-func (c *Conn) busy() bool { return len(c.rest) > 0 }
+func (c *Conn) dropMessage() {
+	if c.message != nil {
+		c.message = nil
+	}
+}
 
 // closed takes the peer's close frame.
-func (c *Conn) closed() *CloseError {
-	got, err := parseClose(c.control)
+func (c *Conn) closed(p []byte) *CloseError {
+	got, err := parseClose(p)
 	if err != nil {
 		return err
 	}
-	c.outcome = got
+	c.own().outcome = got
 	if c.state == open && c.blocking != nil && c.blocking.closes() {
 		c.closes = true
 		c.t.SetTimeout(c.h.closeTimeout())
@@ -250,7 +296,7 @@ func (c *Conn) concluded() {
 
 // fail fails the connection (7.1.7): a close frame, and the end.
 func (c *Conn) fail(err *CloseError) {
-	c.outcome = *err
+	c.own().outcome = *err
 	if c.state == open {
 		c.frame(opClose, closePayload(err.Code, err.Reason))
 	}
@@ -260,13 +306,14 @@ func (c *Conn) fail(err *CloseError) {
 // finish ends our side. What the peer still sends is read and thrown away, so that no reset overtakes the close frame.
 func (c *Conn) finish() {
 	c.state, c.paused = over, false
-	c.message, c.control, c.rest, c.window, c.writer = nil, nil, nil, nil, nil
+	if c.kept != &nothing {
+		c.kept = &kept{outcome: c.outcome, counted: c.counted}
+	}
 	c.t.ResumeReading()
 	c.t.SetTimeout(c.h.closeTimeout())
 	c.changed()
 	if !c.half {
-		c.half = true
-		c.t.RegisterProducer(nil)
+		c.retire()
 		c.t.CloseWrite()
 	}
 }

@@ -38,12 +38,14 @@ func events(p []byte, n int) string {
 	return b.String()
 }
 
+var frameSeeds = []string{
+	"\x81\x82\x00\x00\x00\x00hi", "\x01\x80\x01\x80\x7f\xaa\x89\x81\x00\x00\x00\x00p\x80\x80\x00\x00\x00\x00", "\xc2\x81\x00\x00\x00\x00\x00",
+	"\x88\x82\x00\x00\x00\x00\x03\xe8", "\x82\xfe\x00\x7e\x00\x00\x00\x00", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", "\x81\x00",
+	"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\x83\x80", "\x09\x80", "\x89\xfe", "\x80\x80",
+}
+
 func FuzzFrames(f *testing.F) {
-	for _, seed := range []string{
-		"\x81\x82\x00\x00\x00\x00hi", "\x01\x80\x01\x80\x7f\xaa\x89\x81\x00\x00\x00\x00p\x80\x80\x00\x00\x00\x00", "\xc2\x81\x00\x00\x00\x00\x00",
-		"\x88\x82\x00\x00\x00\x00\x03\xe8", "\x82\xfe\x00\x7e\x00\x00\x00\x00", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", "\x81\x00",
-		"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\x83\x80", "\x09\x80", "\x89\xfe", "\x80\x80",
-	} {
+	for _, seed := range frameSeeds {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -63,7 +65,7 @@ func TestNegotiate(t *testing.T) {
 		{
 			"permessage-deflate; client_max_window_bits; server_max_window_bits=\"10\"",
 			"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10",
-			"permessage-deflate; server_max_window_bits=10",
+			"permessage-deflate; server_no_context_takeover; server_max_window_bits=10",
 		},
 		{"permessage-deflate; server_no_context_takeover", "permessage-deflate; server_no_context_takeover; client_no_context_takeover", "permessage-deflate; server_no_context_takeover"},
 		{"permessage-deflate; server_max_window_bits", "", ""},
