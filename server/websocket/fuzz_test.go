@@ -14,14 +14,15 @@ import (
 // recorder is a Transport that keeps what is written, and how it ends.
 type recorder struct {
 	reactor.Transport
-	out  bytes.Buffer
-	ends string
+	out    bytes.Buffer
+	unsent int
+	ends   string
 }
 
 func (r *recorder) Room(n int) []byte                 { return make([]byte, 0, n) }
 func (r *recorder) Commit(p []byte)                   { r.out.Write(p) }
 func (r *recorder) Write(p []byte)                    { r.out.Write(p) }
-func (r *recorder) Buffered() int                     { return 0 }
+func (r *recorder) Buffered() int                     { return r.unsent }
 func (r *recorder) SetTimeout(time.Duration)          {}
 func (r *recorder) PauseReading()                     {}
 func (r *recorder) ResumeReading()                    {}
@@ -129,4 +130,14 @@ func FuzzNegotiation(f *testing.F) {
 			t.Errorf("the key %q", s)
 		}
 	})
+}
+
+// A message that is bad fails the connection, also when there is much to send and more to read.
+func TestFailureWithMuchUnsent(t *testing.T) {
+	r := recorder{unsent: burst + 1}
+	c := &Conn{kept: &nothing, h: &Handler{}, t: &r}
+	c.DataReceived([]byte("\x81\x81\x00\x00\x00\x00\xce" + "\x81\x80\x00\x00\x00\x00"))
+	if got := r.out.String(); !strings.HasPrefix(got[2:], "\x03\xef") || c.state != over {
+		t.Errorf("%q, state %d", got, c.state)
+	}
 }

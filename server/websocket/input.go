@@ -79,7 +79,7 @@ func (c *Conn) frames(p []byte) int {
 		case frameEnd:
 			err = c.end(lent)
 			lent = nil
-			if at < len(p) && c.state == open && (c.held() || c.t.Buffered() > burst) {
+			if err == nil && at < len(p) && c.state == open && (c.held() || c.t.Buffered() > burst) {
 				c.hold()
 				return at
 			}
@@ -289,9 +289,6 @@ func (c *Conn) answerClose() {
 func (c *Conn) concluded() {
 	c.closes, c.shook = false, true
 	c.finish()
-	if c.ended {
-		c.t.LoseConnection()
-	}
 }
 
 // fail fails the connection (7.1.7): a close frame, and the end.
@@ -315,5 +312,8 @@ func (c *Conn) finish() {
 	if !c.half {
 		c.retire()
 		c.t.CloseWrite()
+	}
+	if c.ended {
+		c.t.LoseConnection()
 	}
 }
