@@ -229,8 +229,10 @@ func (r *run) act(s *script) {
 
 // send carries bytes to the server, and what it answers to the client.
 func (r *run) send(p []byte) {
+	const most = 300 // pieces of what is sent at a time, or a run takes seconds
+	piece := max(r.piece, len(p)/most)
 	for len(p) > 0 && !r.ended {
-		k := min(r.piece, len(p))
+		k := min(piece, len(p))
 		r.b.receive(r.w, p[:k])
 		p = p[k:]
 	}
