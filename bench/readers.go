@@ -23,8 +23,9 @@ const (
 	readStep = 50 * time.Millisecond
 	// resumedFor is how long a reader goes on after it has come again.
 	resumedFor = 5 * time.Second
-	// readerBuffer is the receive buffer that a reader asks for. The kernel would otherwise take megabytes at once.
-	readerBuffer = 64 << 10
+	// readerBuffer is the receive buffer that a reader asks for. The kernel would otherwise take megabytes at once. With less
+	// than a few segments of loopback, 64 KiB each, TCP itself waits for a timer whenever the window has been closed.
+	readerBuffer = 512 << 10
 )
 
 const readersHelp = `
