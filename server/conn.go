@@ -313,7 +313,7 @@ func (c *conn) conclude(x *exchange) {
 	switch {
 	case c.output >= outputLast:
 	case x.short: // the answer says so itself, and is sent as far as it goes
-		c.blame(ErrContentLength)
+		c.blame(failedFor(x.res.err))
 		c.output = outputLast
 	case x.last || c.intake == intakeRefused:
 		c.output = outputLast

@@ -27,6 +27,7 @@ type pipe struct {
 	paused bool // the peer does not keep up
 	rest   rest // of a writer that waits for the peer
 	by     deadline
+	missed bool // and Write or the end has met it
 	err    error
 
 	counted int // what buf and spare were last counted to hold
@@ -69,8 +70,7 @@ func (p *pipe) post(piece, end []byte, last bool) error {
 		p.awaitRoom()
 	}
 	if p.by.passed && p.err == nil {
-		p.err = os.ErrDeadlineExceeded
-		p.s.breakOff(ErrSendTimeout)
+		p.err, p.missed = os.ErrDeadlineExceeded, true
 	}
 	if p.err != nil {
 		return p.err
@@ -153,7 +153,26 @@ func (p *pipe) close(end []byte, broken bool) error {
 	if broken {
 		return nil
 	}
-	return p.post(nil, end, true) // the end of the handler gives the exchange back
+	err := p.post(nil, end, true) // the end of the handler gives the exchange back
+	p.mu.Lock()
+	missed := p.missed
+	p.mu.Unlock()
+	if missed {
+		p.s.x.req.conn.w.loop.CallFromThread(p.breakOff) // after what Write has taken
+	}
+	return err
+}
+
+// breakOff is called on the loop when a deadline was missed. What Write has taken before is sent, if the peer can tell that it
+// is not the whole.
+func (p *pipe) breakOff() {
+	switch x := p.s.x; {
+	case x.req.conn.cur != x:
+	case x.live == nil, p.s.framing.kind == framedClose:
+		p.s.breakOff(ErrSendTimeout)
+	default:
+		x.short, x.res.err = true, ErrSendTimeout
+	}
 }
 
 func (p *pipe) setDeadline(t time.Time) {

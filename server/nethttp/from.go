@@ -119,11 +119,11 @@ func (f *from) serve(w *server.Response, r *server.Request) {
 		return
 	}
 	defer c.ctx.stop()
-	rw := c.newWriter(w, req)
+	rw, sent := c.newWriter(w, req), req.Body // the handler may set another one
 	returned := false
 	defer func() {
-		rw.end()             // whoever still holds it cannot reach the response any more
-		_ = req.Body.Close() // and Read returns http.ErrBodyReadAfterClose
+		rw.end()         // whoever still holds it cannot reach the response any more
+		_ = sent.Close() // and Read returns http.ErrBodyReadAfterClose
 		if returned {
 			return
 		}
