@@ -1,9 +1,21 @@
 package server
 
-import "microhttp/parser"
+import (
+	"microhttp/parser"
+	"microhttp/reactor"
+)
 
 // What the bridge of package nethttp asks of a connection. There is no socket under its connections: it has the body of
 // a request from elsewhere, and is to know what a socket need not know.
+
+// BridgeFactory is Factory for a bridge, whose loop is that of one request at a time. answered is called on the loop each time
+// an answer is complete. What is held for these connections does not count for MaxBufferedBytes.
+func (s *Server) BridgeFactory(loop *reactor.Reactor, answered func()) reactor.Factory {
+	s.init()
+	w := newBridgeWorker(s, loop)
+	w.answered = answered
+	return w
+}
 
 // Gathers reports whether all that the connection does is to gather the body of a request. No code of the handler runs,
 // and none is called before the body is whole or refused.

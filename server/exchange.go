@@ -302,6 +302,9 @@ func (x *exchange) finish(err error) {
 	if !x.detached { // else it is not used again, and other code may be asking it something
 		x.req.done = true
 	}
+	if f := x.req.conn.w.answered; f != nil {
+		f()
+	}
 	if x.req.conn.w.srv.conf.detectLate {
 		x.req.late.Store(true)
 	}

@@ -41,6 +41,8 @@ type worker struct {
 
 	queueWatched bool // lookAtQueue is on its way
 
+	answered func() // of a bridge; nil for others
+
 	closing bool
 	drained chan struct{} // closed when closing and no connection is left
 }
@@ -53,9 +55,7 @@ const maxSpares = 64
 const shutdownGrace = 250 * time.Millisecond
 
 func newWorker(s *Server, loop *reactor.Reactor) *worker {
-	w := &worker{srv: s, loop: loop, drained: make(chan struct{}), epoch: loop.Now()}
-	w.conns.prev, w.conns.next = &w.conns, &w.conns
-	w.newcomers.prev, w.newcomers.next = &w.newcomers, &w.newcomers
+	w := newBridgeWorker(s, loop)
 	for {
 		before := s.counted.Load()
 		all := append(slices.Clone(*before), w)
@@ -63,6 +63,14 @@ func newWorker(s *Server, loop *reactor.Reactor) *worker {
 			break
 		}
 	}
+	return w
+}
+
+// newBridgeWorker makes a worker that does not count for MaxBufferedBytes.
+func newBridgeWorker(s *Server, loop *reactor.Reactor) *worker {
+	w := &worker{srv: s, loop: loop, drained: make(chan struct{}), epoch: loop.Now()}
+	w.conns.prev, w.conns.next = &w.conns, &w.conns
+	w.newcomers.prev, w.newcomers.next = &w.newcomers, &w.newcomers
 	return w
 }
 

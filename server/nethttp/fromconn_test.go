@@ -6,11 +6,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -21,6 +23,8 @@ import (
 	"microhttp/router"
 	"microhttp/server"
 	"microhttp/server/nethttp"
+
+	"github.com/rs/zerolog"
 )
 
 // hijacks are handlers that take the connection, and answer on it.
@@ -387,5 +391,42 @@ func TestFromSharesNoContext(t *testing.T) {
 	}
 	if fmt.Sprint(calls) != "map[a:1 b:1]" {
 		t.Errorf("ConnContext was called %v", calls)
+	}
+}
+
+// TestFromTLS holds that requests over TLS have the state of their connection, and others have none.
+func TestFromTLS(t *testing.T) {
+	leavesNothing(t)
+	theirs := httptest.NewTLSServer(nil) // for its certificate
+	defer theirs.Close()
+	h := nethttp.From(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.TLS != nil && r.TLS.HandshakeComplete && r.TLS.ServerName == "example.com")
+	}))
+	client := theirs.Client()
+	client.Transport.(*http.Transport).TLSClientConfig.ServerName = "example.com"
+	defer client.CloseIdleConnections()
+	s := &server.Server{
+		Addr: "127.0.0.1:0", Handler: h, Log: server.Zerolog(zerolog.Nop()),
+		TLSConfig: &tls.Config{Certificates: theirs.TLS.Certificates},
+	}
+	secure, err := s.ListenTLS("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run() }()
+	defer func() {
+		s.Close()
+		<-ended
+	}()
+	for url, want := range map[string]string{"https://" + secure.String(): "true", "http://" + serve(t, h): "false"} {
+		res, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		if res.Body.Close(); string(body) != want {
+			t.Errorf("%s: %s", url, body)
+		}
 	}
 }

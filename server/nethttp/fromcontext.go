@@ -5,6 +5,7 @@ package nethttp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 
 // peer is a connection, as far as its requests show it.
 type peer struct {
-	remote string          // RemoteAddr of its requests
+	remote string // RemoteAddr of its requests
+	tls    *tls.ConnectionState
 	ctx    context.Context // the values of server and connection
 }
 
@@ -39,7 +41,7 @@ func (f *from) peerOf(r *server.Request) *peer {
 }
 
 func (f *from) newPeer(r *server.Request) *peer {
-	p := &peer{remote: "@"} // as net/http says it of a Unix socket
+	p := &peer{remote: "@", tls: r.TLS()} // "@" is what net/http says of a Unix socket
 	c := &connStub{local: netAddr(r.LocalAddr()), remote: netAddr(r.RemoteAddr())}
 	if a := r.RemoteAddr(); a.IsValid() {
 		p.remote = a.String()

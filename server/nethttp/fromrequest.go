@@ -21,7 +21,7 @@ func (c *call) request(r *server.Request, p *peer) (*http.Request, error) {
 	}
 	req := blank.WithContext(c.ctx.of(r.Context(), p.ctx))
 	req.Method, req.URL, req.RequestURI, req.Host, req.Pattern = r.Method(), u, r.Target(), r.Host(), r.Pattern()
-	req.RemoteAddr = p.remote
+	req.RemoteAddr, req.TLS = p.remote, p.tls
 	if r.ProtoMinor() == 0 {
 		req.Proto, req.ProtoMinor = "HTTP/1.0", 0
 	}

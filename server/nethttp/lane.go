@@ -52,21 +52,14 @@ type connection interface {
 
 var _ reactor.Transport = (*lane)(nil)
 
-func newLane(h server.Handler) *lane {
+func newLane(s *server.Server) *lane {
 	loop, err := reactor.New(reactor.Config{System: nowhere{}})
 	if err != nil {
 		panic(err) // it is made of memory alone
 	}
 	l := &lane{loop: loop, done: make(chan struct{})}
-	done := func(*server.Response, *server.Request) { l.setOver(&l.answered) }
-	s := &server.Server{Handler: server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
-		w.OnDone(done)
-		next.Serve(w, r)
-	})(h)}
-	// The bounds of net/http's server hold already; what is left is what a span can hold.
-	s.MaxHeaderBytes, s.MaxHeaderFields, s.MaxTargetBytes = maxHead, maxHead, maxHead
-	s.MaxPipelinedBytes = -1 // the body is read when it is asked for
-	l.conn = s.Factory(loop).BuildProtocol(netip.AddrPort{}).(connection)
+	answered := func() { l.setOver(&l.answered) }
+	l.conn = s.BridgeFactory(loop, answered).BuildProtocol(netip.AddrPort{}).(connection)
 	l.protocol = l.conn
 	l.protocol.ConnectionMade(l)
 	return l

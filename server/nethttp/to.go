@@ -22,7 +22,7 @@ import (
 // when the body is asked for, and PauseBody, or a BodyReader that is not read, slows the client down.
 //
 //   - A handler that is called with its whole body gets up to 8 MiB. Beyond that the answer is 413. A server.MaxBody in h
-//     sets another bound.
+//     sets another bound, and so does Server.MaxBodyBytes with [ToServer].
 //   - A Streaming handler has no bound but MaxBody, and those of what is in front, such as http.MaxBytesHandler.
 //   - An *http.MaxBytesError is server.ErrBodyTooLarge for the handler, io.ErrUnexpectedEOF is server.ErrBodyCut, a read
 //     deadline server.ErrBodyTimeout, and a client that is gone is a server.CloseReason. Any other error is a
@@ -41,10 +41,19 @@ import (
 // http.ErrAbortHandler, so that nobody takes it for the whole. The panic of h itself is logged to standard error, unless
 // somebody answers it with OnPanic.
 func To(h server.Handler) http.Handler {
-	if h == nil {
-		h = server.HandlerFunc(func(w *server.Response, _ *server.Request) { w.Error(404) }) // as server.Server has it
-	}
-	return &bridge{lanes: sync.Pool{New: func() any { return newLane(h) }}}
+	// The bounds of net/http's server hold already; what is left is what a span can hold.
+	return ToServer(&server.Server{Handler: h, MaxHeaderBytes: maxHead, MaxHeaderFields: maxHead, MaxTargetBytes: maxHead})
+}
+
+// ToServer is [To] for the Handler of s, with what else s says: its limits for heads, bodies, forms and Blocking handlers, its
+// Log, ErrorHandler and DetectLateUse. So a body of any size can be allowed, and tests can have late use panic.
+//
+//   - Time-outs, and what is about listening and connections, are the business of the http.Server in front.
+//   - MaxBufferedBytes bounds one buffered body, and not all requests together. MaxPipelinedBytes is set to -1.
+//   - s may be asked for its figures. It must not be changed any more, and cannot be served as well.
+func ToServer(s *server.Server) http.Handler {
+	s.MaxPipelinedBytes = -1 // the body is read when it is asked for
+	return &bridge{lanes: sync.Pool{New: func() any { return newLane(s) }}}
 }
 
 type bridge struct{ lanes sync.Pool }
