@@ -9,11 +9,11 @@ import (
 
 // Every poller keeps every promise.
 func TestPromises(t *testing.T) {
+	configs := map[string]func() reactor.Config{}
 	for _, name := range reactor.Pollers() {
-		t.Run(name, func(t *testing.T) {
-			reactortest.Run(t, func() reactor.Config { return reactor.Config{Poller: name} })
-		})
+		configs[name] = func() reactor.Config { return reactor.Config{Poller: name} }
 	}
+	reactortest.RunBeside(t, configs)
 }
 
 // A layer that does nothing keeps the promises of a stream.

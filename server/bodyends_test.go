@@ -117,6 +117,7 @@ var readers = map[string]func(o *told) Handler{
 }
 
 func TestHowABodyEnds(t *testing.T) {
+	waits(t)
 	for kind, reader := range readers {
 		for name, c := range bodyEnds {
 			t.Run(kind+"/"+name, func(t *testing.T) {
@@ -235,6 +236,7 @@ func TestPausedForTooLong(t *testing.T) {
 
 // A handler that does not take the body slows its peer down, and what waits for it is bounded. One that takes it gets all.
 func TestBackPressureOfBodies(t *testing.T) {
+	waits(t)
 	const size = 64 << 20
 	for name, h := range map[string]func(o *told, release chan struct{}) Handler{
 		"OnBody": func(o *told, release chan struct{}) Handler {

@@ -15,6 +15,7 @@ import (
 // The time for a body, with the defaults. An upload that makes progress is taken to its end; one that stops, or that
 // would go on for hours, is answered with 408.
 func TestTimeForABody(t *testing.T) {
+	t.Parallel()
 	const allowed = 8 << 20 // the default of MaxBodyBytes
 	for _, c := range []struct {
 		name          string

@@ -16,70 +16,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// tick is how often a peer that drips sends something.
-const tick = 20 * time.Millisecond
-
-// drip sends piece each tick until something comes back or it was sent n times, and
-// reports how often it was sent.
-func (p *peer) drip(piece string, n int) (sent int) {
-	p.t.Helper()
-	defer p.SetReadDeadline(time.Now().Add(patience))
-	for ; sent < n; sent++ {
-		p.SetReadDeadline(time.Now().Add(tick))
-		if _, err := p.r.Peek(1); !errors.Is(err, errDeadline) {
-			return sent
-		}
-		p.send("%s", piece)
-	}
-	return sent
-}
-
-// A peer that drips resets no clock; one that is quick enough is served, however long it
-// takes.
-func TestLeastDataRate(t *testing.T) {
-	var log syncBuffer
-	logger := Zerolog(zerolog.New(&log))
-	_, addr := start(t, echo, func(s *Server) {
-		s.MinDataRate, s.DataRateGrace, s.Log = 2000, time.Second, logger
-	})
-	t.Run("", func(t *testing.T) { testLeastDataRate(t, addr) })
-	if got := strings.Count(log.String(), errTooSlow.Reason); got != 3 {
-		t.Errorf("%d lines in the log, want one for each of 3: %s", got, log.String())
-	}
-}
-
-func testLeastDataRate(t *testing.T, addr netip.AddrPort) {
-	const ticks = 100 // twice the grace
-	for _, c := range []struct {
-		name, begin, piece string
-		status             int
-		end                string
-	}{
-		{"slow head", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "x", 408, ""},
-		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n", "x", 408, ""},
-		{"slow chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 408, ""},
-		{"quick head", "GET / HTTP/1.1\r\nHost: a\r\nX: ", strings.Repeat("x", 300), 200, "\r\n\r\n"},
-		{
-			"ahead of its time", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10100\r\n\r\n" + strings.Repeat("x", 10000),
-			"x", 200, "",
-		},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			p := dial(t, addr)
-			p.send("%s", c.begin)
-			sent := p.drip(c.piece, ticks)
-			if cut := sent < ticks; cut != (c.status == 408) {
-				t.Errorf("an answer after %d pieces", sent)
-			}
-			p.send("%s", c.end)
-			if res, body := p.answer("POST"); res.StatusCode != c.status || res.Close != (c.status == 408) {
-				t.Errorf("status %d, close %v, %.100q; want %d", res.StatusCode, res.Close, body, c.status)
-			}
-		})
-	}
-}
-
 // What bytes buy: the grace, a moment for each, and no more than rateSavings.
 func TestDataRateIsADebt(t *testing.T) {
 	p, m := inMemory(t, hello, func(s *Server) { s.BodyTimeout = -1 })
@@ -459,7 +395,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 				p.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n", connection)
 				read, piece := 0, make([]byte, 8<<10)
 				var err error
-				for range time.Tick(tick) { // some 400 kB a second
+				for range time.Tick(20 * time.Millisecond) { // some 400 kB a second
 					var n int
 					n, err = p.TCPConn.Read(piece)
 					if read += n; err != nil || read > most {

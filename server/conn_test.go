@@ -314,6 +314,7 @@ func TestTimeouts(t *testing.T) {
 // A peer that pipelines and never reads must not make the server buffer without end:
 // it stops reading, so the peer's own send blocks.
 func TestPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
+	waits(t)
 	served := make(chan struct{}, 1<<20)
 	const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	batch := []byte(strings.Repeat(strings.Replace(request, "Host", "X: "+strings.Repeat("x", 500)+"\r\nHost", 1), 100))

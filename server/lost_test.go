@@ -12,6 +12,7 @@ import (
 // A peer that has sent so much ahead that it is no longer read from, and is then reset, is gone
 // at once: the handler is told, and what was held for it is given back.
 func TestResetWhilePaused(t *testing.T) {
+	waits(t)
 	for _, poller := range reactor.Pollers() {
 		if poller == "select" {
 			continue // it cannot tell: see MaxPipelinedBytes

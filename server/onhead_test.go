@@ -73,6 +73,7 @@ func TestOnHead(t *testing.T) {
 			leaf := c.leaf
 			_, addr := start(t, nil, func(s *Server) {
 				s.BodyTimeout, s.PendingTimeout, s.MinDataRate = 50*time.Millisecond, 50*time.Millisecond, 1<<20
+				s.DataRateGrace = 300 * time.Millisecond // after BodyTimeout
 				s.MaxBlocking, s.BlockingQueueTimeout = 1, time.Millisecond
 				counts := Wrap(func(w *Response, r *Request, next Handler) {
 					w.OnDone(func(w *Response, _ *Request) {

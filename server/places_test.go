@@ -172,6 +172,7 @@ func TestBlockingQueueTimeout(t *testing.T) {
 
 // When a request waits for longer than a second, one line names the routes that hold the places, and how many each holds.
 func TestLogNamesWhatHoldsThePlaces(t *testing.T) {
+	waits(t)
 	var log syncBuffer
 	logger := Zerolog(zerolog.New(&log))
 	release := make(chan struct{})
@@ -331,6 +332,7 @@ func TestCloseEndsAllThatWaits(t *testing.T) {
 
 // Whatever peers do, the bounds hold, every job ends, and no place is lost.
 func TestPlacesAtRest(t *testing.T) {
+	waits(t)
 	var s *Server
 	var running atomic.Int32
 	s, addr := start(t, func(w *Response, r *Request) {

@@ -121,6 +121,7 @@ func (p *slowReader) isServed() bool {
 
 // No reader at 300 B/s or more is cut off.
 func TestReadersThatKeepUp(t *testing.T) {
+	t.Parallel()
 	seeds := 6
 	if testing.Short() {
 		seeds = 1
@@ -179,6 +180,7 @@ func TestReadersThatReadNothing(t *testing.T) {
 
 // One that stalls, but not for longer than its credit and SendTimeout, goes on where it was.
 func TestReadersThatStall(t *testing.T) {
+	t.Parallel()
 	playReader(t, 10, func(p *slowReader) {
 		for range 3 {
 			p.w.Sleep(time.Second) // its buffer is full
@@ -199,6 +201,7 @@ func answerMedium(w *server.Response, _ *server.Request) { w.GiveBody(readerPage
 // What the kernel still delivers is not idle, and not lost: a reader at 2 kB/s asks again when it has read each answer,
 // although the server gave the last byte of it to the kernel long before. (It empties its own buffer within IdleTimeout.)
 func TestReadersThatAskAgain(t *testing.T) {
+	t.Parallel()
 	playReaderOf(t, 20, 16<<10, answerMedium, func(p *slowReader) {
 		for i := range 5 {
 			if i > 0 {
@@ -214,6 +217,7 @@ func TestReadersThatAskAgain(t *testing.T) {
 
 // One that goes on sending after it asked for the end has its answers whole all the same.
 func TestReadersThatSendOn(t *testing.T) {
+	t.Parallel()
 	playReaderOf(t, 20, 16<<10, answerMedium, func(p *slowReader) {
 		p.ask("close")
 		for p.read < 2*mediumAnswer {

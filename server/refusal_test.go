@@ -234,6 +234,7 @@ func TestLinesThatAreNotWanted(t *testing.T) {
 
 // Trouble with accepting is one line a second, whatever a port reports.
 func TestTroubleOfThePort(t *testing.T) {
+	waits(t)
 	var log syncBuffer
 	logger := Zerolog(zerolog.New(&log))
 	s := &Server{Log: logger}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +14,10 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,18 +66,46 @@ func startOn(t testing.TB, h HandlerFunc, begin []ListenOption, options ...func(
 		if err := <-ended; !errors.Is(err, ErrServerClosed) {
 			t.Errorf("Run: %v, want ErrServerClosed", err)
 		}
-		await(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
-		await(t, "descriptors to be closed", func() bool { return openFiles() <= files })
+		if !together.Load() { // else TestMain looks at what all of them leave
+			await(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+			await(t, "descriptors to be closed", func() bool { return openFiles() <= files })
+		}
 	})
 	return s, addr
 }
 
-// The runtime's poller opens its descriptors with the first pipe or socket. They are not the first test's.
-func init() {
-	if r, w, err := os.Pipe(); err == nil {
+// waitAtOnce is how many tests wait at the same time.
+const waitAtOnce = 4
+
+// together is set when the tests that wait run at the same time: they begin when all others have ended.
+var together atomic.Bool
+
+// waits is for a test that mostly waits. It runs at the same time as others that do.
+func waits(t *testing.T) {
+	t.Parallel()
+	together.Store(true)
+}
+
+// TestMain looks at what the tests that run at the same time have left.
+func TestMain(m *testing.M) {
+	if r, w, err := os.Pipe(); err == nil { // the runtime's poller opens its descriptors with the first pipe or socket
 		r.Close()
 		w.Close()
 	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // the default
+		_ = f.Value.Set(strconv.Itoa(waitAtOnce))
+	}
+	goroutines, files := runtime.NumGoroutine(), openFiles()
+	code := m.Run()
+	for end := time.Now().Add(patience); code == 0 && (runtime.NumGoroutine() > goroutines || openFiles() > files); runtime.Gosched() {
+		if time.Now().After(end) {
+			fmt.Fprintf(os.Stderr, "left: %d goroutines, %d descriptors\n", runtime.NumGoroutine()-goroutines, openFiles()-files)
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 func openFiles() int {

@@ -13,6 +13,7 @@ import (
 
 // Ready is false first. While ShutdownDelay lasts the server still answers new connections; then OnShutdown is called.
 func TestShutdownDelay(t *testing.T) {
+	waits(t)
 	const delay = 300 * time.Millisecond
 	s, addr := start(t, hello, func(s *Server) { s.ShutdownDelay = delay })
 	await(t, "the server to be ready", s.Ready)
@@ -52,6 +53,7 @@ func TestCloseCutsShutdownDelayShort(t *testing.T) {
 
 // A stream that learns of the shutdown says farewell, on the loop and from a Blocking handler.
 func TestStreamOnShutdown(t *testing.T) {
+	waits(t)
 	for name, h := range map[string]Handler{
 		"on the loop": HandlerFunc(func(w *Response, _ *Request) {
 			s := w.Stream()
@@ -85,6 +87,7 @@ func TestStreamOnShutdown(t *testing.T) {
 }
 
 func TestRunUntil(t *testing.T) {
+	waits(t)
 	nop := Zerolog(zerolog.Nop())
 	contexts := make(chan struct{}, 1)
 	for name, c := range map[string]struct {

@@ -19,6 +19,7 @@ import (
 // Shutdown answers what is under way, lets an idle peer have its last request, and
 // says Connection: close to both.
 func TestShutdownLosesNoRequest(t *testing.T) {
+	waits(t)
 	pending := make(chan *Pending, 1)
 	s, addr := start(t, func(w *Response, r *Request) {
 		if r.Path() == "/slow" {
@@ -112,6 +113,7 @@ func TestShutdownDeadline(t *testing.T) {
 
 // A Blocking handler that does not look at its context holds up Run alone.
 func TestShutdownDoesNotWaitForeverForAHandler(t *testing.T) {
+	waits(t)
 	release, began := make(chan struct{}), make(chan struct{})
 	s, addr := start(t, BlockingFunc(func(w *Response, r *Request) {
 		close(began)
@@ -133,6 +135,7 @@ func TestShutdownDoesNotWaitForeverForAHandler(t *testing.T) {
 
 // Whoever asks for the end a second time waits for it too; who asks first has a server that never begins.
 func TestShutdownTwiceAndBefore(t *testing.T) {
+	waits(t)
 	pending := make(chan *Pending, 1)
 	s, addr := start(t, func(w *Response, r *Request) { pending <- w.Later() })
 	p := dial(t, addr)

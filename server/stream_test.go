@@ -100,6 +100,7 @@ func TestStreams(t *testing.T) {
 // A Stream that did not take what was written, since its peer does not read, is not whole when it is closed, unless the
 // handler writes that again when there is room.
 func TestStreamBeyondTheUnsentBound(t *testing.T) {
+	waits(t)
 	piece, pieces := bytes.Repeat([]byte("0123456789abcdef"), 1<<12), 1<<10 // 64 MiB, more than the kernel takes
 	for _, again := range []bool{false, true} {
 		filled := make(chan struct{}, 1)
@@ -175,6 +176,7 @@ func TestStreamWithoutItsBeginning(t *testing.T) {
 // A peer that reads slowly must slow a stream down, on and off the loop, rather
 // than fill memory.
 func TestStreamFollowsTheReader(t *testing.T) {
+	waits(t)
 	var written atomic.Int64
 	endless := map[string]HandlerFunc{
 		"on the loop": func(w *Response, r *Request) {

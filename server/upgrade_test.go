@@ -392,6 +392,7 @@ func echoConn(conn net.Conn, unread []byte) error {
 
 // Deadlines end Read and Write, and a later one lets them go on. Shutdown does not wait.
 func TestHijackDeadlines(t *testing.T) {
+	waits(t)
 	conns := make(chan net.Conn, 1)
 	s, addr := start(t, nil, func(s *Server) {
 		s.Handler = BlockingFunc(func(w *Response, r *Request) {

@@ -144,6 +144,7 @@ func (e *errorsOf) only() error {
 
 // An answer in time is the handler's, and so is one that has begun.
 func TestAnsweredInTime(t *testing.T) {
+	waits(t)
 	began := make(chan struct{})
 	for name, c := range map[string]struct {
 		h    Handler

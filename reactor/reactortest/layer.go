@@ -42,7 +42,7 @@ func RunLayer(t *testing.T, config func() reactor.Config, l Layer) {
 					if why, ok := l.Except[g.name+"/"+p.name]; ok {
 						t.Skip(why)
 					}
-					p.keep(t, setup{config(), &l})
+					p.keep(t, setup{Config: config(), layer: &l})
 				})
 			}
 		})

@@ -26,7 +26,8 @@ type promise struct {
 // A setup is what a promise is put to the test on.
 type setup struct {
 	reactor.Config
-	layer *Layer // nil for none
+	layer  *Layer // nil for none
+	beside bool   // others run at the same time
 }
 
 // A group is promises about one thing. Those about streams hold for layers, too.
@@ -59,10 +60,31 @@ var groups = []group{
 // ReportError, and StallLimit to none.
 func Run(t *testing.T, config func() reactor.Config) {
 	warmUp(t, config())
+	run(t, func() setup { return setup{Config: config()} })
+}
+
+// RunBeside is Run for several ways to make a Config, by name, at the same time: a suite that mostly waits. What is left behind
+// is looked for at the end, and found to be of any of them.
+func RunBeside(t *testing.T, configs map[string]func() reactor.Config) {
+	for _, config := range configs {
+		warmUp(t, config())
+	}
+	checkLeaks(t)
+	t.Run("beside", func(t *testing.T) { // it returns when all have ended
+		for name, config := range configs {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				run(t, func() setup { return setup{Config: config(), beside: true} })
+			})
+		}
+	})
+}
+
+func run(t *testing.T, make func() setup) {
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, p := range g.promises {
-				t.Run(p.name, func(t *testing.T) { p.keep(t, setup{Config: config()}) })
+				t.Run(p.name, func(t *testing.T) { p.keep(t, make()) })
 			}
 		})
 	}

@@ -19,13 +19,13 @@ func TestPromises(t *testing.T) {
 		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, NoMemory: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
 		Lost: sim.Never, Doubled: sim.Never, Overtaken: sim.Never, Jump: sim.Never,
 	}
+	configs := map[string]func() reactor.Config{}
 	for name, c := range map[string]sim.Config{"calm": calm, "restless": restless} {
-		t.Run(name, func(t *testing.T) {
-			seed := uint64(0)
-			reactortest.Run(t, func() reactor.Config {
-				seed++
-				return reactor.Config{System: sim.New(seed, c).System()}
-			})
-		})
+		seed := uint64(0)
+		configs[name] = func() reactor.Config {
+			seed++
+			return reactor.Config{System: sim.New(seed, c).System()}
+		}
 	}
+	reactortest.RunBeside(t, configs)
 }
