@@ -26,7 +26,7 @@ const (
 	alpha      = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	digit      = "0123456789"
 	unreserved = alpha + digit + "-._~"
-	// A comma would be a sub-delim too; but in a Host it is two hosts that somebody joined.
+	// A comma would be a sub-delim too; but in a Host it is two hosts that a proxy has joined.
 	hostDelims = "!$&'()*+;="
 )
 

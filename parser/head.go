@@ -1,7 +1,7 @@
 package parser
 
 // A Head says where things are in the bytes of a message, and what they mean for its framing and its connection. It
-// holds offsets, never bytes: whoever owns the bytes may move or copy them as a whole, and the offsets stay true.
+// holds offsets, never bytes: the owner of the bytes may move or copy them as a whole, and the offsets stay true.
 
 // Span is a piece of the bytes that were given to [Parser.Next], by offset and length.
 type Span struct{ Off, Len uint32 }
@@ -110,7 +110,7 @@ func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 
 // reset empties h for the next message and keeps the room of its slices. Field by field, because storing a whole Head
 // costs a quarter of the time that a short head takes; what a request line always sets is left out. The method is not,
-// since whoever answers a request line that is refused asks whether it was HEAD.
+// since the answer to a request line that is refused depends on whether it was HEAD.
 func (h *Head) reset() {
 	h.seen = 0
 	h.MethodID, h.HTTPS, h.HasQuery, h.PathEscaped = MethodOther, false, false, false

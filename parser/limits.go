@@ -29,7 +29,7 @@ const (
 )
 
 // Limits bounds what a [Parser] accepts. A nil *Limits, and a field that is zero, mean the defaults. It is only read:
-// all connections of a server share one, from any goroutine, as long as nobody changes it.
+// all connections of a server share one, from any goroutine, as long as it is not changed.
 type Limits struct {
 	Head            int   // bytes of request line, field lines and the empty line; beyond: 431
 	FieldLines      int   // field lines of a head and its trailer section together; beyond: 431

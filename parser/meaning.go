@@ -196,8 +196,8 @@ func (h *Head) noteExpect(v []byte) {
 	}
 }
 
-// noteType: two lines that agree are one, as when a proxy adds what is there. If they differ, nobody knows what the body
-// is; and more than two nobody sends (RFC 9110 section 8.3).
+// noteType: two lines that agree are one, as when a proxy adds what is there. If they differ, it is not known what the body
+// is; and no client sends more than two (RFC 9110 section 8.3).
 func (h *Head) noteType(b []byte, s Span) *Error {
 	switch {
 	case !h.has(seenType):

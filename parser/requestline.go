@@ -264,7 +264,7 @@ func (p *Parser) targetByte(w []byte, i int, h *Head) *Error {
 }
 
 // unsafeInPath names the bytes that a path must not hold even when they are escaped: those that end a string, a line
-// of a log or a field line once somebody has decoded them.
+// of a log or a field line once they are decoded.
 func unsafeInPath(c byte) bool { return c == 0 || c == '\r' || c == '\n' }
 
 // afterAuthority takes the byte behind the authority of an absolute form.

@@ -58,7 +58,7 @@ func (r *Reactor) AdoptFD(fd int, f Factory, o *TransportOptions) error {
 
 // AdoptConn takes over a connection of package net, as AdoptFD does a descriptor: a *net.TCPConn, a *net.UnixConn, or another
 // that shows its socket (syscall.Conn), and not one that does something else with it, such as a *tls.Conn. c is closed when
-// AdoptConn returns without an error, which the peer does not notice; nobody may be using it. The deadlines that it had are
+// AdoptConn returns without an error, which the peer does not notice; no other code may be using it. The deadlines that it had are
 // gone.
 //
 // The errors are those of AdoptFD, EPROTOTYPE also when c shows no socket. Then c is as it was, but for its options.

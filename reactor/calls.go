@@ -15,7 +15,7 @@ type calls struct {
 	closed bool          // guarded by mu
 
 	pending atomic.Bool // there is a reason not to sleep
-	asleep  atomic.Bool // and nobody has woken it yet
+	asleep  atomic.Bool // and it was not woken yet
 }
 
 // CallFromThread has f called on the loop, in the next tick. It may be called from any goroutine, the loop's included,
@@ -54,7 +54,7 @@ func (c *calls) rouse(p Poller) {
 
 // fallAsleep says that the loop is about to sleep; false says that it must not.
 func (c *calls) fallAsleep() bool {
-	c.asleep.Store(true) // before the question, or a call between the two would find nobody to wake
+	c.asleep.Store(true) // before the question, or a call between the two would wake no loop
 	if c.pending.Load() {
 		c.awake()
 		return false

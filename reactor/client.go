@@ -32,7 +32,7 @@ type ClientFactory interface {
 	Factory
 
 	// ConnectionFailed is called on the loop when an attempt to connect has come to nothing: so each attempt ends either
-	// in a Protocol, which is told ConnectionMade and in the end ConnectionLost, or here. The connector may be asked to
+	// in a Protocol, which gets ConnectionMade and in the end ConnectionLost, or here. The connector may be asked to
 	// Connect again at once, or by a timer. The reason is ErrConnectFailed (with the errno for each address, or what the
 	// resolver said), ErrTimeout, ErrCancelled, ErrRefused, ErrShutdown, or a *PanicError of BuildProtocol.
 	ConnectionFailed(c *Connector, reason error)
@@ -122,7 +122,7 @@ type Connector struct {
 // once; a name is looked up off the loop, and its addresses are tried in turn. An empty host is this machine. It is for
 // the loop, or before Run.
 //
-// The error is ErrStopped, or a *net.AddrError; all else is told to f, later.
+// The error is ErrStopped, or a *net.AddrError; f gets all else, later.
 func (r *Reactor) ConnectTCP(addr string, f ClientFactory, o *ConnectOptions) (*Connector, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -199,7 +199,7 @@ func (c *Connector) tellStarted() {
 	}
 }
 
-// Cancel gives up connecting: the factory is told ConnectionFailed with ErrCancelled. It does nothing when there is a
+// Cancel gives up connecting: the factory gets ConnectionFailed with ErrCancelled. It does nothing when there is a
 // connection already, or none under way.
 func (c *Connector) Cancel() {
 	if c.attempt != nil {
@@ -424,7 +424,7 @@ func (a *attempt) outcome() syscall.Errno {
 	return errno
 }
 
-// reachedItself reports whether the kernel chose the very port that nobody listens on: two ends that open at the same time
+// reachedItself reports whether the kernel chose the very port that no socket listens on: two ends that open at the same time
 // are connected (RFC 9293, section 3.5), and here they are one.
 func (a *attempt) reachedItself() bool {
 	return a.to.Path == "" && a.c.options.From.Port() == 0 && a.c.r.sys.LocalAddr(a.fd) == a.to.IP

@@ -9,7 +9,7 @@
 //	...
 //	err = r.Run()
 //
-// Everything that a protocol is told, and everything that it does through its Transport, happens on the goroutine that is
+// Everything that a protocol gets, and everything that it does through its Transport, happens on the goroutine that is
 // in Run: there are no locks to take, and nothing may block. Other goroutines come in through [Reactor.CallFromThread];
 // work that blocks goes out through [Reactor.CallInThread], and its result comes back with [DeferToThread]. A callback that
 // keeps the loop all the same is reported while it does ([Config.StallLimit], [Reactor.Serving]), and [Reactor.Lag] says
@@ -17,7 +17,7 @@
 //
 // Connections are accepted by [Reactor.ListenTCP], [Reactor.ListenUnix] and [Reactor.ListenFD], and opened by
 // [Reactor.ConnectTCP] and [Reactor.ConnectUnix]; [Reactor.AdoptConn] and [Reactor.AdoptFD] take over those that were opened
-// elsewhere. A [ReconnectingClientFactory] keeps a client connected. To a Protocol all are alike. Why one has ended is told by
+// elsewhere. A [ReconnectingClientFactory] keeps a client connected. To a Protocol all are alike. Why one has ended is said by
 // an error that errors.Is tells apart, and [ReasonName] names for logs. Datagrams come and go through [Reactor.ListenUDP].
 //
 // A reactor is a value. There may be many in one process, each on a goroutine of its own; a connection stays where it was
@@ -27,7 +27,7 @@
 //
 // # What holds
 //
-// Each connection is told ConnectionLost exactly once, last, and never from inside another of its callbacks. A panic in a
+// Each connection gets ConnectionLost exactly once, last, and never from inside another of its callbacks. A panic in a
 // callback is reported and costs the connection that it happened in. A peer that reads a clean end has received all output that
 // was accepted before; else it gets a reset. A port survives what accept(2) may say. A loop that has nothing to do does nothing: no
 // wake-ups. When Run returns, no descriptor and no goroutine is left.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Reasons that a connection ends, as ConnectionLost is told them.
+// Reasons that a connection ends, as ConnectionLost gets them.
 var (
 	// ErrConnectionDone is an orderly end: LoseConnection, or the peer has closed.
 	ErrConnectionDone = errors.New("reactor: connection done")
@@ -18,7 +18,7 @@ var (
 	ErrConnectionLost = errors.New("reactor: connection lost")
 	// ErrAborted is our own AbortConnection.
 	ErrAborted = errors.New("reactor: connection aborted")
-	// ErrTimeout is an expired SetTimeout that nobody handled, output of which the peer took nothing for WriteTimeout or,
+	// ErrTimeout is an expired SetTimeout that no TimeoutHandler handled, output of which the peer took nothing for WriteTimeout or,
 	// after LoseConnection, LingerTimeout, when it had no credit left, or an attempt to connect that took longer than its Timeout.
 	ErrTimeout = errors.New("reactor: timeout")
 	// ErrSlowReader is a peer that reads what is written to it more slowly than MinWriteRate.
@@ -34,7 +34,7 @@ var (
 	ErrConnectFailed = errors.New("reactor: connect failed")
 	// ErrCancelled is our own Connector.Cancel.
 	ErrCancelled = errors.New("reactor: connect cancelled")
-	// ErrShutdown is told to every connection and descriptor that is still there when the reactor stops. A connection whose
+	// ErrShutdown is the reason for every connection and descriptor that is still there when the reactor stops. A connection whose
 	// output has not been sent is reset then.
 	ErrShutdown = errors.New("reactor: shut down")
 )
@@ -66,7 +66,7 @@ type PanicError struct {
 	Stack []byte // the goroutine's stack where it panicked, as runtime/debug.Stack formats it
 }
 
-// Error gives the value; the stack is left to whoever prints Stack.
+// Error gives the value; the stack is in Stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("reactor: panic: %v", e.Value) }
 
 // Unwrap returns the value when it is an error, so that errors.Is sees through the panic.

@@ -53,7 +53,7 @@ func (c *LoopingCall) run() {
 	c.skipped, c.last = int(max(passed-c.last-1, 0)), passed // a call that was brought forward is one too many
 	c.inside = true
 	defer c.returned()
-	c.r.watch.begin(servingTimer, nil, -1, c.f) // and not run, by whose name nobody would know it
+	c.r.watch.begin(servingTimer, nil, -1, c.f) // and not run, whose name says nothing
 	c.f()
 }
 

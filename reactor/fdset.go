@@ -7,8 +7,8 @@ package reactor
 // numbers again. An event found before a descriptor was closed must not reach its successor, so each slot counts its
 // owners, and an event carries the count that it was asked for under.
 //
-// Descriptors may be closed behind the reactor's back, and their numbers used again. Whoever's descriptor turns out to be
-// closed is told so; nobody else notices. It turns out when poll or select find it, when a number is handed out again to
+// Descriptors may be closed behind the reactor's back, and their numbers used again. The owner of a descriptor that turns out to be
+// closed learns of it, and no other does. It turns out when poll or select find it, when a number is handed out again to
 // a connection of ours, and otherwise when it is next touched: epoll and kqueue forget what is closed without a word.
 
 import (
@@ -33,23 +33,23 @@ type Descriptor interface {
 	ConnectionLost(reason error)
 }
 
-// A Reader is told when its descriptor is readable.
+// A Reader is called when its descriptor is readable.
 type Reader interface {
 	Descriptor
 
-	// DoRead must not block. An error ends the descriptor: it leaves both sets and is told ConnectionLost(err).
+	// DoRead must not block. An error ends the descriptor: it leaves both sets and gets ConnectionLost(err).
 	DoRead() error
 }
 
-// A Writer is told when its descriptor is writable.
+// A Writer is called when its descriptor is writable.
 type Writer interface {
 	Descriptor
 
-	// DoWrite must not block. An error ends the descriptor: it leaves both sets and is told ConnectionLost(err).
+	// DoWrite must not block. An error ends the descriptor: it leaves both sets and gets ConnectionLost(err).
 	DoWrite() error
 }
 
-// FDSet is what a reactor offers to whoever has descriptors of their own. A Reactor is one. All methods are for the
+// FDSet is what a reactor offers to programs that have descriptors of their own. A Reactor is one. All methods are for the
 // loop, or before Run.
 type FDSet interface {
 	AddReader(Reader) error
@@ -117,8 +117,8 @@ func (r *Reactor) RemoveWriter(d Writer) {
 	}
 }
 
-// RemoveAll takes everything out of both sets, ports and connections too, and returns what was in them. Nobody is told:
-// this is for whoever takes the descriptors over. A connection comes back when its Transport is next used.
+// RemoveAll takes everything out of both sets, ports and connections too, and returns what was in them. No method of theirs is called:
+// this is for code that takes the descriptors over. A connection comes back when its Transport is next used.
 func (r *Reactor) RemoveAll() []Descriptor {
 	var all []Descriptor
 	for fd, s := range r.fds.all {
@@ -173,7 +173,7 @@ type fdset struct {
 	ended  *batch[ending] // where those go whose descriptor turns out to be closed
 	always always
 	turn   uint16 // the last bits of the tick's number
-	strays int    // events that reached nobody; see stray
+	strays int    // events that had no receiver; see stray
 }
 
 // find returns the slot that an event is for, or nil if it was for an earlier owner.
@@ -213,7 +213,7 @@ func (t *fdset) set(fd int, reader Reader, writer Writer) error {
 	return t.watch(fd, reader, writer, now)
 }
 
-// watch is set for whoever knows what the poller is to watch for: what follows from reader and writer, or Fault if there is
+// watch is set for a caller that knows what the poller is to watch for: what follows from reader and writer, or Fault if there is
 // neither.
 func (t *fdset) watch(fd int, reader Reader, writer Writer, now Interest) error {
 	s := t.slot(fd)
@@ -261,7 +261,7 @@ func (t *fdset) next(s *slot) {
 	s.turn = t.turn
 }
 
-// claim gives a descriptor that was just opened to c. Whoever is still in the slot has closed it without saying so.
+// claim gives a descriptor that was just opened to c. An owner that is still in the slot has closed it unnoticed.
 func (t *fdset) claim(fd int, c *transport) {
 	t.evict(fd, syscall.EBADF)
 	s := t.slot(fd)
@@ -269,7 +269,7 @@ func (t *fdset) claim(fd int, c *transport) {
 }
 
 // A disowner is one of our own, who would close its descriptor at its end. Once disowned it does not: the number may be
-// another's by then. Nor does it come to another end before it is told of this one.
+// another's by then. Nor does it come to another end before it gets this one.
 type disowner interface{ disown() }
 
 func (t *transport) disown() { t.fd = -1; t.flags |= gone }
@@ -335,7 +335,7 @@ const straysBearable = 64
 // A renewer is a poller that may go on reporting what it can no longer be told to forget. Once renewed it watches nothing.
 type renewer interface{ renew() error }
 
-// stray is an event that is for nobody. Within the tick in which a descriptor left its slot that is nothing: the event was
+// stray is an event that has no receiver. Within the tick in which a descriptor left its slot that is nothing: the event was
 // found before. Later it means that the descriptor was closed while something else holds on to what it stood for, a
 // duplicate or a child process. epoll then reports the old number for ever, and cannot be told by it to stop.
 func (t *fdset) stray(ev Event) {

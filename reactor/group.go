@@ -47,8 +47,8 @@ func NewGroup(n int, c Config) (*Group, error) {
 func (g *Group) Reactors() []*Reactor { return append([]*Reactor(nil), g.reactors...) }
 
 // ListenTCP listens on addr with all loops: each has a port of its own, in the order of Reactors, and a factory of its own,
-// made by f, so that factories need no locks. Where the system can, the kernel spreads connections over the ports. Who else
-// wants to listen on addr is told that it is in use, as with a single port. It must come before Run.
+// made by f, so that factories need no locks. Where the system can, the kernel spreads connections over the ports. Another
+// process that listens on addr gets EADDRINUSE, as with a single port. It must come before Run.
 //
 // The error is ErrRunning, or Reactor.ListenTCP's; then no port is left open. Each port's StopListening is for its own loop.
 func (g *Group) ListenTCP(addr string, f func(*Reactor) Factory, o *TCPOptions) ([]*Port, error) {
@@ -60,7 +60,7 @@ func (g *Group) ListenTCP(addr string, f func(*Reactor) Factory, o *TCPOptions) 
 	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenTCP(addr, f, &own) })
 }
 
-// ListenUnix is ListenTCP for a Unix socket, which all loops watch: whoever is first accepts.
+// ListenUnix is ListenTCP for a Unix socket, which all loops watch: the first to be ready accepts.
 func (g *Group) ListenUnix(path string, f func(*Reactor) Factory, o *UnixOptions) ([]*Port, error) {
 	var own UnixOptions
 	if o != nil {
@@ -70,7 +70,7 @@ func (g *Group) ListenUnix(path string, f func(*Reactor) Factory, o *UnixOptions
 	return g.listen(f, func(r *Reactor, f Factory) (*Port, error) { return r.ListenUnix(path, f, &own) })
 }
 
-// ListenFD is ListenTCP for a socket that was handed in, which all loops watch: whoever is first accepts. The group owns fd from
+// ListenFD is ListenTCP for a socket that was handed in, which all loops watch: the first to be ready accepts. The group owns fd from
 // now on, and closes it if there is an error, but for ErrRunning.
 func (g *Group) ListenFD(fd int, f func(*Reactor) Factory, o *TCPOptions) ([]*Port, error) {
 	var own TCPOptions
@@ -153,7 +153,7 @@ func (g *Group) isRunning() bool {
 	return g.running
 }
 
-// ended is told when a loop has.
+// ended is called when a loop has ended.
 func (g *Group) ended(i int, err error) {
 	if err != nil {
 		g.mu.Lock()

@@ -9,7 +9,7 @@ import (
 )
 
 // InLoop reports whether the caller is on the loop: on the goroutine that is in Run, Iterate or Close. It is for what would
-// wait for the loop, and on the loop for itself. Where nobody is in it, as before Run, it is false. It may be called from any
+// wait for the loop, and on the loop for itself. Where no goroutine is in it, as before Run, it is false. It may be called from any
 // goroutine. It takes about a microsecond, so do not ask for each request. It is Twisted's isInIOThread.
 func (r *Reactor) InLoop() bool {
 	id := r.goroutine.Load()

@@ -2,7 +2,7 @@
 
 package reactor
 
-// Unix sockets. bind(2) makes a file, and nobody removes it when the process ends; so a file that is in the way may be stale.
+// Unix sockets. bind(2) makes a file, and the kernel does not remove it when the process ends; so a file that is in the way may be stale.
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func listenUnix(fd int, path string, o ListenOptions) error {
 	if o.Mode != 0 && !abstract(path) {
 		err = os.Chmod(path, o.Mode)
 	}
-	if err == nil { // nobody can connect before this
+	if err == nil { // no peer can connect before this
 		err = os.NewSyscallError("listen", unix.Listen(fd, o.Backlog))
 	}
 	if err != nil && !abstract(path) {
@@ -36,7 +36,7 @@ func listenUnix(fd int, path string, o ListenOptions) error {
 	return err
 }
 
-// removeStale removes the file of a socket on which nobody listens any more: only the kernel knows, and it tells whoever
+// removeStale removes the file of a socket on which no process listens any more: only the kernel knows, and it tells a process that
 // connects. Whatever else is there stays.
 func removeStale(path string) bool {
 	file, err := os.Lstat(path)
@@ -57,7 +57,7 @@ func removeStale(path string) bool {
 	return err == nil && os.SameFile(file, again) && os.Remove(path) == nil
 }
 
-// UnixPeer asks for the address first, so that a socket of another kind is told apart.
+// UnixPeer asks for the address first, so that a socket of another kind is recognised.
 func (kernel) UnixPeer(fd int) (UnixPeer, syscall.Errno) {
 	sa, err := unix.Getpeername(fd)
 	if err != nil {

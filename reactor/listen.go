@@ -1,6 +1,6 @@
 package reactor
 
-// The ways to get a Port: an address to bind, the path of a Unix socket, a socket that somebody else has bound, or the port of
+// The ways to get a Port: an address to bind, the path of a Unix socket, a socket that another program has bound, or the port of
 // another reactor.
 
 import (
@@ -19,7 +19,7 @@ import (
 // is looked up on the spot.
 //
 // The error is ErrStopped, or a *net.OpError that names the address and wraps the errno: errors.Is(err,
-// syscall.EADDRINUSE) when somebody else listens there, also when the port was made Shared.
+// syscall.EADDRINUSE) when another socket listens there, also when the port was made Shared.
 func (r *Reactor) ListenTCP(addr string, f Factory, o *TCPOptions) (*Port, error) {
 	if r.over() {
 		return nil, ErrStopped
@@ -86,7 +86,7 @@ func (p *Port) start() error {
 	if p.trouble == nil {
 		p.trouble = &acceptTrouble{}
 	}
-	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
+	p.r.fds.claim(p.fd, nil) // its owner in the table has closed it unnoticed
 	if err := p.r.AddReader(p); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ type UnixOptions struct {
 }
 
 // ListenUnix listens on a Unix socket at path; on Linux "@name" is one in the abstract namespace, which has no file. A socket
-// file that is there already is replaced if nobody listens on it any more; if somebody does, or it is no socket, the error
+// file that is there already is replaced if no process listens on it any more; if one does, or it is no socket, the error
 // is EADDRINUSE. (Two processes that replace a stale file at the very same time may both succeed, and the second one has it.)
 // The port removes its file when it is closed, unless there is another one at the path by then.
 //
@@ -148,7 +148,7 @@ func (r *Reactor) ListenUnix(path string, f Factory, o *UnixOptions) (*Port, err
 	return p.opened()
 }
 
-// ListenFD accepts from a listening stream socket that somebody else has opened and bound, such as one of ListenFDs. The
+// ListenFD accepts from a listening stream socket that other code has opened and bound, such as one of ListenFDs. The
 // reactor owns fd from now on and closes it with the port; if there is an error, fd is still the caller's. It is made
 // non-blocking. Where it is bound, the options cannot change; the file of a Unix socket is not ours and stays.
 //
@@ -175,7 +175,7 @@ func (r *Reactor) ListenFD(fd int, f Factory, o *TCPOptions) (*Port, error) {
 // Share has r2 accept from the same port, with the factory f and the same options. The port must have been made Shared.
 // It touches both reactors, so neither may run yet, unless it is on their common goroutine. Where the system can, each
 // reactor gets a listening socket of its own and the kernel spreads connections over them; a Unix socket, one that was
-// handed in, and any on macOS and the BSDs they share, and whoever is first accepts.
+// handed in, and any on macOS and the BSDs they share, and the first to be ready accepts.
 func (p *Port) Share(r2 *Reactor, f Factory) (*Port, error) {
 	if !p.options.Shared {
 		return nil, fmt.Errorf("reactor: port %v was not made Shared", p.at)
@@ -227,6 +227,6 @@ func (f *socketFile) release(p *Port) {
 		return
 	}
 	if now, err := p.r.sys.Lstat(f.path); err == nil && os.SameFile(f.info, now) {
-		_ = p.r.sys.Unlink(f.path) // then somebody else has been quicker
+		_ = p.r.sys.Unlink(f.path) // if that fails, the file has gone before
 	}
 }

@@ -191,7 +191,7 @@ func (r *Reactor) faulted(s *slot, ev Event) {
 	}
 }
 
-// lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it is told reason.
+// lose is the one way out of the loop: from here on who gets no event, and at the end of the tick it gets reason.
 func (r *Reactor) lose(who Descriptor, reason error) {
 	switch who := who.(type) {
 	case *transport:
@@ -231,7 +231,7 @@ func (r *Reactor) flush() {
 	r.current = nil
 }
 
-// reap tells the lost that they are lost. They have left the loop, so a panic in here costs nobody.
+// reap calls ConnectionLost of those that have left the loop, so a panic in it costs no connection.
 func (r *Reactor) reap() {
 	for r.ended.begin(); ; {
 		e, ok := r.ended.take()

@@ -20,7 +20,7 @@ const (
 	defaultKeepAliveCount    = 4
 )
 
-// TransportOptions are the options of a connection, whoever has opened it.
+// TransportOptions are the options of a connection, whichever end has opened it.
 type TransportOptions struct {
 	// WriteTimeout is how long output may wait for a peer that has no credit left: see MinWriteRate. Then the connection is
 	// reset, and lost with ErrTimeout or ErrSlowReader. Default 0, which waits for ever: set it, or a peer that does not

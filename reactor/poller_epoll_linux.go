@@ -18,7 +18,7 @@ type epoller struct {
 	fd      int
 	file    *os.File        // fd, known to Go's poller
 	conn    syscall.RawConn // file's
-	wake    int             // eventfd; edge triggered, so that nobody has to read it
+	wake    int             // eventfd; edge triggered, so that it need not be read
 	armed   time.Time       // the read deadline of file; zero is none
 	passed  bool            // the deadline has passed, and until there is another every Wait ends at once
 	raw     [eventsPerWait]unix.EpollEvent

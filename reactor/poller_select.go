@@ -3,7 +3,7 @@
 package reactor
 
 // select(2), the oldest way to wait and there on every system. Its sets are arrays of bits of a fixed size, so there are
-// descriptors that it cannot watch; they are refused, because a bit set beyond the array is somebody else's memory. A
+// descriptors that it cannot watch; they are refused, because a bit set beyond the array is other memory. A
 // wait costs what the highest descriptor is. It blocks in the ordinary way. It knows of trouble only as what a read or a write
 // would say, so a connection that does neither is not watched for Fault.
 

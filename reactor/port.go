@@ -55,7 +55,7 @@ func (p *Port) StopListening() {
 	p.file.release(p)
 	for range p.options.Backlog {
 		if p.closed {
-			return // by one that was just taken: the number may be somebody else's
+			return // by one that was just taken: the number may be another's
 		}
 		if result, errno := p.accept(); result != acceptNext {
 			p.disownIfForeign(errno)
@@ -71,7 +71,7 @@ func (p *Port) close() {
 	}
 	p.closed = true
 	p.leave()
-	p.file.release(p) // before the socket: while that is open nobody else's file can look like ours
+	p.file.release(p) // before the socket: while that is open no other file can look like ours
 	if p.fd >= 0 {
 		p.r.sys.Close(p.fd)
 	}

@@ -1,6 +1,6 @@
 package reactor
 
-// What a program writes against: a Factory makes a Protocol for each accepted connection, the Protocol is told what
+// What a program writes against: a Factory makes a Protocol for each accepted connection, the Protocol gets what
 // happens to it, and acts through its Transport. All three live on the loop's goroutine and need no locks.
 
 import (
@@ -11,7 +11,7 @@ import (
 // A Factory makes the protocol of each connection that a port accepts.
 type Factory interface {
 	// BuildProtocol is called on the loop for each accepted connection. Returning nil refuses it: the connection is
-	// closed and nobody is told.
+	// closed, and no method is called.
 	BuildProtocol(remote netip.AddrPort) Protocol
 }
 
@@ -33,7 +33,7 @@ type Protocol interface {
 	DataReceived(p []byte)
 
 	// ConnectionLost is called exactly once, last, and never from inside another callback of the same connection. The socket
-	// is closed by then, or given away by Detach. The reason is told apart with errors.Is: ErrConnectionDone (an orderly
+	// is closed by then, or given away by Detach. errors.Is tells the reasons apart: ErrConnectionDone (an orderly
 	// end, from either side), ErrConnectionLost (with the errno), ErrAborted, ErrTimeout, ErrWriteBound, ErrDetached,
 	// ErrShutdown; or it is a *PanicError. ReasonName gives them short names.
 	ConnectionLost(reason error)
@@ -67,7 +67,7 @@ type TimeoutHandler interface {
 
 // A Transport is a connection as its Protocol sees it. All methods are for the loop's goroutine only; other goroutines
 // come in through CallFromThread. Once the connection is lost, or asked to end, writing to it is harmless and does
-// nothing: loss is told once, through ConnectionLost, and never by an error here.
+// nothing: ConnectionLost reports a loss, once, and never an error here.
 type Transport interface {
 	// A Transport is a Producer of the bytes that it reads, so that it can be registered as the producer of another one:
 	// PauseProducing is PauseReading, ResumeProducing is ResumeReading, and StopProducing is LoseConnection.

@@ -42,7 +42,7 @@ type Config struct {
 	// 10 s; negative: for ever).
 	ShutdownTimeout time.Duration
 
-	// ReportError is told of each panic (*PanicError) and of trouble that belongs to no connection, such as having run
+	// ReportError gets each panic (*PanicError) and trouble that belongs to no connection, such as having run
 	// out of descriptors. It is called on the loop, except for a panic in CallInThread, which is posted to it, and for a
 	// *StallError and a *ShareError, which come on the goroutine of the stall watch. Nil prints through package log.
 	ReportError func(error)
@@ -53,7 +53,7 @@ type Config struct {
 	// the process are at least a second apart. The same watch finds what Shares returns.
 	StallLimit time.Duration
 
-	// ReportStall is told of a stall, on a goroutine of its own while the loop is stuck: it must not wait for the loop,
+	// ReportStall gets a stall, on a goroutine of its own while the loop is stuck: it must not wait for the loop,
 	// which in turn does not end before it has returned. Nil is ReportError with a *StallError, on that goroutine.
 	ReportStall func(Stall)
 
@@ -63,14 +63,14 @@ type Config struct {
 
 // The stages of a reactor's life.
 const (
-	stageNew     int32 = iota // nobody is in it: not yet, or between two calls of Iterate
-	stageRunning              // somebody is in Run, Iterate or Close
+	stageNew     int32 = iota // no goroutine is in it: not yet, or between two calls of Iterate
+	stageRunning              // a goroutine is in Run, Iterate or Close
 	stageEnded
 )
 
 // A Reactor is an event loop: it owns descriptors, timers, and the calls that other goroutines post to it. Only Stop,
 // Crash, CallFromThread, CallInThread, HandleSignal and StopOnSignal may be called from any goroutine; all else
-// belongs to the goroutine that is in Run or Iterate, or to whoever prepares the reactor before that.
+// belongs to the goroutine that is in Run or Iterate, or to the code that prepares the reactor before that.
 type Reactor struct {
 	config   Config
 	sys      System
@@ -219,7 +219,7 @@ func (r *Reactor) Run() error {
 // ends the reactor too.
 //
 // The calls need not come from one goroutine, but each must have returned before the next; in between, what is for the
-// loop is for whoever calls next. A reactor that is not stopped is freed by Close.
+// loop is for the next caller. A reactor that is not stopped is freed by Close.
 func (r *Reactor) Iterate(d time.Duration) error {
 	if err := r.enter(); err != nil {
 		return err
@@ -302,7 +302,7 @@ func (r *Reactor) enter() error {
 }
 
 // endSteps take everything down, in an order that keeps two promises: a call that CallFromThread or CallInThread accepted
-// is made, and nobody is told anything after ErrShutdown. Each may be begun again when a callback has ended the goroutine.
+// is made, and no descriptor is called after ErrShutdown. Each may be begun again when a callback has ended the goroutine.
 var endSteps = [...]func(*Reactor){
 	func(r *Reactor) {
 		r.stopping.Store(true)
@@ -341,7 +341,7 @@ var endSteps = [...]func(*Reactor){
 	func(r *Reactor) { r.fireShutdown(After) },
 	func(r *Reactor) {
 		r.watch.close()
-		_ = r.poller.Close() // there is nobody left to whom its failing would matter
+		_ = r.poller.Close() // its failing does not matter any more
 		if r.reserve >= 0 {
 			r.sys.Close(r.reserve)
 		}
@@ -413,7 +413,7 @@ func (r *Reactor) reading() int64 {
 	return int64(r.sys.Now().Sub(r.epoch))
 }
 
-// report hands err to whoever wants to know. A reporter that panics itself must not take the loop along.
+// report hands err to ReportError, or prints it. A reporter that panics itself must not take the loop along.
 func (r *Reactor) report(err error) {
 	defer func() {
 		if v := recover(); v != nil {

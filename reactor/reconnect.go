@@ -114,7 +114,7 @@ func (f *ReconnectingClientFactory) ClientConnectionLost(c *Connector, reason er
 // connection shows, after a login for one.
 func (f *ReconnectingClientFactory) ResetDelay() { f.delay, f.retries = 0, 0 }
 
-// StopTrying ends it: an attempt that is under way is cancelled, and ends in nothing that anybody is told; a connection lives
+// StopTrying ends it: an attempt that is under way is cancelled, and its end is not reported; a connection lives
 // on, and is not replaced when it is lost. Connector.Connect begins again.
 func (f *ReconnectingClientFactory) StopTrying() {
 	f.stopped = true
@@ -138,7 +138,7 @@ func (f *ReconnectingClientFactory) cancel() {
 func (f *ReconnectingClientFactory) retry(reason error) {
 	c := f.connector
 	switch {
-	case f.stopped, c.State() != Disconnected: // somebody was quicker
+	case f.stopped, c.State() != Disconnected: // another call was quicker
 		return
 	case errors.Is(reason, ErrShutdown), errors.Is(reason, ErrCancelled), errors.Is(reason, ErrDetached):
 		return
@@ -151,7 +151,7 @@ func (f *ReconnectingClientFactory) retry(reason error) {
 	f.retries++
 	delay := f.nextDelay()
 	f.next = c.r.CallLater(delay, func() {
-		_ = c.Connect() // at the end of the reactor, or when somebody was quicker, it does not matter
+		_ = c.Connect() // at the end of the reactor, or when another call was quicker, it does not matter
 	})
 	if f.Retrying != nil {
 		f.Retrying(c, reason, delay)

@@ -69,8 +69,8 @@ type LoopShare struct {
 	Calls uint64
 }
 
-// ShareError is told to ReportError when one work takes a tenth of a loop's time or more, in calls that last 2 ms or more on
-// average: all connections of the loop wait for it again and again. It is told at most once a minute for each work of a
+// ShareError is what ReportError gets when one work takes a tenth of a loop's time or more, in calls that last 2 ms or more on
+// average: all connections of the loop wait for it again and again. It comes at most once a minute for each work of a
 // loop, on a goroutine of its own.
 type ShareError struct {
 	LoopShare

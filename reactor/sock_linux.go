@@ -34,7 +34,7 @@ func abstract(path string) bool { return strings.HasPrefix(path, "@") }
 // without SO_REUSEPORT, so that a second process does not get in unnoticed.
 //
 // A socket that cannot be bound again is watched by all loops. EPOLLEXCLUSIVE would change nothing: the loops are parked on
-// Go's poller, so the kernel finds nobody asleep in epoll_wait(2) whose waking would be enough. Each connection costs every
+// Go's poller, so the kernel finds no thread asleep in epoll_wait(2) whose waking would be enough. Each connection costs every
 // other loop one look, with that flag and without.
 func (k kernel) Share(fd int, at Address, o ListenOptions) (int, error) {
 	if o.Single {

@@ -40,7 +40,7 @@ const (
 	stackMost = 16 << 20
 )
 
-// A Stall is one callback that keeps a loop for longer than Config.StallLimit. It is told while it lasts.
+// A Stall is one callback that keeps a loop for longer than Config.StallLimit. It is reported while it lasts.
 type Stall struct {
 	// Lasted is how long the callback has lasted so far, at least.
 	Lasted time.Duration
@@ -135,7 +135,7 @@ type watch struct {
 	goroutine *atomic.Uint64 // of the loop
 	armed     atomic.Bool    // the timer is, or will be by its function
 	timer     *time.Timer
-	plan      plan // of the next look; it belongs to whoever has armed the timer
+	plan      plan // of the next look; it belongs to the goroutine that has armed the timer
 
 	mu     sync.Mutex // guards what follows: the timer's function has it
 	closed bool
@@ -231,7 +231,7 @@ func (w *watch) sleep() {
 		w.count += beatOne
 		*w.place() = serving{}
 		w.swap(beatAsleep)
-		w.places[(w.count/beatOne+1)%2] = serving{} // nobody reads it now, and who is gone should not be held at rest
+		w.places[(w.count/beatOne+1)%2] = serving{} // it is not read now, and a lost connection should not be held at rest
 	}
 }
 

@@ -4,7 +4,7 @@ package reactor
 // waits (see pace.go). Its slot in the table says when it is due, which is no later than the earlier of the two: who moves
 // a deadline back leaves it, so that a connection that is busy costs nothing more with each request. One pass over the
 // slots looks at those that are due alone, and finds on the way when the next pass is; when no deadline is set there is no
-// pass and no wake-up. A pass that finds many timeouts, or many slots, is spread over ticks, so that nobody's I/O waits
+// pass and no wake-up. A pass that finds many timeouts, or many slots, is spread over ticks, so that no I/O waits
 // for all of it.
 
 import "time"

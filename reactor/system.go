@@ -57,7 +57,7 @@ type Datagram struct {
 	Truncated bool // it was longer than the room
 }
 
-// MulticastOptions is what a datagram socket is told of multicast, in one call for each thing.
+// MulticastOptions is one change to how a datagram socket does multicast.
 type MulticastOptions struct {
 	Do        MulticastVerb
 	Group     netip.Addr // to join or leave
@@ -104,11 +104,11 @@ type System interface {
 	Pollers() []string
 
 	// Listen makes a non-blocking listening socket whose accepted sockets have TCP_NODELAY and keep-alive set. The file of a
-	// Unix socket is replaced when nobody listens there any more.
+	// Unix socket is replaced when no process listens there any more.
 	Listen(at Address, o ListenOptions) (fd int, err error)
 	// Share makes another descriptor that accepts from the same port as fd, which was made Shared.
 	Share(fd int, at Address, o ListenOptions) (fd2 int, err error)
-	// Lstat and Unlink are for the file of a Unix socket: whoever has made it removes it, if it is still the same.
+	// Lstat and Unlink are for the file of a Unix socket: the port that has made it removes it, if it is still the same.
 	Lstat(path string) (fs.FileInfo, error)
 	Unlink(path string) error
 	// Accept takes one connection; its descriptor is non-blocking and closed on exec. A Unix socket's peer is the zero
@@ -122,7 +122,7 @@ type System interface {
 	ConnectError(fd int) syscall.Errno
 	// SocketError takes the error that is pending on a socket, 0 if there is none.
 	SocketError(fd int) syscall.Errno
-	// Adopt readies a stream socket that somebody else has opened: non-blocking and closed on exec. It reports where the
+	// Adopt readies a stream socket that other code has opened: non-blocking and closed on exec. It reports where the
 	// socket is bound, its peer if it is connected, and whether it listens.
 	Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, err error)
 	// LocalAddr is getsockname(2); the zero AddrPort when it fails and for Unix sockets.

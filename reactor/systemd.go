@@ -24,7 +24,7 @@ type ListenedFD struct {
 	Name string // FileDescriptorName= of the unit; "unknown" if there is none
 }
 
-// ListenFDs returns the sockets that systemd, or whoever speaks its protocol, has passed to this process, for ListenFD; none
+// ListenFDs returns the sockets that systemd, or a program with its protocol, has passed to this process, for ListenFD; none
 // if it was not started that way. The descriptors are closed on exec from now on, and the variables are taken out of the
 // environment, so that no child takes them for its own; a second call finds nothing.
 func ListenFDs() ([]ListenedFD, error) {

@@ -55,7 +55,7 @@ func (s *slot) seat(reader Reader, writer Writer, have Interest) {
 	}
 }
 
-// vacate leaves the slot to nobody. What the poller was told stays.
+// vacate leaves the slot empty. What the poller watches for stays.
 func (s *slot) vacate() { s.conn, s.others = nil, nil }
 
 // watching lists who reads and writes, each once.

@@ -111,7 +111,7 @@ func (t *transport) open(f Factory) error {
 	return t.settle()
 }
 
-// contain is deferred: it keeps a panic from whoever called. StopListening may be called in another connection's
+// contain is deferred: it keeps a panic from the caller. StopListening may be called in another connection's
 // callback, and a newcomer's panic must not cost that one.
 func (t *transport) contain() {
 	if v := recover(); v != nil {

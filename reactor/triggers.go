@@ -1,10 +1,10 @@
 package reactor
 
-// System events, as Twisted has them: the reactor starts up and shuts down, and whoever wants to be there names the event
+// System events, as Twisted has them: the reactor starts up and shuts down, and code that wants to take part names the event
 // and the phase. The six moments come in one order, once in a reactor's life; what is asked for a moment that is over
 // is refused.
 //
-// Twisted's "before shutdown" may return a Deferred that the shutdown waits for. Here whoever has something to finish
+// Twisted's "before shutdown" may return a Deferred that the shutdown waits for. Here code that has something to finish
 // takes a hold and releases it, and the wait has a bound.
 
 import (
@@ -26,7 +26,7 @@ const (
 type Phase uint8
 
 // The phases. At Startup nothing happens but the triggers, one phase after the other. At Shutdown the loop goes on as ever
-// after Before for as long as somebody has a HoldShutdown; During is the last moment with connections; After, there are
+// after Before for as long as there is a HoldShutdown; During is the last moment with connections; After, there are
 // no connections, no ports, no goroutines of the pool, and the reactor accepts nothing any more.
 const (
 	Before Phase = iota
@@ -60,7 +60,7 @@ type triggers struct {
 }
 
 // AddSystemEventTrigger has f called on the loop when event comes to phase; within a phase the order is that in which
-// triggers were added. A panic in f is reported and keeps nobody else from being called. It returns 0, and f is not
+// triggers were added. A panic in f is reported, and the others are called all the same. It returns 0, and f is not
 // called, when that moment is over. A reactor that never starts, or that ends by Crash, calls no shutdown trigger. A phase
 // or an event that does not exist is a mistake of the program, and panics. It is for the loop, or before Run.
 func (r *Reactor) AddSystemEventTrigger(phase Phase, event SystemEvent, f func()) TriggerID {

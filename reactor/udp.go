@@ -35,7 +35,7 @@ const (
 	datagramOverhead = 64
 )
 
-// A DatagramProtocol is told what happens to a UDP port. Every method is called on the loop and must not block. A panic
+// A DatagramProtocol gets what happens to a UDP port. Every method is called on the loop and must not block. A panic
 // in one of them is reported and costs the datagram that it was about, not the port.
 //
 // A DatagramProtocol may also be a DatagramErrorHandler.
@@ -55,9 +55,9 @@ type DatagramProtocol interface {
 
 // A DatagramErrorHandler is a DatagramProtocol that wants to know of datagrams that came to nothing.
 type DatagramErrorHandler interface {
-	// ErrorReceived is told an errno that the kernel gave for a datagram to peer, or, for a connected port, that the peer's
+	// ErrorReceived gets an errno that the kernel gave for a datagram to peer, or, for a connected port, that the peer's
 	// machine sent back (ECONNREFUSED); or ErrTruncated for one from peer that was longer than MaxDatagram. peer is the
-	// zero AddrPort where nobody knows. The port lives on.
+	// zero AddrPort where that is not known. The port lives on.
 	ErrorReceived(peer netip.AddrPort, err error)
 }
 
@@ -89,7 +89,7 @@ type UDPStats struct {
 	Failed    uint64 // refused by the kernel
 }
 
-// ErrTruncated is told for a datagram that was longer than MaxDatagram.
+// ErrTruncated is the error of a datagram that was longer than MaxDatagram.
 var ErrTruncated = errors.New("reactor: datagram truncated")
 
 // A UDPPort is a UDP socket on a reactor. Its methods are for the loop, or before Run.
@@ -188,7 +188,7 @@ func (p *UDPPort) open(where netip.AddrPort, o UDPOptions) (err error) {
 	}
 	p.readAddr()
 	p.is6 = p.Addr().Addr().Is6()
-	p.r.fds.claim(p.fd, nil) // whoever is there has closed it without saying so
+	p.r.fds.claim(p.fd, nil) // its owner in the table has closed it unnoticed
 	if p.r.datagrams == nil {
 		p.r.datagrams = &datagrams{in: make([]byte, receiveRoom)}
 	}
@@ -218,7 +218,7 @@ func (p *UDPPort) Stats() UDPStats { return p.stats }
 func (p *UDPPort) FD() int { return p.fd }
 
 // Connect fixes the peer: only its datagrams arrive from now on, Write sends to it, and what its machine reports
-// (ECONNREFUSED: nobody listens) is told to ErrorReceived. What is queued is sent first, but not from within ErrorReceived.
+// (ECONNREFUSED: no socket listens) goes to ErrorReceived. What is queued is sent first, but not from within ErrorReceived.
 // It returns the errno, or net.ErrClosed.
 func (p *UDPPort) Connect(to netip.AddrPort) error {
 	if p.closed {
@@ -234,7 +234,7 @@ func (p *UDPPort) Connect(to netip.AddrPort) error {
 }
 
 // WriteTo sends one datagram to an address: at the end of the tick, together with all else that is sent in it. It copies
-// b, which is free on return. What the kernel says of it later is told to ErrorReceived; on a port that is closed it does
+// b, which is free on return. What the kernel says of it later goes to ErrorReceived; on a port that is closed it does
 // nothing.
 func (p *UDPPort) WriteTo(b []byte, to netip.AddrPort) {
 	if p.closed {
@@ -344,7 +344,7 @@ func (p *UDPPort) failed(peer netip.AddrPort, errno syscall.Errno) error {
 	return nil
 }
 
-// tell tells of a datagram that has come to nothing, and keeps a panic from whoever found out.
+// tell tells of a datagram that has come to nothing, and keeps a panic from its caller.
 func (p *UDPPort) tell(peer netip.AddrPort, err error) {
 	defer p.contain()
 	if h, ok := p.proto.(DatagramErrorHandler); ok {

@@ -7,7 +7,7 @@ package router
 // costs one visit per segment.
 //
 // The path is matched as it came, escaped. Segments are cut at the slashes that are really there, and each is
-// decoded for itself, so an escaped slash is data. Values are offsets into the path; whoever reads one decodes
+// decoded for itself, so an escaped slash is data. Values are offsets into the path; the reader of one decodes
 // it. A path that is not clean matches nothing, and neither does one that hides dots behind escaped slashes: what becomes of
 // them is not decided here.
 

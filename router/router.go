@@ -11,7 +11,7 @@ type span = server.Span
 // it. The zero value is ready and has no routes; a Router must not be copied.
 //
 // A Router is first filled, by the methods of [Scope] and by Mount, from any goroutine, and then serves. The first call
-// of Serve ends registration for good: from then on any number of loops read the routes, and no lock is between them.
+// of Serve ends registration: from then on any number of loops read the routes, and no lock is between them.
 type Router struct{ Scope }
 
 var (

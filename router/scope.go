@@ -21,7 +21,7 @@ type Middleware = server.Middleware
 // Scope is where routes are registered: a Router, or a part of it with a prefix and middleware of its own, which Group
 // makes. Its methods may be called from any goroutine until the Router serves; then they panic.
 type Scope struct {
-	table      atomic.Pointer[table] // nil in a Router that nobody has used yet: see shared
+	table      atomic.Pointer[table] // nil in a Router that was not used yet: see shared
 	host, path string                // the prefix
 	middleware []Middleware
 }

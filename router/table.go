@@ -89,7 +89,7 @@ func (t *table) mustBeOpen(method string) {
 	}
 }
 
-// read calls f when nobody can change the table meanwhile.
+// read calls f while the table cannot change.
 func (t *table) read(f func()) {
 	if !t.sealed.Load() {
 		t.mu.Lock()

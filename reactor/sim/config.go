@@ -81,11 +81,11 @@ type Config struct {
 	Patience time.Duration
 	// TraceLength is how many of the last things that happened a failure shows. Default 60.
 	TraceLength int
-	// Trace is given everything that happens as it happens; nil for nobody.
+	// Trace is given everything that happens as it happens; nil for no such writer.
 	Trace io.Writer
 
 	// RealTime has the clock follow the real one, for reactors that are not the world's: made with World.System, and run
-	// by whoever made them, on goroutines of their own. Run and what waits, Dial and the like, are not for such a world.
+	// by the code that made them, on goroutines of their own. Run and what waits, Dial and the like, are not for such a world.
 	RealTime bool
 
 	// Bubble is synctest.Wait of package testing/synctest, for a world that is made and driven in a bubble. The world and all

@@ -1,6 +1,6 @@
 package sim
 
-// How connections come about: a listening socket has a queue, whoever connects joins it, and accept takes the first.
+// How connections come about: a listening socket has a queue, a connection joins it, and accept takes the first.
 
 import (
 	"net/netip"

@@ -94,7 +94,7 @@ func (w *World) deliver(from *socket, p packet, to netip.AddrPort) {
 	}
 	all := w.receivers(datagram, reactor.Address{IP: reachable(to)})
 	if len(all) == 0 {
-		if from.to.IsValid() && !from.closed { // a connected socket is told
+		if from.to.IsValid() && !from.closed { // a connected socket learns of it
 			from.err = syscall.ECONNREFUSED
 		}
 		return

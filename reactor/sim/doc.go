@@ -26,11 +26,11 @@
 // # Turns
 //
 // Everything runs on one goroutine at a time: a script until it waits for something, a reactor for one tick. Who of
-// those that can go on does so is drawn from the seed. Time is virtual. It passes when nobody can go on, and then at
+// those that can go on does so is drawn from the seed. Time is virtual. It passes when no task can go on, and then at
 // once to where the next thing happens; and a little with each system call. An hour costs nothing. A script must wait
 // only through this package: through Conn, [World.Sleep], [World.Wait]; it must not wait for a channel or a lock.
 //
-// When nobody can go on and nothing is due, nothing can ever happen again. Run then fails and says who waits for what.
+// When no task can go on and nothing is due, nothing can ever happen again. Run then fails and says who waits for what.
 // But while calls of [reactor.Reactor.CallInThread] are outstanding, or something that [World.Outside] has announced,
 // time passes as the real one does and Run waits for them. Such runs are not the same each time.
 //
@@ -43,7 +43,7 @@
 // owner of the descriptor; a wait ends early or late, and the clock leaps. Descriptor numbers are used again at once,
 // the lowest first. [Config] says how often.
 //
-// What goes wrong is only ever what may go wrong on a real machine, and it is told as there: whoever closes a socket
+// What goes wrong is only ever what may go wrong on a real machine, and it shows as there: a peer that closes a socket
 // with input unread resets it, and the peer may lose what it had not yet read.
 //
 // # What is checked

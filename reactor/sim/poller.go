@@ -2,7 +2,7 @@ package sim
 
 // The poller. It is level triggered, as all of the kernel's are: what is ready is found out when it is asked, and it is
 // asked only when the reactor's turn has come again. Poll gives up the turn too, so that a loop that never sleeps
-// starves nobody.
+// starves no other task.
 
 import (
 	"os"
@@ -61,8 +61,8 @@ func (p *poller) Forget(fd int, _ reactor.Interest) {
 	}
 }
 
-// closes is told of each descriptor that p has watched when that is closed. epoll would find out by itself; poll and
-// select would go on watching whoever gets the number next.
+// closes is called for each descriptor that p has watched when that is closed. epoll would find out by itself; poll and
+// select would go on watching the next socket with that number.
 func (p *poller) closes(s *socket) {
 	if s.fd >= len(p.watched) || p.watched[s.fd].s != s {
 		return
@@ -79,7 +79,7 @@ func (p *poller) Poll(events []reactor.Event) (int, error) {
 	if w.c.RealTime {
 		return p.look(events), nil
 	}
-	if w.current != nil { // else somebody ends a reactor that never ran
+	if w.current != nil { // else a reactor ends that never ran
 		w.park("its turn", w.now, nil)
 	}
 	return p.look(events), nil
@@ -146,7 +146,7 @@ func (p *poller) any() bool {
 	return false
 }
 
-// ready is what is to be reported. Trouble is for both interests, and so is told to who watches for either.
+// ready is what is to be reported. Trouble is for both interests, and so it is reported for either.
 func (at watch) ready() reactor.Interest {
 	if at.want == 0 {
 		return 0
@@ -245,7 +245,7 @@ func (p *poller) Close() error {
 	return nil
 }
 
-// lends notes bytes that a callback is about to be lent. p is nil if nobody watches the descriptor.
+// lends notes bytes that a callback is about to be lent. p is nil if no poller watches the descriptor.
 func (p *poller) lends(b []byte) {
 	if p != nil && len(b) > 0 {
 		p.lent = append(p.lent, b)

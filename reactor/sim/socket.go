@@ -33,12 +33,12 @@ type socket struct {
 	local  reactor.Address
 	remote netip.AddrPort
 	closed bool
-	err    syscall.Errno // what the next call is told, once
+	err    syscall.Errno // what the next call returns, once
 	set    map[reactor.SocketOption]int
 
 	// A listener's.
 	options reactor.ListenOptions
-	queue   []*socket // connections that nobody has accepted
+	queue   []*socket // connections that were not accepted
 
 	// A stream's; see stream.go.
 	peer       *socket
@@ -68,7 +68,7 @@ type socket struct {
 func (w *World) newSocket(k kind) *socket { return &socket{w: w, kind: k, fd: -1} }
 
 // lookUp finds the socket of a descriptor. To use one that is not open is a fault of the caller's: the number may be
-// somebody else's by then.
+// another socket's by then.
 func (w *World) lookUp(fd int, what string) *socket {
 	if fd >= 0 && fd < len(w.fds) && w.fds[fd] != nil {
 		return w.fds[fd]
@@ -171,7 +171,7 @@ func (w *World) receivers(k kind, to reactor.Address) []*socket {
 	return wild
 }
 
-// reachable is where somebody really arrives who goes to an unspecified address: at home.
+// reachable is where a connection to an unspecified address arrives: at home.
 func reachable(to netip.AddrPort) netip.AddrPort {
 	ip := to.Addr().Unmap()
 	switch {
@@ -184,7 +184,7 @@ func reachable(to netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ip, to.Port())
 }
 
-// ephemeral is an address for whoever has not chosen one, to talk to that.
+// ephemeral is an address for a socket that has not chosen one, to talk to that.
 func (w *World) ephemeral(to netip.AddrPort) netip.AddrPort {
 	w.ports++
 	if w.ports < 1024 {

@@ -176,7 +176,7 @@ func (s *socket) arrive() {
 		case g.kind == rst:
 			s.wasReset()
 		case s.broken:
-		case s.closed && g.kind == data: // nobody is there to read it
+		case s.closed && g.kind == data: // no peer is there to read it
 			s.broken = true
 			s.reset()
 		case s.closed:

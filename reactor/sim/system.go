@@ -44,7 +44,7 @@ func (w *World) leave() {
 	}
 }
 
-// leaveQuietly ends one that nobody waits for.
+// leaveQuietly ends one that no reactor waits for.
 func (w *World) leaveQuietly() {
 	if w.c.RealTime {
 		w.mu.Unlock()

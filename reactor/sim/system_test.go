@@ -192,7 +192,7 @@ func TestUnix(t *testing.T) {
 	}
 }
 
-// A socket that somebody else has opened is told apart when it is taken over.
+// Adopt recognises what kind of socket it is given.
 func TestAdopt(t *testing.T) {
 	w := sim.New(1, sim.Calm())
 	s := w.System()

@@ -1,7 +1,7 @@
 package sim
 
 // The trace: everything that happens is noted, in a form that costs little, and only the last of it is kept. It is put
-// into words when somebody wants to read it.
+// into words when it is to be read.
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func (e entry) String() string {
 	return b.String()
 }
 
-// note notes what happens; who is whoever has the turn unless it is given.
+// note notes what happens; who is the task that has the turn, unless it is given.
 func (w *World) note(who, what string, fd, n, of int, errno syscall.Errno) {
 	if who == "" && w.current != nil {
 		who = w.current.name

@@ -52,7 +52,7 @@ type World struct {
 
 	mu       sync.Mutex    // of a world in RealTime, whose reactors run at once
 	born     time.Time     // when that began
-	poke     chan struct{} // somebody outside has called
+	poke     chan struct{} // something outside has called
 	outside  sync.Mutex    // guards held
 	held     int           // by Outside
 	patience time.Duration // how long nothing has come from outside
@@ -212,7 +212,7 @@ func (w *World) turns() {
 			w.Errorf("the reactors do not end\n%s", w.waiting())
 			return
 		}
-		busy := w.busy() // asked first: what ends after this has woken somebody
+		busy := w.busy() // asked first: what ends after this has woken a reactor
 		w.happen()
 		if t := w.pick(); t != nil {
 			w.patience = 0
@@ -257,7 +257,7 @@ func (w *World) pick() *task {
 	}
 }
 
-// next is when somebody can go on, or something happens.
+// next is when a task can go on, or something happens.
 func (w *World) next() time.Duration {
 	next := never
 	if n := len(w.due); n > 0 {
@@ -361,7 +361,7 @@ func (w *World) atWork() int {
 // lookInterval is how long a call in a thread that has ended without a word may go unnoticed.
 const lookInterval = 200 * time.Microsecond
 
-// waitOutside waits for somebody outside, for at most as long as it is to next. It returns false when that was in vain although
+// waitOutside waits for something outside, for at most as long as it is to next. It returns false when that was in vain although
 // the scripts were killed already.
 func (w *World) waitOutside(next time.Duration) bool {
 	begin := time.Now()
@@ -384,11 +384,11 @@ func (w *World) waitOutside(next time.Duration) bool {
 	return !again
 }
 
-// lastPatience is how long it takes until nobody outside is expected to call: the goroutines of a pool that is closed
-// do so when they end.
+// lastPatience is how long calls from outside are expected after all else has ended: the goroutines of a pool that is closed
+// make one when they end.
 const lastPatience = 200 * time.Millisecond
 
-// lastLook reports whether somebody outside has called after all.
+// lastLook reports whether something outside has called after all.
 func (w *World) lastLook() bool {
 	select {
 	case <-w.poke:
