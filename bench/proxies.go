@@ -143,7 +143,7 @@ func startUpstream(ctx context.Context, launch launcher, w *witness) (*running, 
 	if err != nil {
 		return nil, err
 	}
-	p, err := spawnTo(ctx, w, "microhttp", -1, append(command.argv, "-access-log")...)
+	p, err := spawnTo(ctx, w, "microhttp", -1, append(command.argv, "-access-log", "json")...)
 	if err != nil {
 		return nil, err
 	}
