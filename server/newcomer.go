@@ -185,7 +185,7 @@ func (n *newcomer) forget() {
 // refuseProxied counts and logs a connection that began without a right header of the PROXY protocol.
 func (w *worker) refuseProxied(remote netip.AddrPort, why error) {
 	s := w.srv
-	s.ended[ErrProxyHeader].Add(1)
+	defer s.ended[ErrProxyHeader].Add(1) // after the line, which a test that waits for the count looks for
 	if s.mayLog(slog.LevelInfo, connectionRefused, proxyHeader, linesPerWindow) {
 		s.log.Line(slog.LevelInfo).Str("reason", ErrProxyHeader.Name()).Str("remote", remoteName(remote)).Str("cause", why.Error()).
 			Msg(connectionRefused + proxyHeader)

@@ -134,7 +134,7 @@ func beginsRequest(header [5]byte) bool {
 // logHandshake counts and logs a handshake that has failed.
 func (w *worker) logHandshake(remote netip.AddrPort, err error) {
 	s := w.srv
-	s.ended[ErrHandshake].Add(1)
+	defer s.ended[ErrHandshake].Add(1)
 	level := slog.LevelInfo
 	if vanished(err) {
 		level = slog.LevelDebug
