@@ -47,6 +47,7 @@ func TestResidentMemoryOfUploads(t *testing.T) {
 			ok(t, err)
 			var out bytes.Buffer
 			address, w := io.Pipe()
+			defer w.Close() // which ends the goroutine that reads
 			cmd.Stdout = io.MultiWriter(&out, w)
 			cmd.Stderr = os.Stderr
 			ok(t, cmd.Start())
