@@ -93,6 +93,9 @@ func TestMain(m *testing.M) {
 		w.Close()
 	}
 	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" || flag.Lookup("test.fuzzworker").Value.String() == "true" {
+		os.Exit(m.Run()) // fuzzing has goroutines of its own, and chooses how many workers there are
+	}
 	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // the default
 		_ = f.Value.Set(strconv.Itoa(waitAtOnce))
 	}
