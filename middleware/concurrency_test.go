@@ -208,7 +208,7 @@ func TestConcurrencyLimitUnderLoad(t *testing.T) {
 	if n := served.Load(); n < 12*12 {
 		t.Errorf("%d were served", n)
 	}
-	for range 2 * most { // places that were lost would let these wait for ever
+	for range 2 * most { // these would never be answered if places were lost
 		res, err := http.Get("http://" + at.String())
 		if err != nil {
 			t.Fatal(err)

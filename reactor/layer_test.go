@@ -142,7 +142,7 @@ type layered struct{ Transport }
 
 func (l layered) Below() Transport { return l.Transport }
 
-// A connection is found through its layers, and what it feeds is told when it is lost.
+// SourceOf finds a connection through its layers. A connection that is lost is unregistered as a producer.
 func TestSource(t *testing.T) {
 	l := start(t, Config{})
 	conn, rec := l.connect(nil, nil)

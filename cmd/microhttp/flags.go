@@ -80,7 +80,7 @@ func (o *options) groups() []group {
 		{"Logging, to standard error", []option{
 			{"access-log", "format", choice(&o.accessLog.format, accessFormats), "a line and an id for each request: " + strings.Join(accessFormats, ", ")},
 			{"access-log-sample", "n", number(&o.accessLog.sample, 1, 1, maxCount), "one line for n good answers; others always have one"},
-			{"access-log-slow", "d", period(&o.accessLog.slow, 0, 0), "no line for good answers that took less; 0 looks at no time"},
+			{"access-log-slow", "d", period(&o.accessLog.slow, 0, 0), "leave out good answers that took less; 0 logs all"},
 			{"stall-limit", "d", limitPeriod(&s.StallLimit, 100*time.Millisecond), "tell of a handler that holds a loop up for so long; 0 is never"},
 			{"log-level", "level", level(&o.level, zerolog.InfoLevel), "least level that is logged: " + levelNames()},
 		}},

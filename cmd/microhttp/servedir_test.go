@@ -88,7 +88,7 @@ func TestServeADirectory(t *testing.T) {
 	}
 }
 
-// Serve compresses files, but for those that have siblings, unless it is told not to.
+// Serve compresses a file that has no compressed sibling. With -no-compress it compresses none.
 func TestServeCompresses(t *testing.T) {
 	dir := t.TempDir()
 	long := strings.Repeat("hello ", 1000)

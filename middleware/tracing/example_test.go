@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
+	"runtime"
 
 	"microhttp/middleware/tracing"
 	"microhttp/router"
@@ -42,7 +42,7 @@ func Example() {
 	}
 	res.Body.Close()
 	for len(kept.GetSpans()) < 2 {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	spans := kept.GetSpans()
 	fmt.Println(spans[0].Name, "in", spans[1].Name)

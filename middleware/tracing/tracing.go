@@ -34,7 +34,7 @@ type Config struct {
 	Skip func(r *server.Request) bool
 }
 
-// scope is the name by which what this package makes is told from the rest.
+// scope is the name of this package as the instrumentation scope of its spans.
 const scope = "microhttp/middleware/tracing"
 
 // maxText bounds what a peer can put into an attribute, in bytes.

@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// run serves until the process is told to end. Answers under way have 10 s to end then.
+// run serves until SIGINT or SIGTERM. The answers under way then have 10 s to end.
 func run(addr, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
