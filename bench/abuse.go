@@ -60,19 +60,11 @@ func abuse(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := raiseDescriptorLimit(maxWorkers + maxHeld + spareDescriptors); err != nil {
 		return err
 	}
-	shop, err := openWorkshop(ctx)
+	shop, all, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer shop.remove()
-	selected, err := o.selected()
-	if err != nil {
-		return err
-	}
-	all, err := shop.prepare(ctx, selected)
-	if err != nil {
-		return err
-	}
 	var results []abuseResult
 	for _, who := range all {
 		progress("%s: a storm of %v", who.name, *duration)

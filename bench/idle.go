@@ -47,25 +47,14 @@ func idle(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := o.parse(f, args); err != nil {
 		return err
 	}
-	if *n < 1 || *n > nginxConnections-spareDescriptors {
-		return fmt.Errorf("-n must be between 1 and %d", nginxConnections-spareDescriptors)
-	}
-	if err := raiseDescriptorLimit(*n + spareDescriptors); err != nil {
+	if err := allowConnections(*n); err != nil {
 		return err
 	}
-	shop, err := openWorkshop(ctx)
+	shop, all, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer shop.remove()
-	selected, err := o.selected()
-	if err != nil {
-		return err
-	}
-	all, err := shop.prepare(ctx, selected)
-	if err != nil {
-		return err
-	}
 	var results []idleResult
 	for _, who := range all {
 		progress("%s: %d connections, then %v of silence", who.name, *n, *settle)
@@ -182,6 +171,14 @@ func reset(c net.Conn) {
 		tcp.SetLinger(0)
 	}
 	c.Close()
+}
+
+// allowConnections checks -n, and raises the limit of descriptors to it.
+func allowConnections(n int) error {
+	if n < 1 || n > nginxConnections-spareDescriptors {
+		return fmt.Errorf("-n must be between 1 and %d", nginxConnections-spareDescriptors)
+	}
+	return raiseDescriptorLimit(n + spareDescriptors)
 }
 
 // raiseDescriptorLimit raises this process's limit, which children inherit, to n at least and to the hard limit if that

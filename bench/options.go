@@ -3,6 +3,7 @@ package main
 // The flags that all measurements share, so that they are named and explained once.
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -67,6 +68,24 @@ func (o *options) parse(f *flag.FlagSet, args []string) error {
 		fmt.Fprintln(os.Stderr, "bench: server and client share a core: the figures will mean little")
 	}
 	return nil
+}
+
+// open builds the servers that the flags name, in a workshop that the caller removes.
+func (o *options) open(ctx context.Context) (*workshop, []contestant, error) {
+	selected, err := o.selected()
+	if err != nil {
+		return nil, nil, err
+	}
+	shop, err := openWorkshop(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := shop.prepare(ctx, selected)
+	if err != nil {
+		shop.remove()
+		return nil, nil, err
+	}
+	return shop, all, nil
 }
 
 // selected returns the servers that the flags name, in the order given, -also builds last.

@@ -56,19 +56,11 @@ func readers(ctx context.Context, args []string, stdout io.Writer) error {
 	if c.n < 1 || c.rate < 1000 || *duration < time.Second {
 		return errors.New("-n must be 1 or more, -rate 1000 or more, -duration a second or more")
 	}
-	shop, err := openWorkshop(ctx)
+	shop, all, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer shop.remove()
-	selected, err := o.selected()
-	if err != nil {
-		return err
-	}
-	all, err := shop.prepare(ctx, selected)
-	if err != nil {
-		return err
-	}
 	rows := [][]string{{"server", "resident before, MiB", "peak, MiB", "peak once resumed, MiB", "MB/s of content", "core busy", "failed"}}
 	var failed error
 	for _, who := range all {

@@ -88,25 +88,14 @@ func tlsIdle(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := o.parse(f, args); err != nil {
 		return err
 	}
-	if *n < 1 || *n > nginxConnections-spareDescriptors {
-		return fmt.Errorf("-n must be between 1 and %d", nginxConnections-spareDescriptors)
-	}
-	if err := raiseDescriptorLimit(*n + spareDescriptors); err != nil {
+	if err := allowConnections(*n); err != nil {
 		return err
 	}
-	shop, err := openWorkshop(ctx)
+	shop, all, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer shop.remove()
-	selected, err := o.selected()
-	if err != nil {
-		return err
-	}
-	all, err := shop.prepare(ctx, selected)
-	if err != nil {
-		return err
-	}
 	rows := [][]string{{"server"}}
 	for _, st := range tlsStates {
 		rows[0] = append(rows[0], st.name)
