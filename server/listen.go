@@ -299,7 +299,7 @@ func (s *Server) take(ports []*reactor.Port, err error) error {
 func (s *Server) factory(l *listener) func(*reactor.Reactor) reactor.Factory {
 	return func(loop *reactor.Reactor) reactor.Factory {
 		w := s.workers[slices.Index(s.group.Reactors(), loop)]
-		if l.proxied || l.secure != nil {
+		if l.proxied || l.handshake != nil {
 			return entrance{w, l}
 		}
 		return w

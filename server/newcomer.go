@@ -23,12 +23,9 @@ import (
 type listener struct {
 	proxies []netip.Prefix // whose connections begin with a header of the PROXY protocol
 	proxied bool           // all connections do; those from elsewhere are refused
-	secure  *secureSide    // nil is no TLS
-}
 
-// secureSide makes the protocol of a handshake. It is a type of its own, so that a program that never listens with TLS
-// does not link crypto/tls.
-type secureSide struct {
+	// handshake makes the protocol of a TLS handshake; nil is no TLS. WithTLS alone sets it, so a program that never listens
+	// with TLS does not link the code behind it.
 	handshake func(n *newcomer) reactor.Protocol
 }
 
@@ -118,7 +115,7 @@ func (n *newcomer) name(h proxyproto.Header) bool {
 		n.counted = remote.Addr()
 		return true
 	}
-	if n.l.secure != nil {
+	if n.l.handshake != nil {
 		n.w.logTurnAway(remote, refusal)
 	} else if p := n.w.turnAway(remote, refusal); p != nil {
 		n.leave()
@@ -132,8 +129,8 @@ func (n *newcomer) name(h proxyproto.Header) bool {
 
 // proceed goes on to what comes next, with what was received and belongs to it.
 func (n *newcomer) proceed(unread []byte) {
-	if n.l.secure != nil {
-		n.t.SetProtocol(n.l.secure.handshake(n), unread)
+	if n.l.handshake != nil {
+		n.t.SetProtocol(n.l.handshake(n), unread)
 		return
 	}
 	n.t.SetProtocol(n.settle(), unread)

@@ -40,9 +40,9 @@ func WithTLS(certFile, keyFile string) ListenOption {
 			})
 			s.handshakes = handshakes
 		}
-		l.secure = &secureSide{handshake: func(n *newcomer) reactor.Protocol {
+		l.handshake = func(n *newcomer) reactor.Protocol {
 			return tlslayer.Server(config, handshakes, (*greeting)(n))
-		}}
+		}
 		return nil
 	}
 }
