@@ -121,6 +121,8 @@ func newLimiter(c RateLimitConfig) *limiter {
 		most:  min(c.MaxKeys, math.MaxInt32),
 		start: time.Now(),
 		at:    make(map[limitKey]int32),
+
+		shared: math.MinInt64 / 2, // the clock of a test may be years before start
 	}
 }
 
@@ -136,7 +138,7 @@ func (l *limiter) take(k limitKey, at time.Time) time.Duration {
 			return l.pay(&l.shared, now)
 		}
 		l.at[k] = i
-		l.keys[i] = limitEntry{key: k}
+		l.keys[i] = limitEntry{key: k, paid: now}
 	}
 	return l.pay(&l.keys[i].paid, now)
 }

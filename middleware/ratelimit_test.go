@@ -42,6 +42,20 @@ func TestLimiterAllowsBurstThenRate(t *testing.T) {
 	}
 }
 
+// The clock of the requests is that of the server, which in a test may be years before that of the program.
+func TestLimiterBeforeItsStart(t *testing.T) {
+	l := newLimiter(RateLimitConfig{Requests: 1, Per: time.Second, MaxKeys: 1})
+	at := l.start.AddDate(-3, 0, 0)
+	for _, k := range []string{"a", "shared"} { // there is no room for the second
+		if wait := l.take(key(k), at); wait != 0 {
+			t.Errorf("the first of %s waits %v", k, wait)
+		}
+		if wait := l.take(key(k), at); wait != time.Second {
+			t.Errorf("the second of %s waits %v", k, wait)
+		}
+	}
+}
+
 // Over any time a key gets at most the burst and what the rate gives, whatever other keys do, as long as there is room.
 func TestLimiterLaw(t *testing.T) {
 	l := newLimiter(RateLimitConfig{Requests: 100, Per: time.Second, Burst: 5, MaxKeys: 8})
