@@ -37,8 +37,8 @@ type CORSConfig struct {
 // 204. Vary: Origin is in every answer, so that no cache serves one origin what was allowed to another. A request of an
 // origin that is not allowed is served without these fields: CORS protects no server. See [CrossOrigin] for that.
 //
-// A preflight is an OPTIONS request, and a router answers OPTIONS itself, without the middleware of its routes. Put CORS
-// around the router, or call WrapAnswers of the scope that uses it.
+// A preflight is an OPTIONS request, which a router answers itself. So CORS belongs around the router, in its Use, or in a
+// Group with a prefix. In a Group without one, and around a single route, it sees no preflights.
 //
 // CORS panics for "*" together with Credentials, which browsers refuse, for an origin that is none, and if no origin is
 // allowed.

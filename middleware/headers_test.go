@@ -152,11 +152,10 @@ func TestCORSPanics(t *testing.T) {
 	}
 }
 
-// Under Use, WrapAnswers brings preflights, and what else the router answers, to CORS.
-func TestCORSUnderUse(t *testing.T) {
+// In a group, CORS also gets preflights and what else the router answers.
+func TestCORSInAGroup(t *testing.T) {
 	r := router.New()
 	api := r.Group("/api", middleware.CORS(middleware.CORSConfig{Origins: []string{"https://app.example"}}))
-	api.WrapAnswers()
 	api.Put("/things/{id}", func(w *server.Response, _ *server.Request) { w.WriteString("put") })
 	r.HandleFunc("PUT /other", func(w *server.Response, _ *server.Request) {})
 	c := serve(t, r)

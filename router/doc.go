@@ -38,7 +38,7 @@
 // A [Router] is a [Scope], and [Scope.Group] makes further ones, with a prefix and middleware of their own:
 //
 //	routes := router.New()
-//	routes.Use(requestID)                            // around all that follows
+//	routes.Use(requestID)                            // first: around all that the Router does
 //	routes.Get("/users/{id}", showUser).Named("user")
 //	admin := routes.Group("/admin", onlyAdmins)
 //	admin.Delete("/users/{id}", deleteUser)          // DELETE /admin/users/{id}

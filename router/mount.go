@@ -10,7 +10,8 @@ import (
 //
 // If h is a [*Router], its routes become routes of s, with the prefix in front and with what is around s around them:
 // they are found, listed, named and in conflict with others as if they had been registered here, Pattern is the whole
-// pattern, and a request costs no more for it. So are its NotFound and MethodNotAllowed, for what is below the prefix.
+// pattern, and a request costs no more for it. So are its NotFound and MethodNotAllowed, and its middleware around what
+// the Router answers itself, for what is below the prefix.
 // Registration with h ends: a route that came later would not be found. h itself may go on to serve alone.
 //
 // Any other handler gets all that is below the prefix, and what is at the prefix is redirected there, as with the
@@ -34,15 +35,20 @@ func (s *Scope) Mount(prefix string, h server.Handler, mw ...Middleware) {
 	}
 	t.seal("the Router was mounted at " + site)
 	for _, r := range t.routes {
-		g.shared().add(g.adopt(r, site))
+		g.shared().add(g.adopt(r, site, g.wrap))
 	}
 	for _, f := range t.fallbacks {
-		g.shared().addFallback(f.status, g.adopt(f.route, site))
+		if f.status == anyStatus {
+			g.shared().addAnswers(g.adopt(f.route, site, g.wrap))
+			continue
+		}
+		g.shared().addFallback(f.status, g.adopt(f.route, site, g.wrapFallback))
 	}
+	g.begin("a Router that is mounted", site)
 }
 
 // adopt makes a route of g of one of a Router that is mounted there.
-func (g *Scope) adopt(r *Route, site string) *Route {
+func (g *Scope) adopt(r *Route, site string, wrap func(server.Handler, []Middleware) server.Handler) *Route {
 	adopted := &Route{name: r.name, site: r.site + ", mounted at " + site}
 	text, err := g.whole("", r.pattern.text)
 	if err == nil {
@@ -51,6 +57,6 @@ func (g *Scope) adopt(r *Route, site string) *Route {
 	if err != nil { // as when a host or the name of a wildcard is there twice
 		panic(fmt.Sprintf("router: parsing pattern %q (registered at %s): %v", text, adopted.site, err))
 	}
-	adopted.handler = g.wrap(r.handler, nil)
+	adopted.handler = wrap(r.handler, nil)
 	return adopted
 }

@@ -34,8 +34,8 @@ type refusal struct {
 	pattern  string // that takes the request which a redirect leads to, if one does
 }
 
-// refuse answers a request that was not matched, which gave the outcome why: within what WrapAnswers has put around it, if
-// there is any.
+// refuse answers a request that was not matched, which gave the outcome why: within the middleware of the deepest scope that
+// has any.
 func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *match) {
 	if around := deepest(&t.answers, r); around != nil {
 		answering.Set(r, t)
@@ -45,7 +45,7 @@ func (t *table) refuse(w *server.Response, r *server.Request, why outcome, m *ma
 	t.answer(w, r, why, m)
 }
 
-// ownAnswer is the handler within what WrapAnswers has put around the answers of a Router. It matches the request once
+// ownAnswer is the handler within the middleware that is around the answers of a Router: see Scope.begin. It matches the request once
 // more, so that nothing has to be kept for it with each request.
 type ownAnswer struct{}
 

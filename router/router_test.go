@@ -207,18 +207,16 @@ func named(name string, wrapped *int) func(server.Handler) server.Handler {
 func TestUse(t *testing.T) {
 	var a, b, c int
 	rt := router.New()
-	rt.HandleFunc("/before", tell)
 	rt.Use(named("a", &a), named("b", &b))
-	rt.HandleFunc("/between", tell)
 	rt.Use(named("c", &c))
-	rt.HandleFunc("GET /after", tell)
+	rt.HandleFunc("/one", tell)
+	rt.HandleFunc("GET /two", tell)
 
 	conn := connect(t, rt)
 	for range 2 {
 		for target, want := range map[string]string{
-			"/before":  "GET|/before||",
-			"/between": "a(/between) b(/between) GET|/between||",
-			"/after":   "a(GET /after) b(GET /after) c(GET /after) GET|GET /after||",
+			"/one":     "a(/one) b(/one) c(/one) GET|/one||",
+			"/two":     "a(GET /two) b(GET /two) c(GET /two) GET|GET /two||",
 			"/nowhere": "Not Found\n",
 		} {
 			if _, body := conn.exchange(t, "GET", target); body != want {
@@ -226,8 +224,8 @@ func TestUse(t *testing.T) {
 			}
 		}
 	}
-	if a != 2 || b != 2 || c != 1 {
-		t.Errorf("wrapped %d, %d and %d handlers, want 2, 2 and 1", a, b, c)
+	if a != 3 || b != 3 || c != 3 { // two routes, and what the Router answers itself
+		t.Errorf("wrapped %d, %d and %d handlers, want 3", a, b, c)
 	}
 }
 

@@ -20,26 +20,41 @@ type Middleware = server.Middleware
 
 // Scope is where routes are registered: a Router, or a part of it with a prefix and middleware of its own, which Group
 // makes. Its methods may be called from any goroutine until the Router serves; then they panic.
+//
+// The middleware of a scope is around its handlers. It is also around what the Router answers itself below the prefix of
+// the scope: 404, 405, OPTIONS, redirects, 400 and 501. The deepest prefix wins, and of several scopes with one prefix the
+// first. A Group with an empty prefix has middleware for its handlers alone.
 type Scope struct {
 	table      atomic.Pointer[table] // nil in a Router that was not used yet: see shared
 	host, path string                // the prefix
 	middleware []Middleware
+
+	shares bool   // the prefix is that of the scope around it
+	around int    // if so, how many of middleware are that scope's
+	first  string // what was registered here first, for Use; guarded by the lock of the table
 }
 
-// Use adds middleware for what is registered in this scope from here on, groups too; what was registered before is left
-// alone, and so are the answers that the Router gives itself, see [Scope.WrapAnswers]. The first one added is the outermost: with Use(a, b), a
-// sees a request before b. Each is called once for each route, when that is registered. Use panics for nil.
+// Use adds middleware to the scope, before anything is registered in it. The first one added is the outermost: with
+// Use(a, b), a sees a request before b. Each is called once for each route, when that is registered, and once for what the
+// Router answers itself.
+//
+// Use panics for nil. It also panics after a route, a Group or anything else of this scope, since that would not get
+// the middleware: give it to a Group instead, and register there what shall have it.
 func (s *Scope) Use(mw ...Middleware) {
 	checkMiddleware(mw)
 	t := s.shared()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mustBeOpen("Use")
+	if s.first != "" {
+		panic(fmt.Sprintf("router: Use at %s comes after %s, which would not get the middleware: "+
+			"call Use before, or give the middleware to a Group and register there what shall have it", callerSite(1), s.first))
+	}
 	s.middleware = append(slices.Clip(s.middleware), mw...)
 }
 
-// Group returns a scope within s: its patterns begin with prefix, behind that of s, and its handlers get the middleware
-// mw within that which s has at the time. The prefix is the beginning of a pattern, as [HOST]/PATH, and may have
+// Group returns a scope within s: its patterns begin with the prefix of s and then prefix, and its handlers get the middleware
+// of s and, within that, mw. The prefix is the beginning of a pattern, as [HOST]/PATH, and may have
 // wildcards; it ends without a slash. It may be empty. In the group, a path may be empty: GET and the prefix /users
 // then make GET /users, where GET /{$} would make GET /users/{$}.
 func (s *Scope) Group(prefix string, mw ...Middleware) *Scope {
@@ -87,20 +102,18 @@ func (s *Scope) Delete(path string, f func(w *server.Response, r *server.Request
 }
 
 // NotFound sets what answers, in place of the Router, the requests below the prefix of s that no route takes for any
-// method: in the Router itself all of them. The middleware is that of a route. The status is 404 already when h is
-// called; h may set another. Pattern is empty. The deepest prefix wins. A second NotFound for one prefix panics.
-func (s *Scope) NotFound(h server.Handler, mw ...Middleware) { s.registerFallback(404, h, mw) }
+// method: in the Router itself all of them. The status is 404 already when h is called; h may set another. Pattern is
+// empty. The deepest prefix wins. h gets the middleware mw, within that of the deepest scope as all such answers do. A
+// second NotFound for one prefix panics.
+func (s *Scope) NotFound(h server.Handler, mw ...Middleware) {
+	s.registerFallback(statusNotFound, h, mw)
+}
 
 // MethodNotAllowed sets what answers, in place of the Router, the requests below the prefix of s that routes take for
 // other methods only. The status is 405 already, and Allow is set. Else it is as NotFound.
-func (s *Scope) MethodNotAllowed(h server.Handler, mw ...Middleware) { s.registerFallback(405, h, mw) }
-
-// WrapAnswers puts the middleware of s around what the Router answers itself below the prefix of s: 404, 405, OPTIONS,
-// redirects, 400 and 501. The middleware is that which s has at the time of the call, and mw within that. The deepest prefix
-// wins. Without WrapAnswers these answers pass through no middleware of a scope; what is around the whole Router sees them in
-// any case. What NotFound and MethodNotAllowed have registered has its own middleware within that of WrapAnswers. A second
-// WrapAnswers for one prefix panics.
-func (s *Scope) WrapAnswers(mw ...Middleware) { s.registerFallback(anyStatus, ownAnswer{}, mw) }
+func (s *Scope) MethodNotAllowed(h server.Handler, mw ...Middleware) {
+	s.registerFallback(statusMethodNotAllowed, h, mw)
+}
 
 func (s *Scope) group(prefix string, mw []Middleware, site string) *Scope {
 	checkMiddleware(mw)
@@ -119,13 +132,39 @@ func (s *Scope) group(prefix string, mw []Middleware, site string) *Scope {
 	if err != nil {
 		fail(err)
 	}
+	s.begin(fmt.Sprintf("the Group %q (made at %s)", prefix, site), site)
 	t := s.shared()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mustBeOpen("Group")
 	g := &Scope{host: host, path: path, middleware: slices.Concat(s.middleware, mw)}
+	if g.host == s.host && g.path == s.path {
+		g.shares, g.around = true, len(s.middleware)
+		if s.shares {
+			g.around = s.around
+		}
+	}
 	g.table.Store(t)
 	return g
+}
+
+// begin ends the time of Use, when something is registered for the first time. From then on the middleware stays as it is,
+// and is put around the answers of the Router.
+func (s *Scope) begin(what, site string) {
+	t := s.shared()
+	t.mu.Lock()
+	begun := s.first != ""
+	if !begun {
+		s.first = what
+	}
+	t.mu.Unlock()
+	if begun || s.shares || len(s.middleware) == 0 {
+		return
+	}
+	r := &Route{site: site}
+	r.pattern, _ = parsePattern(s.host + s.path + "/") // Group has parsed it before
+	r.handler = wrap(ownAnswer{}, s.middleware)
+	t.addAnswers(r)
 }
 
 // register is called by the exported methods directly, and so knows whose call to report.
@@ -139,6 +178,7 @@ func (s *Scope) register(method, text string, h server.Handler, mw []Middleware)
 	if err != nil {
 		panic(fmt.Sprintf("router: parsing pattern %q (registered at %s): %v", whole, r.site, err))
 	}
+	s.begin(fmt.Sprintf("pattern %q (registered at %s)", whole, r.site), r.site)
 	r.handler = s.wrap(h, mw)
 	s.shared().add(r)
 	return r
@@ -150,7 +190,8 @@ func (s *Scope) registerFallback(status int, h server.Handler, mw []Middleware) 
 	text := s.host + s.path + "/"
 	checkHandler(h, text, r.site)
 	r.pattern, _ = parsePattern(text) // Group has parsed it before
-	r.handler = s.wrap(h, mw)
+	s.begin(fmt.Sprintf("the answer for %d (registered at %s)", status, r.site), r.site)
+	r.handler = s.wrapFallback(h, mw)
 	s.shared().addFallback(status, r)
 }
 
@@ -187,16 +228,25 @@ func (s *Scope) join(host, path string) (string, string, error) {
 	return host, s.path + path, nil
 }
 
-// wrap puts mw around h, and around that the middleware of the scope; the last one of each first. It holds no lock
-// meanwhile: middleware may register routes of its own.
+// wrap puts mw around h, and around that the middleware of the scope, which does not change any more.
 func (s *Scope) wrap(h server.Handler, mw []Middleware) server.Handler {
+	return wrap(h, slices.Concat(s.middleware, mw))
+}
+
+// wrapFallback is wrap for a handler that answers in place of the Router. It leaves out the middleware that is around all
+// answers of the Router: see begin.
+func (s *Scope) wrapFallback(h server.Handler, mw []Middleware) server.Handler {
+	if s.shares {
+		mw = slices.Concat(s.middleware[s.around:], mw)
+	}
+	return wrap(h, mw)
+}
+
+// wrap puts mw around h, the last one first. It holds no lock meanwhile: middleware may register routes of its own.
+func wrap(h server.Handler, mw []Middleware) server.Handler {
 	checkMiddleware(mw)
-	t := s.shared()
-	t.mu.Lock()
-	all := slices.Concat(s.middleware, mw)
-	t.mu.Unlock()
 	h = server.AtHead(h) // a buffer directly around it, unless it takes the head
-	for _, m := range slices.Backward(all) {
+	for _, m := range slices.Backward(mw) {
 		h = m(h)
 		if f, ok := h.(server.HandlerFunc); h == nil || ok && f == nil {
 			panic("router: middleware returned a nil handler")

@@ -69,12 +69,12 @@ func TestShortForms(t *testing.T) {
 func TestGroup(t *testing.T) {
 	rt := router.New()
 	rt.Use(mark("r"))
+	rt.Use(mark("s"))
 	users := rt.Group("/users/{a}", mark("u"))
+	users.Use(mark("v"))
 	users.Get("", say)
 	users.Get("/{$}", say)
 	users.Get("/posts/{b}", say, mark("1"), mark("2"))
-	rt.Use(mark("s")) // too late for the group
-	users.Use(mark("v"))
 	users.HandleFunc("/posts/", say)
 	users.HandleFunc("PUT \t /posts", say)
 	deep := users.Group("/deep", mark("d"))
@@ -85,18 +85,18 @@ func TestGroup(t *testing.T) {
 	host.Group("/y").Get("/z", say)
 	host.Get("a.org/w", say)
 	holds(t, rt, map[string]string{
-		"GET /users/7":            "200 ru GET /users/{a} 7",
-		"GET /users/7/":           "200 ru GET /users/{a}/{$} 7",
-		"GET /users/7/posts/8":    "200 ru12 GET /users/{a}/posts/{b} 78",
-		"POST /users/7/posts/8/9": "200 ruv /users/{a}/posts/ 7",
-		"PUT /users/7/posts":      "200 ruv PUT /users/{a}/posts 7",
-		"LOCK /users/7/deep/x":    "200 ruvd LOCK /users/{a}/deep/x 7",
+		"GET /users/7":            "200 rsuv GET /users/{a} 7",
+		"GET /users/7/":           "200 rsuv GET /users/{a}/{$} 7",
+		"GET /users/7/posts/8":    "200 rsuv12 GET /users/{a}/posts/{b} 78",
+		"POST /users/7/posts/8/9": "200 rsuv /users/{a}/posts/ 7",
+		"PUT /users/7/posts":      "200 rsuv PUT /users/{a}/posts 7",
+		"LOCK /users/7/deep/x":    "200 rsuvd LOCK /users/{a}/deep/x 7",
 		"GET /plain":              "200 rsg GET /plain",
 		"GET http://a.org/x":      "200 rs GET a.org/x",
 		"GET http://a.org/y/z":    "200 rs GET a.org/y/z",
 		"GET http://a.org/w":      "200 rs GET a.org/w",
 		"GET http://b.org/x":      "404 Not Found",
-		"GET /users/7/posts":      "307 /users/7/posts/<a href=\"/users/7/posts/\">Temporary Redirect</a>.",
+		"GET /users/7/posts":      "307 /users/7/posts/rsuv<a href=\"/users/7/posts/\">Temporary Redirect</a>.",
 	})
 }
 
@@ -121,11 +121,11 @@ func TestMount(t *testing.T) {
 		"POST http://a.org/v1/7/hosted": "200 rmi POST a.org/v1/{a}/hosted 7",
 		"GET /v1/7/deep/x":              "200 rmid GET /v1/{a}/deep/x 7",
 		"GET /v1/7/nowhere":             "404 rmilost",
-		"GET /v1/7":                     "307 /v1/7/<a href=\"/v1/7/\">Temporary Redirect</a>.",
+		"GET /v1/7":                     "307 /v1/7/rmi<a href=\"/v1/7/\">Temporary Redirect</a>.",
 		"POST /v1/7":                    "405 GET, HEAD, OPTIONSMethod Not Allowed",
 		"GET /nowhere":                  "404 Not Found",
 		"DELETE /opaque/x/y":            "200 r/opaque//opaque/x/y",
-		"GET /opaque":                   "307 /opaque/<a href=\"/opaque/\">Temporary Redirect</a>.",
+		"GET /opaque":                   "307 /opaque/r<a href=\"/opaque/\">Temporary Redirect</a>.",
 	})
 	holds(t, inner, map[string]string{"GET /things/8": "200 i GET /things/{b} 8"}) // it may go on alone
 	if u, err := rt.URL("thing", "a", "7", "b", "8"); u != "/v1/7/things/8" {
@@ -210,6 +210,17 @@ func TestScopeMistakesPanic(t *testing.T) {
 		`nil handler for pattern "/n"`:                 func() { rt.Mount("/n", nil) },
 		`NotFound: pattern "/"`:                        func() { rt.NotFound(server.HandlerFunc(say)) },
 		"mounted in itself":                            func() { rt.Mount("/x", rt) },
+		`comes after pattern "GET /a" (registered at `: func() { rt.Use(mark("late")) },
+		`comes after the Group "/g" (made at `: func() {
+			late := router.New()
+			late.Group("/g")
+			late.Use(mark("late"))
+		},
+		"comes after the answer for 404 (registered at ": func() {
+			late := router.New().Group("/g")
+			late.NotFound(server.HandlerFunc(say))
+			late.Use(mark("late"))
+		},
 		`cannot have the name "a"`:                     func() { rt.Get("/c", say).Named("a") },
 		`is named "d" already`:                         func() { rt.Get("/d", say).Named("d").Named("e") },
 		"empty name":                                   func() { rt.Get("/e", say).Named("") },

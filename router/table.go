@@ -19,7 +19,7 @@ type table struct {
 	names      map[string]*Route
 	notFound   tree // of the routes that answer when there is no other; empty in most Routers
 	notAllowed tree
-	answers    tree // of what WrapAnswers has put around the answers of the Router
+	answers    tree // of the middleware around the answers of the Router itself
 	fallbacks  []fallback
 }
 
@@ -50,14 +50,21 @@ func (t *table) addFallback(status int, r *Route) {
 	switch status {
 	case statusMethodNotAllowed:
 		what, tree = "MethodNotAllowed", &t.notAllowed
-	case anyStatus:
-		what, tree = "WrapAnswers", &t.answers
 	}
 	t.mustBeOpen(what)
 	if err := tree.insert(r); err != nil {
 		panic("router: " + what + ": " + err.Error())
 	}
 	t.fallbacks = append(t.fallbacks, fallback{status, r})
+}
+
+// addAnswers is addFallback for what is around the answers of the Router. The first of a prefix stays.
+func (t *table) addAnswers(r *Route) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.sealed.Load() && t.answers.insert(r) == nil {
+		t.fallbacks = append(t.fallbacks, fallback{anyStatus, r})
+	}
 }
 
 // nameRoute is called with the lock held.
