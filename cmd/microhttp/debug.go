@@ -1,6 +1,7 @@
 package main
 
-// What an operator looks at is served on a listener of its own, which strangers do not reach: profiles and health.
+// What an operator looks at is served on a listener of its own, which strangers do not reach: profiles,
+// health and metrics.
 
 import (
 	"errors"
@@ -17,8 +18,8 @@ import (
 
 var errNotReady = errors.New("shutting down, or not yet up")
 
-// debugRoutes are what -debug-addr serves of s.
-func debugRoutes(s *server.Server) server.Handler {
+// debugRoutes are what -debug-addr serves of s, whose requests t counts.
+func debugRoutes(s *server.Server, t *tally) server.Handler {
 	r := router.New()
 	profiles := http.NewServeMux()
 	profiles.HandleFunc("/debug/pprof/", pprof.Index)
@@ -34,16 +35,16 @@ func debugRoutes(s *server.Server) server.Handler {
 		}
 		return nil
 	}))
-	// Further routes for operators, such as /metrics, belong here.
+	r.Handle("GET /metrics", serveMetrics(s, t))
 	return r
 }
 
 // startDebug serves debugRoutes on a loop of their own until stop is called. Without an address it does nothing.
-func startDebug(addr, command string, s *server.Server, out io.Writer) (stop func(), err error) {
-	if addr == "" {
+func startDebug(o *options, command string, s *server.Server, out io.Writer) (stop func(), err error) {
+	if o.debugAddr == "" {
 		return func() {}, nil
 	}
-	d := &server.Server{Addr: addr, Loops: 1, MaxConns: 64, Log: s.Log, Handler: debugRoutes(s)}
+	d := &server.Server{Addr: o.debugAddr, Loops: 1, MaxConns: 64, Log: s.Log, Handler: debugRoutes(s, o.tally)}
 	if _, err := d.Listen(); err != nil {
 		return nil, fmt.Errorf("-debug-addr: %w", err)
 	}
@@ -52,7 +53,7 @@ func startDebug(addr, command string, s *server.Server, out io.Writer) (stop fun
 		defer close(ended)
 		_ = d.Run() // ErrServerClosed
 	}()
-	fmt.Fprintf(out, "%s: profiles and health on %s, for operators\n", command, where(d.Addrs(), false))
+	fmt.Fprintf(out, "%s: profiles, health and metrics on %s, for operators\n", command, where(d.Addrs(), false))
 	return func() {
 		_ = d.Close()
 		<-ended

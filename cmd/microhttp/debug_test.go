@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,15 +11,13 @@ import (
 func TestDebugListener(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, "-debug-addr", "127.0.0.1:0")
-	m := regexp.MustCompile(`profiles and health on http://(\S+),`).FindStringSubmatch(p.line())
-	if m == nil {
-		t.Fatal("where?")
-	}
+	operators := debugAddr(t, p)
 	for path, want := range map[string]string{
 		"/alive": "alive\n", "/ready": "ready\n", "/debug/pprof/": "goroutine", "/debug/pprof/cmdline": "-debug-addr",
 		"/debug/pprof/goroutine?debug=1": "goroutine profile", "/debug/pprof/symbol": "num_symbols",
+		"/metrics": "# TYPE microhttp_connections gauge",
 	} {
-		res, body := dial(t, m[1]).ask("GET " + path + " HTTP/1.1")
+		res, body := dial(t, operators).ask("GET " + path + " HTTP/1.1")
 		if res.StatusCode != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.200q", path, res.StatusCode, body)
 		}
@@ -32,7 +29,7 @@ func TestDebugListener(t *testing.T) {
 	if state, said := p.end(); !state.Success() {
 		t.Errorf("%v, said %q", state, said)
 	}
-	if c, err := net.Dial("tcp", m[1]); err == nil {
+	if c, err := net.Dial("tcp", operators); err == nil {
 		c.Close()
 		t.Error("the listener for operators is still there")
 	}

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"microhttp/internal/figures"
 	"microhttp/middleware"
 	"microhttp/middleware/compress"
 	"microhttp/server"
@@ -67,6 +68,10 @@ func (o *options) withHandler(h server.Handler, log *server.Log) *server.Server 
 		s.Loops = runtime.GOMAXPROCS(0) // as the server would, but we want to say it
 	}
 	s.Log, s.Handler = log, o.begin.around(h)
+	if o.debugAddr != "" {
+		o.tally = newTally()
+		s.Handler = figures.Middleware(o.tally)(s.Handler)
+	}
 	return s
 }
 
@@ -81,7 +86,7 @@ func serve(s *server.Server, o *options, out io.Writer) error {
 	defer signal.Stop(signals)
 	defer reloadOnHangup(s)()
 	fmt.Fprintf(out, "%s: listening on %s (%s)\n", command, where(o.begin.served(s), o.begin.secure()), loops(s.Loops))
-	stopDebug, err := startDebug(o.debugAddr, command, s, out)
+	stopDebug, err := startDebug(o, command, s, out)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}

@@ -32,6 +32,7 @@ type options struct {
 	routes    bool // are printed, and nothing is served
 	compress  bool // the answers of demo
 	debugAddr string
+	tally     *tally // of requests, for -debug-addr
 	accessLog accessOptions
 	level     zerolog.Level
 	grace     time.Duration // for Shutdown
@@ -70,7 +71,7 @@ func (o *options) groups() []group {
 			{"reactor", "name", choice(&s.Poller, reactor.Pollers()), "how loops wait: " + strings.Join(reactor.Pollers(), ", ") + "; or $" + reactorVariable},
 			{"max-blocking", "n", number(&s.MaxBlocking, 512, 1, maxCount), "handlers off the loop that run at a time"},
 			{"max-blocking-waiting", "n", limit(&s.MaxBlockingWaiting, 8192, maxCount), "those beside them that wait for slow peers, 0 is any"},
-			{"debug-addr", "where", optionalAddress(&o.debugAddr), "serve /debug/pprof, /alive and /ready there, as 127.0.0.1:6060"},
+			{"debug-addr", "where", optionalAddress(&o.debugAddr), "serve /metrics, /debug/pprof, /alive and /ready there, as 127.0.0.1:6060"},
 			{"compress", "", toggle(&o.compress), "compress answers of 1 KiB and more, with zstd, Brotli or gzip"},
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
