@@ -145,3 +145,20 @@ const (
 // is another: the difference marks those below the space, the sum DEL and those with eight bits. A borrow or a carry can
 // mark a byte wrongly, or take the mark from one, but only above a byte that is marked rightly.
 func notText(x uint64) uint64 { return ((x - sp) | (x + ones)) & high }
+
+// plainName reports whether x holds letters and hyphens alone, as most names of fields do. The first difference marks the
+// bytes from a on, in either case, the second those beyond z, and the sum those that are no hyphen; none reaches the next byte.
+func plainName(x uint64) bool {
+	letters := x | 0x20*ones | high
+	hyphens := x ^ '-'*ones
+	marks := (letters - 'a'*ones) &^ (letters - ('z'+1)*ones) &^ x
+	marks |= ^(hyphens&^high + 0x7f*ones | hyphens)
+	return marks&high == high
+}
+
+// eight is the eight bytes of s from i on.
+func eight[S string | []byte](s S, i int) uint64 {
+	b := s[i : i+8]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}

@@ -22,6 +22,15 @@ func EqualFold[S, T string | []byte](s S, t T) bool {
 // ValidFieldName reports whether s is a token (RFC 9110 section 5.6.2), which field names, methods and the members of
 // many lists must be.
 func ValidFieldName[S string | []byte](s S) bool {
+	if n := len(s); n >= 8 && plainName(eight(s, n-8)) {
+		i := 0
+		for i < n-8 && plainName(eight(s, i)) {
+			i += 8
+		}
+		if i >= n-8 {
+			return true
+		}
+	}
 	all := uint16(isToken)
 	for i := range len(s) {
 		all &= class[s[i]]
@@ -32,8 +41,12 @@ func ValidFieldName[S string | []byte](s S) bool {
 // ValidFieldValue reports whether s may be sent as a field value (RFC 9110 section 5.5): no control byte but HTAB, and
 // no white space at either end. It may be empty.
 func ValidFieldValue[S string | []byte](s S) bool {
+	i := 0
+	for i <= len(s)-8 && notText(eight(s, i)) == 0 {
+		i += 8
+	}
 	all := uint16(isValue)
-	for i := range len(s) {
+	for ; i < len(s); i++ {
 		all &= class[s[i]]
 	}
 	return all != 0 && (len(s) == 0 || !isSpace(s[0]) && !isSpace(s[len(s)-1]))

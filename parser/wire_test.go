@@ -39,6 +39,28 @@ func TestValidFieldValue(t *testing.T) {
 	}
 }
 
+// TestValidAtEachPlace puts every byte at every place of names and values of all lengths up to three words.
+func TestValidAtEachPlace(t *testing.T) {
+	for c := range 256 {
+		name, value := class[c]&isToken != 0, class[c]&isValue != 0
+		for _, ground := range []byte{'a', 'Z', '-', '7', '_'} {
+			for n := 1; n <= 24; n++ {
+				for at := range n {
+					b := bytes.Repeat([]byte{ground}, n)
+					b[at] = byte(c)
+					if got := ValidFieldName(b); got != name || got != ValidFieldName(string(b)) {
+						t.Fatalf("the name %q: %v", b, got)
+					}
+					inside := value && (at > 0 && at < n-1 || !isSpace(byte(c)))
+					if got := ValidFieldValue(b); got != inside || got != ValidFieldValue(string(b)) {
+						t.Fatalf("the value %q: %v", b, got)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestValueEnd puts every byte at every place of two words, with every alignment.
 func TestValueEnd(t *testing.T) {
 	for c := range 256 {
