@@ -95,6 +95,14 @@ func (t *transport) Room(n int) []byte {
 }
 
 func (t *transport) Commit(b []byte) {
+	if g := &t.r.out; g.owner == t && t.out == nil && t.flags&(roomLent|mute) == roomLent { // as mostly
+		n := len(g.buf)
+		if len(b) > 0 && cap(b) == cap(g.buf)-n && &b[0] == &g.buf[:n+1][n] {
+			t.flags &^= roomLent
+			g.buf = g.buf[:n+len(b)]
+			return
+		}
+	}
 	switch {
 	case t.flags&mute != 0:
 		return

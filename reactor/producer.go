@@ -85,8 +85,8 @@ func same(p Producer, proto Protocol) bool {
 
 // tellProducer tells it which side of the water marks the output has come to.
 func (t *transport) tellProducer() {
-	if t.flags&mute != 0 {
-		return
+	if t.flags&mute != 0 || t.flags&slowed == 0 && t.out == nil && t.r.out.owner != t {
+		return // as mostly: all is sent
 	}
 	p := t.producer()
 	high, low := t.options.HighWater, t.options.LowWater

@@ -99,21 +99,21 @@ type work struct {
 
 // works are the names that the loop has met.
 type works struct {
-	last   *work // the last that was found: most often it is looked for again
+	given  string // the name that was last looked for, as it was given: most often it is looked for again
+	last   *work  // and what was found; nil for no name
 	all    map[string]*work
 	excess work // counts for those beyond maxWorks
 }
 
 // find returns the work of that name, nil for none.
 func (k *works) find(name string) *work {
-	if name == "" {
-		return nil
+	var found *work
+	if name != "" {
+		if found = k.all[name]; found == nil {
+			found = k.add(name)
+		}
 	}
-	found := k.all[name]
-	if found == nil {
-		found = k.add(name)
-	}
-	k.last = found
+	k.given, k.last = name, found
 	return found
 }
 

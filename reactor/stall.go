@@ -79,14 +79,15 @@ func (r *Reactor) Serving(work string) {
 	if w.limit <= 0 {
 		return
 	}
-	s := w.place()
-	switch last := w.works.last; {
-	case s.work != nil && s.work.name == work:
-		s.work.calls++
-	case last != nil && last.name == work:
-		w.next(s.kind, s.who, int(s.fd), s.f, last)
-	case s.work != nil || work != "":
-		w.next(s.kind, s.who, int(s.fd), s.f, w.works.find(work))
+	found := w.works.last
+	if w.works.given != work { // strings that are one and the same are compared by their pointers
+		found = w.works.find(work)
+	}
+	switch s := w.place(); {
+	case s.work != found:
+		w.next(s.kind, s.who, int(s.fd), s.f, found)
+	case found != nil:
+		found.calls++
 	}
 }
 
