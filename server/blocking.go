@@ -58,9 +58,9 @@ func offLoop(h Handler, free bool) Handler {
 		}
 		l.h, l.whole = h.leaf.h, h.leaf.whole
 	case *buffered:
-		l.h, l.whole = h.h, true
+		l.h, l.whole = h.leaf.h, true
 	case *streaming:
-		l.h = h.h
+		l.h = h.leaf.h
 	case HeadTaker:
 	default:
 		l.whole = true
@@ -82,7 +82,7 @@ func (b *blocking) Serve(w *Response, r *Request) {
 		}
 		return
 	}
-	w.x.choose(b.leaf)
+	w.x.choose(&b.leaf)
 }
 
 // errGoexit is how a handler has ended that neither returned nor panicked with a value: by

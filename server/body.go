@@ -153,7 +153,7 @@ func (c *conn) failBody(x *exchange, err *parser.Error, given []byte) {
 	c.logRefused(x, err, given)
 	x.body.failed.Store(err)
 	if x.mode != modeBlocking { // else it has begun, and its goroutine looks there
-		x.leaf.h = nil
+		x.leaf = nil
 	}
 	x.endBody(err)
 }
@@ -282,7 +282,10 @@ func (r *Request) ReadBody(max int64, then func(w *Response, r *Request)) {
 	if then == nil {
 		panic("server: ReadBody with a nil function")
 	}
-	r.x.choose(leaf{h: HandlerFunc(then), whole: true, max: max})
+	if r.x.leaf == nil {
+		r.x.asked = leaf{h: HandlerFunc(then), whole: true, max: max}
+	}
+	r.x.choose(&r.x.asked)
 }
 
 // Complete reports whether the body was asked for and has come whole, so that Body returns it. At the head it is false,

@@ -21,7 +21,7 @@ func (s *Server) BridgeFactory(loop *reactor.Reactor, answered func()) reactor.F
 // and none is called before the body is whole or refused.
 func (c *conn) Gathers() bool {
 	x := c.cur
-	return x != nil && c.step() == stepBody && x.body.to == bodyToBuffer && x.leaf.h != nil && x.leaf.whole &&
+	return x != nil && c.step() == stepBody && x.body.to == bodyToBuffer && x.leaf != nil && x.leaf.whole &&
 		x.mode == modeInline && x.expiry == nil
 }
 

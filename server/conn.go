@@ -218,7 +218,7 @@ func (c *conn) serve(x *exchange) {
 // outstanding, or gives the answer.
 func (c *conn) advance(x *exchange) {
 	for c.output < outputLast {
-		l := &x.leaf
+		l := x.leaf
 		switch {
 		case x.mode == modeInline && x.panicked():
 			if x.fate.Load() == fateAborted {
@@ -227,22 +227,21 @@ func (c *conn) advance(x *exchange) {
 			}
 			c.give(x)
 			return
-		case l.h != nil && l.whole && c.intake == intakeBody:
+		case l != nil && l.whole && c.intake == intakeBody:
 			if c.ask(x, bodyToBuffer, l.max) {
 				return
 			}
-		case l.h != nil && l.offLoop:
+		case l != nil && l.offLoop:
 			if c.sendOff(x) {
 				return
 			}
-		case l.h != nil:
-			h := l.h
-			l.h = nil
+		case l != nil:
+			x.leaf = nil
 			x.req.whole = x.req.whole || l.whole
 			if len(x.headBuf) > 0 { // another request may have been served since the head
 				x.name()
 			}
-			x.serve(h)
+			x.serve(l.h)
 		case x.body.to == bodyToCallback && c.intake == intakeBody && !x.body.begun:
 			x.body.begun = true
 			c.ask(x, bodyToCallback, 0)

@@ -176,7 +176,10 @@ func (c *conn) sendContent(x *exchange, w *Response, head []byte, end string) {
 		c.sendFile(x, w.body.file)
 		return
 	case len(body) < largeBody:
-		c.t.Commit(append(append(head, body...), end...))
+		if head = append(head, body...); len(end) > 0 {
+			head = append(head, end...)
+		}
+		c.t.Commit(head)
 		return
 	}
 	c.t.Commit(head)

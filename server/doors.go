@@ -145,7 +145,7 @@ type turnedAway struct {
 // may turn out to be a HEAD.
 func (c *turnedAway) ConnectionMade(t reactor.Transport) {
 	c.t = t
-	b := c.w.appendStart(t.Room(0), 503)
+	b := c.w.appendStart(t.Room(0), 503, false)
 	t.Commit(append(b, "Retry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"...))
 	t.CloseWrite()
 	t.SetTimeout(turnAwayTime)

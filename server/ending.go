@@ -47,13 +47,13 @@ func (c *conn) refuse(err *parser.Error, given []byte) {
 	x := c.cur
 	c.logRefused(x, err, given)
 	body := refusalText(err)
-	b := c.w.appendStart(c.t.Room(0), err.Status)
+	b := c.w.appendStart(c.t.Room(0), err.Status, false)
 	if err.Status == 503 {
 		b = appendField(b, "Retry-After", "1")
 	}
 	b = appendField(b, "Content-Type", textPlain)
 	b = appendField(b, "Connection", "close")
-	b = append(b, "Content-Length: "...)
+	b = append(b, lengthName...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n\r\n"...)
 	if x.req.head.MethodID != parser.MethodHead {

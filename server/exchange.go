@@ -22,7 +22,8 @@ type exchange struct {
 	reason error         // why the fate is fateGone; set before that
 
 	job      *job  // the call of a Blocking handler: see places.go
-	leaf     leaf  // the handler that runs when those on the stack have returned
+	leaf     *leaf // the handler that runs when those on the stack have returned; nil if none was chosen
+	asked    leaf  // of ReadBody
 	maxBody  int64 // of the innermost MaxBody, if bounded
 	bounded  bool
 	hasBody  bool // body is in use
@@ -90,7 +91,10 @@ func (x *exchange) recycle() {
 			x.body.failed.Store(nil)
 		}
 	}
-	x.leaf.h = nil
+	x.leaf = nil
+	if x.asked.h != nil {
+		x.asked.h = nil
+	}
 	x.bounded, x.last, x.given = false, false, false
 	if x.mode == modeUpgraded {
 		x.mode, x.upgrade = modeInline, nil
@@ -170,10 +174,10 @@ func (x *exchange) serve(h Handler) {
 	x.running = true
 	defer x.caught(&returned)
 	h.Serve(&x.res, &x.req)
-	for x.leaf.h != nil && !x.leaf.offLoop && (!x.leaf.whole || x.req.conn.intake != intakeBody) {
-		h, x.leaf.h = x.leaf.h, nil
-		x.req.whole = x.req.whole || x.leaf.whole
-		h.Serve(&x.res, &x.req)
+	for l := x.leaf; l != nil && !l.offLoop && (!l.whole || x.req.conn.intake != intakeBody); l = x.leaf {
+		x.leaf = nil
+		x.req.whole = x.req.whole || l.whole
+		l.h.Serve(&x.res, &x.req)
 	}
 	returned = true
 }
@@ -204,7 +208,7 @@ func (x *exchange) caught(returned *bool) {
 	if v == nil {
 		v = errGoexit
 	}
-	x.leaf.h = nil
+	x.leaf = nil
 	switch {
 	case x.given, x.mode == modePending && x.take() != nil:
 		x.logPanic(v, debug.Stack()) // and the answer stands

@@ -67,7 +67,7 @@ func (c *conn) expire(x *exchange, e *expiry) {
 	} else if x.take() != nil {
 		return
 	} else {
-		x.leaf.h = nil
+		x.leaf = nil
 		x.endBody(ErrTimeout)
 	}
 	x.req.end()
@@ -92,7 +92,7 @@ func (x *exchange) standIn() *exchange {
 	r := &y.req
 	r.conn, r.head, r.raw, r.text, r.received = x.req.conn, x.req.head, x.req.raw, x.req.text, x.req.received
 	r.pattern, r.names, r.values = x.req.pattern, x.req.names, slices.Clone(x.req.values)
-	r.keyed, r.forwarded = slices.Clone(x.req.keyed), x.req.forwarded
+	r.keyed, r.forwarded, r.isForwarded = slices.Clone(x.req.keyed), x.req.forwarded, x.req.isForwarded
 	x.req.ctxMu.Lock()
 	r.ctx = x.req.ctx // it has the values of SetContext, and ends with the time
 	x.req.ctxMu.Unlock()

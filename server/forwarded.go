@@ -16,7 +16,7 @@ type Forwarded struct {
 // belongs to, and costs no allocation.
 func (r *Request) SetForwarded(f Forwarded) {
 	r.lent()
-	r.forwarded = f
+	r.forwarded, r.isForwarded = f, true
 }
 
 // Forwarded returns what SetForwarded stored, or the zero Forwarded.

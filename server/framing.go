@@ -130,14 +130,17 @@ const largeBody = 16 << 10
 // appendHead appends the head of an answer. It decides whether the connection persists.
 func (c *conn) appendHead(b []byte, x *exchange, w *Response, f framing) []byte {
 	x.last = !c.persists(x, w, f)
+	sized := f.kind == framedLength
 	if w.flags&ownDate == 0 {
-		b = c.w.appendStart(b, w.status)
+		b = c.w.appendStart(b, w.status, sized)
 	} else {
 		b = append(b, statusLines[w.status]...)
+		if sized {
+			b = append(b, lengthName...)
+		}
 	}
 	switch f.kind {
 	case framedLength:
-		b = append(b, "Content-Length: "...)
 		b = strconv.AppendUint(b, uint64(f.length), 10)
 		b = append(b, "\r\n"...)
 	case framedChunked:

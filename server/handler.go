@@ -47,7 +47,7 @@ func AtHead(h Handler) Handler {
 	if _, ok := h.(HeadTaker); ok {
 		return h
 	}
-	return &buffered{h}
+	return &buffered{leaf{h: h, whole: true}}
 }
 
 // mustServe panics if h is nil or a nil function.
@@ -118,7 +118,7 @@ func (m *wrapped) Serve(w *Response, r *Request) { m.f(w, r, m.next) }
 // where that happens, once for each Streaming handler.
 func Streaming(h Handler) Handler {
 	mustServe(h, "Streaming")
-	return &streaming{h: h}
+	return &streaming{leaf: leaf{h: h}}
 }
 
 // StreamingFunc is Streaming for a function.
@@ -152,7 +152,7 @@ func (m *maxBody) Serve(w *Response, r *Request) {
 	m.next.Serve(w, r)
 }
 
-// A leaf is the handler that the handlers at the head have chosen.
+// A leaf is the handler that the handlers at the head have chosen. It is made when the handler is registered, and not changed.
 type leaf struct {
 	h       Handler
 	whole   bool  // it runs when the body is whole
@@ -162,15 +162,15 @@ type leaf struct {
 }
 
 // choose makes l the leaf of x. It runs when the handlers on the stack have returned.
-func (x *exchange) choose(l leaf) {
-	if x.leaf.h != nil || x.mode != modeInline || x.res.stream != nil || x.mending || x.heading { // else the table allows it
+func (x *exchange) choose(l *leaf) {
+	if x.leaf != nil || x.mode != modeInline || x.res.stream != nil || x.mending || x.heading { // else the table allows it
 		x.must(verbLeaf)
 	}
 	x.leaf = l
 }
 
 // buffered is the buffer around a handler that does not take the head.
-type buffered struct{ h Handler }
+type buffered struct{ leaf leaf }
 
 // TakesHead implements HeadTaker: called at the head, it asks for the body.
 func (b *buffered) TakesHead() {}
@@ -180,18 +180,18 @@ func (b *buffered) Serve(w *Response, r *Request) {
 	r.open()
 	switch {
 	case r.whole: // a leaf further out has the body
-		b.h.Serve(w, r)
+		b.leaf.h.Serve(w, r)
 	case w.x.mode == modeBlocking:
 		if r.readAll() {
-			b.h.Serve(w, r)
+			b.leaf.h.Serve(w, r)
 		}
 	default:
-		w.x.choose(leaf{h: b.h, whole: true})
+		w.x.choose(&b.leaf)
 	}
 }
 
 type streaming struct {
-	h      Handler
+	leaf   leaf
 	warned atomic.Bool
 }
 
@@ -206,11 +206,11 @@ func (s *streaming) Serve(w *Response, r *Request) {
 		if r.head.HasBody() && s.warned.CompareAndSwap(false, true) {
 			w.LogMisuse("a Streaming handler gets its body whole: a middleware around it is no server.Wrap")
 		}
-		s.h.Serve(w, r)
+		s.leaf.h.Serve(w, r)
 	case w.x.mode == modeBlocking:
-		s.h.Serve(w, r)
+		s.leaf.h.Serve(w, r)
 	default:
-		w.x.choose(leaf{h: s.h})
+		w.x.choose(&s.leaf)
 	}
 }
 

@@ -350,7 +350,7 @@ func (l *jobList) remove(j *job) {
 func (c *conn) sendOff(x *exchange) bool {
 	l, detached := x.leaf, x.detached
 	x.req.whole = x.req.whole || l.whole
-	x.leaf.h = nil
+	x.leaf = nil
 	x.detach()
 	x.mode = modeBlocking
 	if e := x.expiry; e != nil {
@@ -366,7 +366,7 @@ func (c *conn) sendOff(x *exchange) bool {
 }
 
 // startLeaf starts the goroutine of a leaf, or queues a job that will have one.
-func (c *conn) startLeaf(x *exchange, l leaf) error {
+func (c *conn) startLeaf(x *exchange, l *leaf) error {
 	if l.free {
 		if c.w.loop.Go(func() { x.serveOffLoop(l.h) }) != nil {
 			return ErrServerClosed

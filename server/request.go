@@ -53,7 +53,8 @@ type Request struct {
 	values  []parser.Span
 	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
 
-	forwarded Forwarded // what a proxy says of the request
+	forwarded   Forwarded // what a proxy says of the request
+	isForwarded bool      // and one has said it
 
 	received time.Time   // when the head was complete, once that is not this tick
 	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
@@ -273,7 +274,10 @@ func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 		panic("server: SetMatch of fewer values than names")
 	}
 	r.pattern, r.names = pattern, names
-	r.values = append(r.spare[:0], values...)
+	r.values = r.spare[:0]
+	if len(values) > 0 {
+		r.values = append(r.values, values...)
+	}
 	if !r.x.detached { // else this may be another goroutine
 		r.conn.w.route(pattern)
 	}
@@ -402,8 +406,8 @@ func (r *Request) reset() {
 		r.keyed = r.keyed[:0]
 	}
 	r.pattern, r.names, r.values = "", nil, nil
-	if r.forwarded != (Forwarded{}) {
-		r.forwarded = Forwarded{}
+	if r.isForwarded {
+		r.forwarded, r.isForwarded = Forwarded{}, false
 	}
 	if r.ctx != nil {
 		r.cancel() // a handler at the head has asked for it, and the body did not come

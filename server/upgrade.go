@@ -147,7 +147,7 @@ func (c *conn) writeSwitching(x *exchange, token string) {
 		b = append(b, continueLine...)
 	}
 	if w.flags&ownDate == 0 {
-		b = c.w.appendStart(b, 101)
+		b = c.w.appendStart(b, 101, false)
 	} else {
 		b = append(b, statusLines[101]...)
 	}

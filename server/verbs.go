@@ -154,7 +154,7 @@ func (x *exchange) situation() situation {
 		return inOnPanic
 	case x.heading:
 		return inOnHead
-	case x.leaf.h != nil:
+	case x.leaf != nil:
 		return leafChosen
 	case x.mode == modeHeld:
 		return holdTaken

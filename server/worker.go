@@ -23,7 +23,7 @@ type worker struct {
 	spares    int
 	discarded parser.Head // what the parser fills while a body is thrown away
 	second    int64       // the second that start shows
-	start     []byte      // what most answers of that second begin with: the status line of 200 and the Date field line
+	start     []byte      // what most answers of that second begin with: the status line of 200, the Date field line, and the name of a Content-Length
 	epoch     time.Time   // the zero of clock
 	pieces    [2]reactor.Piece
 	line      [20]byte // scratch for the size of a chunk
@@ -97,21 +97,28 @@ func (w *worker) release(x *exchange) {
 	}
 }
 
+// lengthName is how the field line of a Content-Length begins.
+const lengthName = "Content-Length: "
+
 // appendStart appends the status line and the Date field line (RFC 9110, 6.6.1), made anew
-// when the tick's clock shows a new second.
-func (w *worker) appendStart(b []byte, status int) []byte {
+// when the tick's clock shows a new second. Behind them stands lengthName if sized.
+func (w *worker) appendStart(b []byte, status int, sized bool) []byte {
 	if now := w.loop.Now(); now.Unix() != w.second {
 		w.second = now.Unix()
 		w.start = append(w.start[:0], statusLines[200]...)
 		w.start = append(w.start, "Date: "...)
 		w.start = now.UTC().AppendFormat(w.start, imfFixdate)
-		w.start = append(w.start, "\r\n"...)
+		w.start = append(w.start, "\r\n"+lengthName...)
+	}
+	start := w.start
+	if !sized {
+		start = start[:len(start)-len(lengthName)]
 	}
 	if status == 200 {
-		return append(b, w.start...)
+		return append(b, start...)
 	}
 	b = append(b, statusLines[status]...)
-	return append(b, w.start[len(statusLines[200]):]...)
+	return append(b, start[len(statusLines[200]):]...)
 }
 
 func (w *worker) add(c *conn) {
