@@ -44,6 +44,7 @@ func TestAfterTheHandshake(t *testing.T) {
 				cc, log := sealable(v)
 				c := newEnd(t, cc, true)
 				s := newSealer(t, log, b.shake(t, w, c))
+				tc := tc
 				if name == "a change of cipher" && v == tls.VersionTLS13 {
 					tc.alert, tc.reason = "", nil // crypto/tls ignores it
 				}

@@ -23,7 +23,8 @@
 // A handshake costs a quarter of a millisecond of computing or more, and a function of the
 // tls.Config, such as GetCertificate, may block. So the steps of handshakes run off the loop, on
 // goroutines of a [Handshakes], at most GOMAXPROCS at a time and in turn. One Handshakes serves all
-// loops of a program. While a handshake waits for its peer it holds no goroutine. How many wait is
+// loops of a program. The last step of TLS 1.3 is the exception: it takes some microseconds, and runs
+// on the loop unless client certificates, GetConfigForClient or WrapSession are set. While a handshake waits for its peer it holds no goroutine. How many wait is
 // bounded, and beyond the bound the one that has waited longest is closed. A handshake that takes
 // longer than 10 s ends, too. A panic in a function of the tls.Config is reported to the reactor
 // and ends that connection only.

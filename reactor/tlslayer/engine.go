@@ -48,7 +48,8 @@ type engine struct {
 	more bool       // crypto/tls may have plaintext, or records, that it was not asked for
 }
 
-// handshake is the coroutine.
+// handshake is the coroutine. It begins with the first step, so a connection that sends nothing has
+// none.
 type handshake struct {
 	next func() (struct{}, bool)
 	stop func()
@@ -65,7 +66,13 @@ func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
 	} else {
 		e.conn = tls.Server(&e.mem, c)
 	}
-	hs := &handshake{}
+	e.hs = &handshake{}
+	return e
+}
+
+// begin makes the coroutine.
+func (e *engine) begin() {
+	hs := e.hs
 	hs.next, hs.stop = iter.Pull(func(yield func(struct{}) bool) {
 		e.mem.yield = func() bool { return yield(struct{}{}) }
 		hs.err = errGoexit
@@ -75,10 +82,18 @@ func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
 				hs.err = &reactor.PanicError{Value: v, Stack: debug.Stack()}
 			}
 		}()
+		growStack(0)
 		hs.err = e.conn.HandshakeContext(context.Background()) // which starts no goroutine
 	})
-	e.hs = hs
-	return e
+}
+
+// growStack has the stack of its goroutine grow to 16 KiB at once, which a handshake needs. It would
+// else grow in three steps, and the last two would copy the frames of half a handshake.
+//
+//go:noinline
+func growStack(at int) byte {
+	var frame [9 << 10]byte
+	return frame[at]
 }
 
 // errGoexit is the error of a handshake in which a function of the tls.Config has called
@@ -89,8 +104,13 @@ var errGoexit = fmt.Errorf("%w: a function of the tls.Config has ended its gorou
 // it does not use of p comes back. What it has written is in mem.out.
 func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error) {
 	hs := e.hs
+	if hs.next == nil {
+		e.begin()
+	}
 	e.mem.in, e.mem.eof = p, eof
+	e.lendStep()
 	hs.next()
+	e.takeBackStep()
 	rest, e.mem.in = e.mem.in, nil
 	if !hs.over {
 		return rest, false, nil
@@ -109,7 +129,10 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 // abandon ends a handshake that will not be gone on with.
 func (e *engine) abandon() {
 	if e.hs != nil && !e.hs.over {
-		e.hs.stop()
+		if e.hs.stop != nil {
+			e.hs.stop()
+			giveStepBuffer(e.takeBack())
+		}
 		e.hs.over = true // also if it had not begun
 	}
 }

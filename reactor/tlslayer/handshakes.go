@@ -108,6 +108,13 @@ func (h *Handshakes) wait(hs *shaking) {
 	h.join(hs)
 }
 
+// resume says that the handshake waits no more.
+func (h *Handshakes) resume(hs *shaking) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leave(hs)
+}
+
 // join puts hs at the end of those that wait.
 func (h *Handshakes) join(hs *shaking) {
 	p, last := &hs.place, h.waiting.prev

@@ -262,7 +262,9 @@ func TestGoexit(t *testing.T) {
 func TestBytesBetweenSteps(t *testing.T) {
 	b := newBench(t)
 	p := &peer{}
-	w := b.connect(Server(serverConfig(), b.hs, p))
+	sc := serverConfig()
+	sc.ClientAuth = tls.RequestClientCert
+	w := b.connect(Server(sc, b.hs, p))
 	l, c := w.proto.(*lower), newEnd(t, clientConfig(), true)
 	b.receive(w, append(c.feed(nil, false), c.sent()...))
 	finished := c.feed(w.sent(), false)
@@ -283,6 +285,75 @@ func TestBytesBetweenSteps(t *testing.T) {
 		t.Errorf("received %q", p.data)
 	}
 	b.lose(w, reactor.ErrConnectionDone)
+}
+
+// TestFinishedOnTheLoop holds that the last step computes on the loop, together with what follows,
+// if it can call no function of the tls.Config, and off the loop otherwise.
+func TestFinishedOnTheLoop(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set    func(sc, cc *tls.Config)
+		onLoop bool
+	}{
+		"nothing set":         {func(_, _ *tls.Config) {}, true},
+		"anew":                {func(sc, _ *tls.Config) { sc.CurvePreferences = []tls.CurveID{tls.CurveP384} }, true},
+		"TLS 1.2":             {func(_, cc *tls.Config) { cc.MaxVersion = tls.VersionTLS12 }, false},
+		"client certificates": {func(sc, _ *tls.Config) { sc.ClientAuth = tls.RequestClientCert }, false},
+		"GetConfigForClient": {func(sc, _ *tls.Config) {
+			sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }
+		}, false},
+		"WrapSession": {func(sc, _ *tls.Config) {
+			sc.WrapSession = func(s tls.ConnectionState, ss *tls.SessionState) ([]byte, error) { return sc.EncryptTicket(s, ss) }
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, p := newBench(t), &peer{}
+			sc, cc := serverConfig(), clientConfig()
+			tc.set(sc, cc)
+			w := b.connect(Server(sc, b.hs, p))
+			l, c := w.proto.(*lower), newEnd(t, cc, true)
+			to := append(c.feed(nil, false), c.sent()...)
+			for {
+				b.receive(w, to)
+				if to = c.feed(w.sent(), false); c.open || name == "TLS 1.2" {
+					break
+				}
+			}
+			if !c.open {
+				to = append(to, c.sent()...)
+			} else {
+				_ = c.e.write([]byte("early"))
+				to = append(to, c.sent()...)
+			}
+			w.proto.DataReceived(to)
+			if done := l.hs == nil; done != tc.onLoop || done && string(p.data) != "early" {
+				t.Errorf("on the loop: %t, received %q", done, p.data)
+			}
+			b.rest(w)
+			b.lose(w, reactor.ErrConnectionDone)
+		})
+	}
+}
+
+// TestFinishes shows which flights of a client may compute on the loop.
+func TestFinishes(t *testing.T) {
+	for in, want := range map[string]bool{
+		"":                                  false,
+		"\x17\x03\x03\x00\x01x":             true,
+		"\x14\x03\x03\x00\x01\x01":          false,
+		"\x14\x03\x03\x00\x01\x01\x17":      true,
+		"\x14\x03\x03\x00\x01\x01\x16":      false,
+		"\x16\x03\x03\x00\x01x":             false,
+		"\x15\x03\x03\x00\x02\x01\x00":      false,
+		"\x14\x03\x03\x00":                  false,
+		"\x14\x02\x03\x00\x01\x01\x17":      false,
+		"\x14\x03\x03\xff\xff\x01\x17":      false,
+		"\x14\x03\x03\x00\x09\x01\x17":      false,
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\n": false,
+	} {
+		if got := finishes([]byte(in)); got != want {
+			t.Errorf("%q: %t", in, got)
+		}
+	}
 }
 
 // TestSharedByLoops holds that the loops of a server share the bounds.

@@ -151,8 +151,11 @@ func (c *Conn) read(buf, p []byte) (n int, rest []byte, err error) {
 	lent := c.e.lend(raw)
 	n, rest, err = c.e.read(buf, p)
 	if !c.e.more {
-		if back := c.e.takeBack(); back != nil && lent {
+		switch back := c.e.takeBack(); {
+		case back != nil && lent:
 			raw, lent = back, false
+		default:
+			giveStepBuffer(back) // of the handshake
 		}
 	}
 	if !lent {

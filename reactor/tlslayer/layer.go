@@ -211,6 +211,7 @@ func (l *lower) ConnectionMade(t reactor.Transport) {
 	o := info.Socket().Options()
 	c.marks = marks{o.HighWater, o.LowWater, o.MaxBuffered}
 	c.e = newEngine(c.hs.config, c.hs.client, info.LocalAddr(), info.RemoteAddr())
+	c.hs.plain = !c.hs.client && isPlain(c.hs.config)
 	c.hs.config = nil
 	t.SetTimeout(c.hs.of.timeout)
 	c.hs.of.begin(c.hs)

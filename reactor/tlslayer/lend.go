@@ -1,9 +1,12 @@
 package tlslayer
 
-// The input buffer of crypto/tls. A tls.Conn keeps the largest that it ever had, up to 18 KiB, for
-// as long as it lives, and nothing public gives it back. Between two reads it is empty, so all
-// connections of a loop can use one. This file is the only one that looks into a tls.Conn. If Go
-// changes its fields, nothing is lent, a test says so, and all else holds.
+// The buffers of crypto/tls. A tls.Conn keeps the largest input buffer that it ever had, up to
+// 18 KiB, for as long as it lives, and nothing public gives it back. Between two reads it is empty,
+// so all connections of a loop can use one. During a handshake, crypto/tls makes three buffers that
+// it throws away, 13 KiB with those that they have grown from. It is lent buffers of 4 KiB.
+//
+// This file is the only one that looks into a tls.Conn. If Go changes its fields, nothing is lent, a
+// test says so, and all else holds.
 
 import (
 	"bytes"
@@ -13,23 +16,27 @@ import (
 	"unsafe"
 )
 
-// rawInput and hand are where those fields of a tls.Conn begin: ciphertext that was read, and
-// messages of a handshake. They are unlent when the fields are not what they were in Go 1.26.
+// rawInput, hand and sendBuf are where those fields of a tls.Conn begin: ciphertext that was read,
+// messages of a handshake, and records that are sent together. They are unlent when the fields are
+// not what they were in Go 1.26.
 //
 // They are looked for by the first connection, and not when the program begins: a program that
 // never makes one is then not linked with all methods of tls.Conn, which is a quarter of it.
 var (
-	rawInput, hand uintptr
-	lookUp         sync.Once
+	rawInput, hand, sendBuf uintptr
+	lookUp                  sync.Once
 )
 
 const unlent = ^uintptr(0)
 
-func findBuffers() { rawInput, hand = bufferAt("rawInput"), bufferAt("hand") }
+func findBuffers() {
+	rawInput, hand = fieldAt[bytes.Buffer]("rawInput"), fieldAt[bytes.Buffer]("hand")
+	sendBuf = fieldAt[[]byte]("sendBuf")
+}
 
-func bufferAt(name string) uintptr {
+func fieldAt[T any](name string) uintptr {
 	f, ok := reflect.TypeFor[tls.Conn]().FieldByName(name)
-	if !ok || f.Type != reflect.TypeFor[bytes.Buffer]() {
+	if !ok || f.Type != reflect.TypeFor[T]() {
 		return unlent
 	}
 	return f.Offset
@@ -76,12 +83,73 @@ func (e *engine) takeBack() (p []byte) {
 	return p
 }
 
-// shrink gives up what the handshake has needed.
+// stepSize is the length of what is lent for a handshake. A usual ClientHello, or the answer to it
+// with a certificate of ECDSA, fits in.
+const stepSize = 4 << 10
+
+// stepBuffers are the buffers that no handshake uses.
+var stepBuffers = sync.Pool{New: func() any { return new([stepSize]byte) }}
+
+func takeStepBuffer() []byte { return stepBuffers.Get().(*[stepSize]byte)[:0] }
+
+// giveStepBuffer gives p back, if it is one. One that had to grow is left to the collector.
+func giveStepBuffer(p []byte) {
+	if cap(p) == stepSize {
+		stepBuffers.Put((*[stepSize]byte)(p[:stepSize]))
+	}
+}
+
+// lendStep lends crypto/tls the buffers of a step of the handshake.
+//
+// SAFETY: as for buffer: the coroutine is suspended within a Read of e.mem, or has not begun. It then
+// reads into rawInput, which is lent once and stays. It looks at the other two again when it goes on.
+func (e *engine) lendStep() {
+	for _, at := range [2]uintptr{rawInput, hand} {
+		if at != unlent && e.buffer(at).Cap() == 0 {
+			*e.buffer(at) = *bytes.NewBuffer(takeStepBuffer())
+		}
+	}
+	if b := e.sending(); b != nil && *b == nil {
+		e.mem.lent = takeStepBuffer()
+		*b = e.mem.lent
+	}
+}
+
+// takeBackStep takes back what is not needed until the next step: a handshake that waits for its
+// peer keeps rawInput only. A flight that was sent is in e.mem.out, whose memory is given back when
+// the loop has written it.
+func (e *engine) takeBackStep() {
+	if b := e.sending(); b != nil && e.mem.lent != nil {
+		if len(*b) == 0 {
+			*b = nil
+		}
+		if *b == nil {
+			giveStepBuffer(e.mem.lent)
+		}
+		e.mem.lent = nil
+	}
+	e.shrink()
+	if e.hs.over {
+		giveStepBuffer(e.takeBack())
+	}
+}
+
+// sending is the field sendBuf.
+func (e *engine) sending() *[]byte {
+	if sendBuf == unlent {
+		return nil
+	}
+	return (*[]byte)(unsafe.Add(unsafe.Pointer(e.conn), sendBuf))
+}
+
+// shrink takes back what collects messages of a handshake. crypto/tls copies each before it uses it.
 func (e *engine) shrink() {
 	if hand == unlent {
 		return
 	}
 	if b := e.buffer(hand); b.Len() == 0 {
+		b.Reset()
+		giveStepBuffer(b.AvailableBuffer())
 		*b = bytes.Buffer{}
 	}
 }

@@ -363,6 +363,7 @@ func (c *Conn) write(p []byte) {
 func (c *Conn) sendAlerts() {
 	m := &c.e.mem
 	c.below.Write(m.out)
+	giveStepBuffer(m.out)
 	m.out = nil
 }
 
