@@ -21,6 +21,7 @@
 //	RateLimit, LoadShed, ConcurrencyLimit   how much
 //	Timeout                                 how long
 //	ETag, CacheControl                      what clients have already
+//	Problems                                errors that look alike
 //	Alive, Readiness                        health, for probes
 //
 // Packages compress and static are below this one, and metrics and tracing are modules of their own. docs/middleware.md is a

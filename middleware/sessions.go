@@ -40,7 +40,7 @@ type SessionConfig struct {
 // not encrypted: the client can read it, cannot change it, and can send an older one again until that ends. Keep in it
 // who the user is and what the user chose, no secrets and no balances.
 //
-// Its methods are for the goroutine that the request belongs to. They need no middleware around the handler.
+// Get, Start, Save and End are for the goroutine that the request belongs to. They need no middleware around the handler.
 type Sessions[T any] struct {
 	keys     [][]byte
 	name     string
@@ -116,6 +116,31 @@ func (s *Sessions[T]) Get(r *server.Request) (session Session[T], ok bool) {
 		}
 	}
 	return Session[T]{}, false
+}
+
+// Require lets a request with a session pass. The value of the session is that of key for the handlers inside. A request
+// without one goes through the middleware otherwise, such as [Bearer] with the same key; without any it is answered with
+// 401. So a group is for those who have logged in, or have a token:
+//
+//	own := routes.Group("/api", sessions.Require(user, middleware.Bearer("notes", user, check)))
+//
+// The cookie comes by itself, so requests that other sites cause must be kept out: see SameSite, and [CrossOrigin].
+func (s *Sessions[T]) Require(key server.Key[T], otherwise ...server.Middleware) server.Middleware {
+	return func(next server.Handler) server.Handler {
+		var without server.Handler = headFunc(func(w *server.Response, _ *server.Request) { w.Error(401) })
+		if len(otherwise) > 0 {
+			without = server.AtHead(server.Chain(otherwise...)(server.AtHead(next)))
+		}
+		return server.Wrap(func(w *server.Response, r *server.Request, next server.Handler) {
+			session, ok := s.Get(r)
+			if !ok {
+				without.Serve(w, r)
+				return
+			}
+			key.Set(r, session.Value)
+			next.Serve(w, r)
+		})(next)
+	}
 }
 
 // Start begins a new session with a new ID, in place of one that the client has. Call it whenever the user becomes

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// The usual answers in one line each. They fill the Response and return nothing. What was written before is replaced. Once
-// a Stream was taken, and in OnDone, they do nothing, but for a line in the log. All of them are for the goroutine that w
-// belongs to.
+// The usual answers in one line each. They fill the Response and return nothing. What was written before is replaced, and
+// a line in the log says so if that was an error and this is none: mostly a return is missing. Once a Stream was taken, and in
+// OnDone, they do nothing, but for a line in the log. All of them are for the goroutine that w belongs to.
 
 // JSON answers with v as encoding/json marshals it, without a newline behind it. Content-Type is application/json unless
 // the handler has set one.
@@ -30,7 +30,7 @@ func (w *Response) HTML(status int, s string) {
 
 // NoContent answers 204 without content (RFC 9110, 15.3.5).
 func (w *Response) NoContent() {
-	if w.replaces("NoContent") {
+	if w.replaces("NoContent", 204) {
 		w.SetStatus(204)
 		w.SetBody(nil)
 		w.DelHeader("Content-Type")
@@ -51,7 +51,7 @@ func (w *Response) Redirect(status int, to string) {
 	default:
 		panic(fmt.Sprintf("server: Redirect with status %d: it is for 301, 302, 303, 307 and 308", status))
 	}
-	if !w.replaces("Redirect") {
+	if !w.replaces("Redirect", status) {
 		return
 	}
 	to, ok := redirectTarget(to)
@@ -74,7 +74,7 @@ func (w *Response) Redirect(status int, to string) {
 //   - malformed escapes
 //   - other hosts and other schemes
 func (w *Response) RedirectLocal(to string) {
-	if !w.replaces("RedirectLocal") {
+	if !w.replaces("RedirectLocal", 400) { // Redirect says the rest
 		return
 	}
 	r := &w.x.req
@@ -208,7 +208,7 @@ func escapeLocation(to string) string {
 
 // marshal is JSON, for the method of that name and content of that type.
 func (w *Response) marshal(method string, status int, kind string, v any) {
-	if !w.replaces(method) {
+	if !w.replaces(method, status) {
 		return
 	}
 	w.body.clear()
@@ -233,7 +233,7 @@ func (w *bodyWriter) Write(p []byte) (int, error) {
 }
 
 func (w *Response) answerString(method string, status int, kind, s string) {
-	if w.replaces(method) {
+	if w.replaces(method, status) {
 		w.SetStatus(status)
 		w.defaultType(kind)
 		w.SetBody(nil)
@@ -249,11 +249,15 @@ func (w *Response) defaultType(kind string) {
 }
 
 // replaces reports whether an answer can still be put in place of what there is, and logs it if not.
-func (w *Response) replaces(method string) bool {
+func (w *Response) replaces(method string, status int) bool {
 	w.x.req.lent()
 	if w.committed() {
 		_ = w.tooLate(method)
 		return false
+	}
+	if before := w.Status(); before >= 400 && status < 400 && w.BodySize() > 0 {
+		w.LogMisuse(fmt.Sprintf("%s answers with %d in place of the error %d: is a return missing after that? "+
+			"Else call Reset before", method, status, before))
 	}
 	return true
 }

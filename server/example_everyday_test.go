@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"strings"
+	"time"
 
 	"microhttp/server"
 )
@@ -123,4 +125,50 @@ func ExampleRequest_Accepts() {
 	// Content-Type: text/plain; charset=utf-8
 	//
 	// application/json gzip
+}
+
+// What a function returns is the answer, and so is its error.
+func ExampleTryJSON() {
+	notes := map[int]string{1: "milk"}
+	h := server.TryJSON(func(_ *server.Response, r *server.Request) (any, error) {
+		n, err := r.QueryInt("note", 1)
+		if err != nil {
+			return nil, err
+		}
+		title, ok := notes[n]
+		if !ok {
+			return nil, server.Fail(404, "there is no such note")
+		}
+		return map[string]string{"title": title}, nil
+	})
+	for _, query := range []string{"", "?note=2", "?note=x"} {
+		show(h, "GET /"+query+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		fmt.Println()
+	}
+	// Output:
+	// HTTP/1.1 200 OK
+	// Content-Length: 16
+	// Content-Type: application/json
+	//
+	// {"title":"milk"}
+	// HTTP/1.1 404 Not Found
+	// Content-Length: 67
+	// Content-Type: application/problem+json
+	//
+	// {"title":"Not Found","status":404,"detail":"there is no such note"}
+	// HTTP/1.1 400 Bad Request
+	// Content-Length: 89
+	// Content-Type: application/problem+json
+	//
+	// {"title":"Bad Request","status":400,"detail":"the query parameter \"note\" is no number"}
+}
+
+// All that main needs. A test of the README runs it.
+func ExampleServer_RunUntilSignal() {
+	s := &server.Server{Addr: "127.0.0.1:8080", Handler: server.HandlerFunc(func(w *server.Response, _ *server.Request) {
+		w.Text(200, "Hello!\n")
+	})}
+	if err := s.RunUntilSignal(10 * time.Second); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -146,6 +146,9 @@ func (s *Server) listen(options []ListenOption, open func(*listener) error) erro
 	if err := open(l); err != nil {
 		return s.abandon(err)
 	}
+	for range s.ports[len(s.secured):] {
+		s.secured = append(s.secured, l.handshake != nil)
+	}
 	s.state = listening
 	return nil
 }
@@ -177,7 +180,7 @@ func (s *Server) makeLoops() error {
 func (s *Server) abandon(err error) error {
 	s.closeHanded()
 	err = errors.Join(err, s.group.Close())
-	s.group, s.workers, s.ports, s.handshakes = nil, nil, nil, nil
+	s.group, s.workers, s.ports, s.secured, s.handshakes = nil, nil, nil, nil, nil
 	s.certificates.pairs = nil
 	s.state = fresh
 	return err

@@ -297,6 +297,14 @@ func TestMisuseIsLogged(t *testing.T) {
 			w.WriteString("x")
 			w.Stream().Close()
 		}},
+		{"JSON answers with 200 in place of the error 403: is a return missing", func(w *Response, _ *Request) {
+			w.Error(403)
+			w.JSON(200, "secret")
+		}},
+		{"NoContent answers with 204 in place of the error 422", func(w *Response, _ *Request) {
+			w.Problem(422, Problem{})
+			w.NoContent()
+		}},
 		{"SetStatus comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetStatus(404); s.Close() }},
 		{"SetBody comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.SetBody([]byte("x")); s.Close() }},
 		{"the field X comes too late", func(w *Response, _ *Request) { s := w.Stream(); w.AddHeader("X", "1"); s.Close() }},
@@ -366,6 +374,13 @@ func TestRightUseIsNotLogged(t *testing.T) {
 		switch r.Path() {
 		case "/204":
 			w.Error(204)
+		case "/instead":
+			w.SetStatus(404) // as for a NotFound of a router
+			w.Text(200, "x")
+		case "/reset":
+			w.Error(404)
+			w.Reset()
+			w.Text(200, "x")
 		case "/304":
 			w.SetStatus(304)
 			w.Stream().Close()
@@ -381,7 +396,7 @@ func TestRightUseIsNotLogged(t *testing.T) {
 			panic("in a stream")
 		}
 	})
-	for _, path := range []string{"/204", "/304", "/stream", "/"} {
+	for _, path := range []string{"/204", "/304", "/instead", "/reset", "/stream", "/"} {
 		p.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
 		p.answer("GET")
 	}

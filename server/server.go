@@ -221,6 +221,7 @@ type Server struct {
 	clock   func() time.Time // of the same; nil is time.Now
 	group   *reactor.Group
 	ports   []*reactor.Port // the first loop's: one for each socket
+	secured []bool          // whether the ports have TLS
 	handed  []net.Listener  // to Serve; ours to close
 	state   lifecycle
 	over    chan struct{} // closed when the last loop has ended

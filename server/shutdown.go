@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 )
 
@@ -12,14 +11,7 @@ import (
 // ShutdownDelay is over, the program and each open stream are notified. Only then do the listeners close.
 
 // Ready reports whether the server runs and its end has not begun: what a readiness probe answers. It may be called from any
-// goroutine. With middleware.Readiness:
-//
-//	middleware.Readiness(func() error {
-//		if !s.Ready() {
-//			return errors.New("shutting down")
-//		}
-//		return nil
-//	})
+// goroutine. The handler of middleware.Readiness asks for it.
 func (s *Server) Ready() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,25 +99,15 @@ func (s *Server) awaitDelay(ctx context.Context) {
 //	defer stop()
 //	log.Fatal(s.RunUntil(ctx, 10*time.Second))
 //
-// It calls Listen first, or ListenTLS if TLSConfig is set, unless the server listens already. The answers under way have grace to end, after ShutdownDelay. RunUntil
-// returns:
+// It calls Listen first, or ListenTLS if TLSConfig is set, unless the server listens already. The answers under way have
+// grace to end, after ShutdownDelay. [Server.RunUntilSignal] brings the context and log lines along. RunUntil returns:
 //
 //   - nil when the server has ended in order, also when another goroutine has called Shutdown or Close;
 //   - an error that wraps context.DeadlineExceeded when grace was over and connections were cut off;
 //   - the error of Listen or Run.
 func (s *Server) RunUntil(ctx context.Context, grace time.Duration) error {
-	s.init()
-	s.mu.Lock()
-	unbound := s.state == fresh
-	s.mu.Unlock()
-	if unbound {
-		listen := s.Listen
-		if s.TLSConfig != nil {
-			listen = func() (netip.AddrPort, error) { return s.ListenTLS("", "") }
-		}
-		if _, err := listen(); err != nil {
-			return err
-		}
+	if err := s.listenOnce(); err != nil {
+		return err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run() }()
@@ -198,4 +180,29 @@ func (x *exchange) shutDown() {
 	if x.onShutdown = nil; f != nil && x.req.conn.cur == x {
 		x.callLeft(f)
 	}
+}
+
+// listenOnce is Listen, or ListenTLS if TLSConfig is set, unless the server listens already.
+func (s *Server) listenOnce() (err error) {
+	s.init()
+	s.mu.Lock()
+	unbound := s.state == fresh
+	s.mu.Unlock()
+	switch {
+	case !unbound:
+	case s.TLSConfig != nil:
+		_, err = s.ListenTLS("", "")
+	default:
+		_, err = s.Listen()
+	}
+	return err
+}
+
+// ShuttingDown reports whether the end of the server that has received r has begun: see [Server.Ready].
+func (r *Request) ShuttingDown() bool {
+	r.lent()
+	s := r.conn.w.srv
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state >= closing || !s.endsAt.IsZero()
 }

@@ -58,6 +58,31 @@ func Try(f func(w *Response, r *Request) error) HandlerFunc {
 	}
 }
 
+// TryJSON is [Try] for a function that returns what to answer with: [Response.JSON] answers with it. The status is 200 unless
+// f has called [Response.SetStatus]. A function that has no content to answer with is for Try.
+//
+//	routes.Get("/notes/{id}", server.TryJSON(func(w *server.Response, r *server.Request) (note, error) {
+//		id, err := r.PathInt("id")
+//		if err != nil {
+//			return note{}, err
+//		}
+//		return notes.find(r.Context(), id)
+//	}))
+//
+// TryJSON panics if f is nil.
+func TryJSON[T any](f func(w *Response, r *Request) (T, error)) HandlerFunc {
+	if f == nil {
+		panic("server: TryJSON of a nil function")
+	}
+	return Try(func(w *Response, r *Request) error {
+		v, err := f(w, r)
+		if err == nil {
+			w.JSON(w.Status(), v)
+		}
+		return err
+	})
+}
+
 // failed answers for an error that a function of Try has returned.
 func (w *Response) failed(r *Request, err error) {
 	switch {
