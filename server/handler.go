@@ -112,12 +112,31 @@ func (m *wrapped) Serve(w *Response, r *Request) { m.f(w, r, m.next) }
 
 // Streaming makes a leaf of h that takes the body as it comes: h runs when the head is complete, and asks for the body
 // with [Request.OnBody], or with [Request.BodyReader] inside [Blocking]. A handler that never asks gets no body.
-// Streaming panics if h is nil.
+//
+// Streaming is a [Middleware], and its place among Blocking, MaxBody and what [Wrap] makes does not matter: it is for the leaf
+// inside. It panics if h is nil.
 //
 // Inside a middleware that waits for the whole body, h sees the body in one piece. A line in the log names the route
 // where that happens, once for each Streaming handler.
 func Streaming(h Handler) Handler {
 	mustServe(h, "Streaming")
+	switch h := h.(type) {
+	case *streaming:
+		return h
+	case *buffered:
+		return &streaming{leaf: leaf{h: h.leaf.h}}
+	case *maxBody:
+		return &maxBody{h.n, Streaming(h.next)}
+	case *wrapped:
+		return &wrapped{h.f, Streaming(h.next)}
+	case *blocking:
+		l := h.leaf
+		l.whole = false
+		if _, ok := l.h.(HeadTaker); ok {
+			l.h = Streaming(l.h)
+		}
+		return &blocking{l}
+	}
 	return &streaming{leaf: leaf{h: h}}
 }
 
