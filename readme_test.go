@@ -186,6 +186,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -207,6 +208,10 @@ var (
 	w      *server.Response
 	r      *server.Request
 	tag    string
+	v      any
+	mw     server.Middleware
+	secret []byte
+	tokens map[string]string
 	h      interface { // of either kind
 		server.Handler
 		http.Handler
@@ -222,6 +227,7 @@ var (
 	_    = io.Copy
 	_    = os.CreateTemp
 	_    = strconv.Itoa
+	_    = slog.LevelInfo
 	_    = servertest.New
 	_    *testing.T
 	_    time.Time
@@ -277,7 +283,8 @@ func TestReadmeNames(t *testing.T) {
 		if t, ok := types[of]; ok {
 			of = t
 		}
-		if of == "net" || of == "netip" || of == "http" {
+		switch of {
+		case "net", "netip", "http", "chi", "c", "e", "echo", "context", "httptest": // not ours
 			continue
 		}
 		tried++
@@ -294,7 +301,7 @@ func TestReadmeNames(t *testing.T) {
 func exportedNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	for _, dir := range []string{"reactor", "parser", "server", "server/nethttp", "router", "middleware"} {
+	for _, dir := range []string{"reactor", "parser", "server", "server/nethttp", "server/servertest", "router", "middleware"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", dir, err)
@@ -356,15 +363,28 @@ func receiver(e ast.Expr) string {
 	return ""
 }
 
-// Links within the repository lead to a file.
+// Links within the repository lead to a file, and those within the README to a heading.
 func TestReadmeLinks(t *testing.T) {
-	all := target.FindAllStringSubmatch(readReadme(t), -1)
+	readme := readReadme(t)
+	prose := inlineCode.ReplaceAllString(anyBlock.ReplaceAllString(readme, ""), "code")
+	all := target.FindAllStringSubmatch(prose, -1)
+	anchors := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(readme, -1) {
+		words := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		anchors[strings.ReplaceAll(words, " ", "-")] = true
+	}
 	links := slices.DeleteFunc(all, func(m []string) bool { return strings.Contains(m[1], "://") })
 	if len(links) < 10 {
 		t.Errorf("only %d links were followed", len(links))
 	}
 	for _, m := range links {
-		path, _, _ := strings.Cut(m[1], "#")
+		path, anchor, _ := strings.Cut(m[1], "#")
+		if path == "" {
+			if !anchors[anchor] {
+				t.Errorf("the link %s leads to no heading: %v", m[1], anchors)
+			}
+			continue
+		}
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("the link %s: %v", m[1], err)
 		}
