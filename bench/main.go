@@ -16,6 +16,7 @@
 //	go run . abuse          do descriptors come back after a storm of broken clients?
 //	go run . slow           what do connections cost that send a byte a second?
 //	go run . hostile        what do hostile connections cost the others?
+//	go run . unfinished     what do TLS handshakes that are never finished cost the others?
 //	go run . proxies        does each request get its own answer through nginx and HAProxy?
 //
 // README.md says what each number means.
@@ -53,6 +54,7 @@ var subcommands = []subcommand{
 	{"abuse", "descriptors and errors during and after a storm of broken clients", abuse},
 	{"hostile", "what 1,000 hostile connections a second cost those who behave", hostile},
 	{"slow", "what 10,000 connections that send a byte a second cost those who behave", slow},
+	{"unfinished", "what 2,000 TLS handshakes that are begun and never finished cost those who behave", unfinished},
 	{"proxies", "does each request get its own answer through nginx and HAProxy?", proxies},
 }
 

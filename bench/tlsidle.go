@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,7 @@ Memory of each server for a connection over TLS, in each of these states:
   idle        it made one request and then was silent
   uploaded    it has sent a body of 64 KiB, and then was silent
   handshake   it has sent the first half of a ClientHello
+  hello       it has sent a whole ClientHello, and does not finish
   unread      it has asked for 10 MB and reads nothing (100 connections)`
 
 // tlsStates are what a connection does before memory is read.
@@ -34,6 +36,7 @@ var tlsStates = []struct {
 	}},
 	{"uploaded", 0, upload},
 	{"handshake", 0, halfHello},
+	{"hello", 0, wholeHello},
 	{"unread", 100, func(conn net.Conn) error {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetReadBuffer(4 << 10) // what the kernel takes is not the server's
@@ -60,11 +63,23 @@ func upload(conn net.Conn) error {
 
 // halfHello sends the first half of what a client begins a handshake with.
 func halfHello(conn net.Conn) error {
-	var hello recorder
-	_ = tls.Client(&hello, &tls.Config{ServerName: "localhost"}).Handshake() // fails, when it wants an answer
-	_, err := conn.Write(hello.sent[:len(hello.sent)/2])
+	hello := aHello()
+	_, err := conn.Write(hello[:len(hello)/2])
 	return err
 }
+
+// wholeHello sends all of it.
+func wholeHello(conn net.Conn) error {
+	_, err := conn.Write(aHello())
+	return err
+}
+
+// aHello is what a client begins a handshake with.
+var aHello = sync.OnceValue(func() []byte {
+	var hello recorder
+	_ = tls.Client(&hello, &tls.Config{ServerName: "localhost"}).Handshake() // fails, when it wants an answer
+	return hello.sent
+})
 
 // recorder is a connection to nowhere that keeps what is written to it.
 type recorder struct {
