@@ -98,12 +98,14 @@ func (o *options) groups() []group {
 		{"Limits of connections and memory", []option{
 			{"max-conns", "n", limit(&s.MaxConns, 1<<16, math.MaxInt32), "in all, 0 is any; beyond: 503"},
 			{"max-conns-per-addr", "n", number(&s.MaxConnsPerAddr, 0, 0, math.MaxInt32), "from one address, 0 is any; beyond: 503"},
+			{"max-handshakes", "n", number(&s.MaxHandshakes, 4096, 1, math.MaxInt32), "TLS handshakes at a time; beyond: the longest wait ends"},
 			{"max-pipelined-bytes", "n", number(&s.MaxPipelinedBytes, 64<<10, 1, maxAmount), "read ahead while an answer is owed"},
 			{"max-unsent-bytes", "n", number(&s.MaxUnsentBytes, 16<<10, 1, maxAmount), "output for a slow peer; beyond: no more is made"},
 			{"max-buffered-bytes", "n", limit(&s.MaxBufferedBytes, 256<<20, maxBody), "held in all, 0 is any; beyond: 503 for who holds most"},
 			{"max-linger-bytes", "n", limit(&s.MaxLingerBytes, 64<<20, math.MaxInt32), "read behind the last answer, 0 is none"},
 		}},
 		{"Timeouts", []option{
+			{"handshake-timeout", "d", period(&s.HandshakeTimeout, 10*time.Second, time.Millisecond), "for a whole TLS handshake"},
 			{"read-header-timeout", "d", period(&s.ReadHeaderTimeout, 10*time.Second, time.Millisecond), "for a whole head, from its first byte"},
 			{"body-timeout", "d", period(&s.BodyTimeout, 10*time.Minute, time.Millisecond), "for a whole body, from the end of the head"},
 			{"send-timeout", "d", period(&s.SendTimeout, 30*time.Second, time.Millisecond), "for a peer that takes too little and has no credit left"},

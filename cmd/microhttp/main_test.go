@@ -155,6 +155,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-max-unsent-bytes", "1012", "-max-buffered-bytes", "1013", "-max-linger-bytes", "0",
 		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s", "-stall-limit", "0s",
 		"-socket-mode", "0660", "-max-blocking-waiting", "1014", "-blocking-queue-timeout", "8s",
+		"-max-handshakes", "1015", "-handshake-timeout", "9s",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +187,8 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"min-data-rate", s.MinDataRate, 1008},
 		{"max-conns", s.MaxConns, 1009},
 		{"max-conns-per-addr", s.MaxConnsPerAddr, 1010},
+		{"max-handshakes", s.MaxHandshakes, 1015},
+		{"handshake-timeout", s.HandshakeTimeout.String(), "9s"},
 		{"max-pipelined-bytes", s.MaxPipelinedBytes, 1011},
 		{"max-unsent-bytes", s.MaxUnsentBytes, 1012},
 		{"max-buffered-bytes", s.MaxBufferedBytes, int64(1013)},
