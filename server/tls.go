@@ -2,12 +2,14 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -88,7 +90,27 @@ func (s *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	if !slices.Contains(c.NextProtos, "http/1.1") {
 		c.NextProtos = append(c.NextProtos, "http/1.1")
 	}
+	if f := c.VerifyConnection; f != nil {
+		c.VerifyConnection = func(s tls.ConnectionState) (err error) {
+			defer catch(&err)
+			return f(s)
+		}
+	}
+	if f := c.VerifyPeerCertificate; f != nil {
+		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
+			defer catch(&err)
+			return f(raw, chains)
+		}
+	}
 	return c, nil
+}
+
+// catch makes a panic the error of a function that crypto/tls calls when alerts are encrypted already. It then sends one,
+// which the layer cannot do.
+func catch(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("a function of the TLSConfig: %w", &reactor.PanicError{Value: v, Stack: debug.Stack()})
+	}
 }
 
 // greeting is a newcomer in its handshake.
@@ -135,6 +157,9 @@ func beginsRequest(header [5]byte) bool {
 func (w *worker) logHandshake(remote netip.AddrPort, err error) {
 	s := w.srv
 	defer s.ended[ErrHandshake].Add(1)
+	if _, ok := errors.AsType[*reactor.PanicError](err); ok {
+		return // its line has the stack
+	}
 	level := slog.LevelInfo
 	if vanished(err) {
 		level = slog.LevelDebug

@@ -435,3 +435,44 @@ func TestUnfinishedHandshakes(t *testing.T) {
 	}
 	await(t, "the places", func() bool { return s.doors.open.Load() == 10 }) // of the good clients
 }
+
+// A panic in a function of TLSConfig fails that handshake only: the client gets an alert, and the log one line with the stack.
+func TestPanicInTLSConfig(t *testing.T) {
+	cert := certificate(t, "localhost")
+	for name, tc := range map[string]struct {
+		set   func(c *tls.Config)
+		alert string
+	}{
+		"GetCertificate": {func(c *tls.Config) {
+			c.Certificates = nil
+			c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("ouch") }
+		}, "internal error"},
+		"GetConfigForClient": {func(c *tls.Config) {
+			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { panic("ouch") }
+		}, "internal error"},
+		"VerifyConnection": {func(c *tls.Config) {
+			c.VerifyConnection = func(tls.ConnectionState) error { panic("ouch") }
+		}, "bad certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log syncBuffer
+			c := &tls.Config{Certificates: []tls.Certificate{cert}}
+			tc.set(c)
+			s, addr := startTLS(t, showTLS, func(s *Server) { s.TLSConfig, s.Log = c, Zerolog(zerolog.New(&log)) })
+			p := tls.Client(dial(t, addr).TCPConn, clientConfig())
+			_, err := io.WriteString(p, getKept)
+			if err == nil {
+				_, err = p.Read(make([]byte, 1))
+			}
+			if !strings.Contains(fmt.Sprint(err), "remote error: tls: "+tc.alert) {
+				t.Errorf("the client gets %v", err)
+			}
+			p.Close()
+			await(t, "the count", func() bool { return s.ended[ErrHandshake].Load() == 1 && s.doors.open.Load() == 0 })
+			await(t, "the line", func() bool { return strings.Contains(log.String(), "ouch") })
+			if text := log.String(); !strings.Contains(text, "TestPanicInTLSConfig") || strings.Count(text, "\n") != 1 {
+				t.Errorf("the log: %s", text)
+			}
+		})
+	}
+}

@@ -27,7 +27,8 @@
 // on the loop unless client certificates, GetConfigForClient or WrapSession are set. While a handshake waits for its peer it holds no goroutine. How many wait is
 // bounded, and beyond the bound the one that has waited longest is closed. A handshake that takes
 // longer than 10 s ends, too. A panic in a function of the tls.Config is reported to the reactor
-// and ends that connection only.
+// and ends that connection only. The peer gets the alert internal_error, if the server has sent
+// nothing yet. Later, when alerts are encrypted, the connection is reset.
 //
 // When a handshake fails, the alert of crypto/tls is sent, the connection is half-closed, and what
 // the peer still sends is read and dropped for half a second. A reset would overtake the alert.
@@ -47,6 +48,8 @@
 // ReadConnectionLost tells. When the bytes of a peer end without it, an attacker may have cut them
 // off: ReadConnectionLost is not called, and the protocol is lost with [ErrTruncated]. That is so
 // also when the bytes end where a record ends.
+//
+// After Reactor.Stop connections end without close_notify. End them before, as server.Shutdown does.
 //
 // # What differs from a connection without TLS
 //

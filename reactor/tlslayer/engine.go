@@ -118,6 +118,9 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 	e.mem.yield = nil
 	if hs.err != nil {
 		if _, panicked := hs.err.(*reactor.PanicError); panicked {
+			if !e.mem.wrote {
+				e.mem.out = append(e.mem.out, internalError...)
+			}
 			return nil, true, hs.err
 		}
 		return nil, true, fmt.Errorf("%w: %w", ErrHandshake, hs.err)
@@ -125,6 +128,9 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 	e.hs, e.more = nil, true
 	return rest, true, nil
 }
+
+// internalError is the record of that alert (RFC 8446, section 6.2), as it is before there are keys.
+const internalError = "\x15\x03\x03\x00\x02\x02\x50"
 
 // abandon ends a handshake that will not be gone on with.
 func (e *engine) abandon() {

@@ -6,6 +6,7 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -183,14 +184,19 @@ func (hs *shaking) fail(err error, lingers bool) {
 	c.hs = nil
 	hs.giveUp()
 	c.flags |= failed
+	_, silenced := err.(*reactor.PanicError)
+	silenced = silenced && c.e.mem.wrote // alerts are encrypted, and crypto/tls sends none
 	defer func() {
-		if lingers {
+		switch {
+		case silenced:
+			c.below.AbortConnection()
+		case lingers:
 			c.linger()
-		} else {
+		default:
 			c.below.LoseConnection()
 		}
-		if p, ok := err.(*reactor.PanicError); ok {
-			panic(p) // so that it is reported, and this connection lost with it
+		if p, ok := errors.AsType[*reactor.PanicError](err); ok {
+			c.r.CallFromThread(func() { panic(p) }) // so that it is reported; this connection has its alert to send
 		}
 	}()
 	hs.acceptor.HandshakeFailed(c, err)

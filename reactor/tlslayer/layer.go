@@ -27,7 +27,7 @@ type Acceptor interface {
 
 	// HandshakeFailed is called when the handshake will not be completed. The error wraps
 	// ErrHandshake, and the reason of the loss if the connection was lost; or it is a
-	// *reactor.PanicError, when a function of the tls.Config has panicked.
+	// *reactor.PanicError, when a function of the tls.Config has panicked. The reactor reports that.
 	//
 	// The alert has been written by then. What is written to c.Below() goes out after it, before
 	// the connection ends. A plaintext answer to a peer that does not speak TLS is sent so: its

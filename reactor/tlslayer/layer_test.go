@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -414,6 +415,24 @@ func TestPanics(t *testing.T) {
 				return nil, nil
 			}
 		}},
+		"GetCertificate": {config: func(c *tls.Config) {
+			given := &c.Certificates[0]
+			c.Certificates = nil
+			c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				if h.ServerName == "localhost" {
+					panic("ouch")
+				}
+				return given, nil
+			}
+		}},
+		"VerifyConnection": {config: func(c *tls.Config) {
+			c.VerifyConnection = func(s tls.ConnectionState) error {
+				if s.ServerName == "localhost" {
+					panic("ouch")
+				}
+				return nil
+			}
+		}},
 		"SetProtocol": {p: func(p *peer) {
 			p.onData = func(p *peer, _ []byte) {
 				p.c.SetProtocol(&peer{onMade: func(*peer) { panic("ouch") }}, nil)
@@ -437,9 +456,14 @@ func TestPanics(t *testing.T) {
 		}))
 		c := g.dial(clientConfig())
 		_, werr := c.Write([]byte("hello")) // which may be what hears of the reset
-		if got, err := io.ReadAll(c); err == nil && werr == nil || len(got) > 0 {
+		got, err := io.ReadAll(c)
+		if err == nil && werr == nil || len(got) > 0 {
 			t.Errorf("%s: the peer got %q, %v, %v", name, got, err, werr)
 		}
+		if strings.HasPrefix(name, "Get") && !strings.Contains(fmt.Sprint(werr), "remote error: tls: internal error") {
+			t.Errorf("%s: the peer got %v and no alert", name, werr)
+		}
+		c.Close()
 		g.do(func() {})
 		reports := g.reported()
 		var p *reactor.PanicError
@@ -450,7 +474,7 @@ func TestPanics(t *testing.T) {
 		cc.ServerName, cc.InsecureSkipVerify = "other", true
 		c = g.dial(cc)
 		_, _ = c.Write([]byte("hello"))
-		got := make([]byte, 5)
+		got = make([]byte, 5)
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
 			t.Errorf("%s: the next connection got %q, %v", name, got, err)
 		}

@@ -26,6 +26,7 @@ type memory struct {
 	local netip.AddrPort
 	eof   bool // the transport below has ended
 	asked bool // and crypto/tls has been told so
+	wrote bool // crypto/tls has written something
 }
 
 // wouldBlock is the error of a read that has no bytes yet.
@@ -58,6 +59,7 @@ func (m *memory) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (m *memory) Write(p []byte) (int, error) {
+	m.wrote = true
 	if m.out == nil && m.lent != nil && len(p) > 0 && &p[0] == &m.lent[:1][0] {
 		m.out, m.lent = p, nil // crypto/tls forgets it now
 		return len(p), nil
