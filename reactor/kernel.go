@@ -19,7 +19,9 @@ import (
 )
 
 // kernel is the System of a reactor that runs in earnest.
-type kernel struct{}
+type kernel struct {
+	warm *warmth // of the files that are sent; nil remembers none
+}
 
 func (kernel) Now() time.Time { return time.Now() }
 

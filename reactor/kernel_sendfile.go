@@ -22,12 +22,12 @@ const copySize = 64 << 10
 
 var copies bytebufferpool.Pool
 
-func (kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
+func (k kernel) SendFile(fd int, f File, offset int64, n int) (int, syscall.Errno) {
 	from := f.Fd()
 	if from == ^uintptr(0) {
 		return copyFile(fd, f, offset, n)
 	}
-	if sent, errno, ok := sendCached(fd, int(from), offset, n); ok && errno != syscall.EINVAL {
+	if sent, errno, ok := k.warm.sendCached(fd, f, int(from), offset, n); ok && errno != syscall.EINVAL {
 		return sent, errno
 	}
 	sent, err := syscall.Sendfile(fd, int(from), &offset, min(n, coldPiece))

@@ -144,7 +144,7 @@ type ending struct {
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{config: c, sys: c.System, ports: map[*Port]struct{}{}, attempts: map[*attempt]struct{}{}, factories: map[Factory]int{}}
 	if r.sys == nil {
-		r.sys, r.real = kernel{}, true
+		r.sys, r.real = kernel{newWarmth()}, true
 	}
 	var err error
 	if r.poller, err = r.sys.NewPoller(c.Poller); err != nil {

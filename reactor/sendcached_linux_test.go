@@ -61,6 +61,39 @@ func TestCached(t *testing.T) {
 	}
 }
 
+// A range that was found in memory is taken to be there for a moment, with all that lies in it, and by that loop alone.
+func TestWarmth(t *testing.T) {
+	size := 2 * pageSize
+	f := temporary(t, strings.Repeat("x", int(size)))
+	fd := int(f.Fd())
+	if !cached(fd, 0, size) {
+		t.Skip("this kernel cannot tell")
+	}
+	w := newWarmth()
+	if !w.cached(f, fd, 0, size) {
+		t.Fatal("what was just written is not in memory")
+	}
+	if err := os.Truncate(f.Name(), 0); err != nil { // now nothing is in memory
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		offset, n int64
+		want      bool
+	}{{0, size, true}, {pageSize, 10, true}, {pageSize, size, false}} {
+		if got := w.cached(f, fd, c.offset, c.n); got != c.want {
+			t.Errorf("%d bytes from %d on: %t", c.n, c.offset, got)
+		}
+	}
+	var none *warmth
+	if none.cached(f, fd, 0, size) || newWarmth().cached(f, fd, 0, size) {
+		t.Error("another loop takes the range to be in memory")
+	}
+	w.begun = w.begun.Add(-2 * warmFor) // so long ago
+	if w.cached(f, fd, 0, size) {
+		t.Error("a range is taken to be in memory for ever")
+	}
+}
+
 // The head of a file goes out with the file, and at once by itself where that is no socket.
 func TestWriteMore(t *testing.T) {
 	r, w, err := os.Pipe()

@@ -11,8 +11,12 @@ import "syscall"
 // sysWriteMore is sysWrite here.
 func sysWriteMore(fd int, p []byte) (int, syscall.Errno) { return sysWrite(fd, p) }
 
-// sendCached is for Linux.
-func sendCached(int, int, int64, int) (int, syscall.Errno, bool) { return 0, 0, false }
+// warmth and sendCached are for Linux.
+type warmth struct{}
+
+func newWarmth() *warmth { return nil }
+
+func (*warmth) sendCached(int, File, int, int64, int) (int, syscall.Errno, bool) { return 0, 0, false }
 
 func sysWritev(fd int, pieces [][]byte) (int, syscall.Errno) {
 	sent := 0
