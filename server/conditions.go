@@ -55,7 +55,7 @@ func (w *Response) CheckPreconditions(v Validators) (done bool) {
 	if v.Missing {
 		v = Validators{Missing: true}
 	}
-	reads := r.head.MethodID == parser.MethodGet || r.head.MethodID == parser.MethodHead
+	reads := r.reads()
 	switch code := r.precondition(v, reads); {
 	case code == 412:
 		w.Error(code)
@@ -87,15 +87,29 @@ func (w *Response) notModified(v Validators) {
 // setValidators sets the fields that tell them. What was modified in the future was modified
 // now (RFC 9110, 8.8.2.1).
 func (w *Response) setValidators(v Validators) {
-	if v.ETag != "" {
+	if v.ETag != "" && string(w.PeekHeader("ETag")) != v.ETag {
 		w.SetHeader("ETag", v.ETag) // it is valid
 	}
 	if at := v.LastModified; !at.IsZero() {
 		if now := w.x.req.Received(); at.After(now) { // not time.Now: Date may be of before
 			at = now
 		}
-		w.SetHeader("Last-Modified", at.UTC().Format(imfFixdate))
+		w.setDate("Last-Modified", at)
 	}
+}
+
+// setDate is SetHeader of a date, without a string for it. The caller knows that the head is not committed.
+func (w *Response) setDate(name string, at time.Time) {
+	w.delLines(name)
+	start := uint32(len(w.fields))
+	w.fields = append(append(w.fields, name...), ": "...)
+	w.fields = append(at.UTC().AppendFormat(w.fields, imfFixdate), "\r\n"...)
+	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
+}
+
+// reads reports whether r is GET or HEAD.
+func (r *Request) reads() bool {
+	return r.head.MethodID == parser.MethodGet || r.head.MethodID == parser.MethodHead
 }
 
 // precondition returns the status that the conditions of r come to, or 0.

@@ -24,23 +24,76 @@ const (
 // content is the content of an answer.
 type content struct {
 	kind contentKind
-	buf  []byte     // what was written, or the room for that
-	p    []byte     // what was lent or given
-	file *fileRange // what lies in a file
+	buf  []byte    // what was written, or the room for that
+	p    []byte    // what was lent or given
+	file *sentFile // what lies in a file
 }
 
-// fileRange is content that lies in a file: one range of it, or several with text around each.
-type fileRange struct {
+// sentFile is content that lies in a file: one range of it, or several with text around each. When it is
+// sent it is also what the transport tells of the ranges that it has let go of.
+type sentFile struct {
 	f     *os.File
 	parts []filePart
 	end   []byte // what follows the last
 	total int64
+
+	one  [1]filePart // what parts begins with
+	c    *conn
+	x    *exchange
+	left int    // ranges that the transport still has
+	free func() // freed and over, made once: a loop uses a sentFile many times
+	done func()
+	next *sentFile // in the loop's list of spare ones
 }
 
 // filePart is one range of a file, and the text before it.
 type filePart struct {
 	before []byte
 	off, n int64
+}
+
+// takeFile makes content of a file, without parts yet. Loops have spare ones for the answers that are made there.
+func (w *Response) takeFile(f *os.File) *sentFile {
+	if w.x.mode != modeInline {
+		return newSentFile(f)
+	}
+	return w.x.req.conn.w.files.take(f)
+}
+
+func newSentFile(f *os.File) *sentFile {
+	s := &sentFile{f: f}
+	s.free, s.done = s.freed, s.over
+	s.parts = s.one[:0]
+	return s
+}
+
+// spareFiles are what a loop keeps of content in files, as it keeps exchanges.
+type spareFiles struct {
+	first *sentFile
+	n     int
+}
+
+// take gives out a spare sentFile, or a new one.
+func (all *spareFiles) take(f *os.File) *sentFile {
+	s := all.first
+	if s == nil {
+		return newSentFile(f)
+	}
+	all.first, s.next = s.next, nil
+	all.n--
+	s.f = f
+	return s
+}
+
+// put takes back a sentFile that no other code refers to.
+func (all *spareFiles) put(s *sentFile) {
+	if all.n == maxSpares {
+		return
+	}
+	*s = sentFile{free: s.free, done: s.done, next: all.first}
+	s.parts = s.one[:0]
+	all.first = s
+	all.n++
 }
 
 // length is how long the content is.
@@ -131,38 +184,38 @@ func (w *Response) SendFile(f *os.File, off, n int64) {
 		w.setBody("SendFile", contentLent, nil)
 		return
 	}
-	w.setFile(&fileRange{f: f, parts: []filePart{{off: off, n: n}}, total: n})
+	file := w.takeFile(f)
+	file.parts, file.total = append(file.parts, filePart{off: off, n: n}), n
+	w.setFile(file)
 }
 
 // setFile makes the content of an answer one that lies in a file.
-func (w *Response) setFile(file *fileRange) {
+func (w *Response) setFile(file *sentFile) {
 	w.setBody("SendFile", contentFile, nil)
 	w.body.file = file
-}
-
-// sentFile is a file on its way.
-type sentFile struct {
-	c    *conn
-	x    *exchange
-	left int // ranges that the transport still has
 }
 
 // freed is called when the transport lets go of a range: it was sent, or the connection is lost. The
 // latter is followed by ConnectionLost, before the loop makes the call that is posted here.
 func (s *sentFile) freed() {
 	if s.left--; s.left == 0 {
-		s.c.w.loop.CallFromThread(s.over)
+		s.c.w.loop.CallFromThread(s.done)
 	}
 }
 
 // over ends the answer, unless the connection was lost.
 func (s *sentFile) over() {
 	c, x := s.c, s.x
-	if c.cur == x && x.file == s && c.output == outputStreaming {
-		x.file = nil
-		c.conclude(x)
-		c.resume()
+	if c.cur != x || x.file != s || c.output != outputStreaming {
+		return
 	}
+	x.file = nil
+	owned := !x.detached // else other code may still look at the answer
+	c.conclude(x)
+	if owned {
+		c.w.files.put(s)
+	}
+	c.resume()
 }
 
 // sendContent sends a head, content, and what follows it: together in one write, or in one writev(2) if
@@ -195,22 +248,21 @@ func (c *conn) sendContent(x *exchange, w *Response, head []byte, end string) {
 }
 
 // sendFile has the transport send the ranges of a file.
-func (c *conn) sendFile(x *exchange, file *fileRange) {
+func (c *conn) sendFile(x *exchange, file *sentFile) {
 	if !x.detached { // OnDone reads it again, when the read buffer has other contents
 		if len(x.headBuf) == 0 {
 			x.keepHead()
 		}
 		x.req.ownBody()
 	}
-	s := &sentFile{c, x, len(file.parts)}
-	x.file, c.output = s, outputStreaming
-	freed := s.freed
+	file.c, file.x, file.left = c, x, len(file.parts)
+	x.file, c.output = file, outputStreaming
 	if p := file.parts[0]; len(file.parts) == 1 && len(file.end) == 0 && len(p.before) == 0 {
-		c.send(reactor.FileRange(file.f, p.off, p.n).OnFree(freed))
+		c.send(reactor.FileRange(file.f, p.off, p.n).OnFree(file.free))
 	} else {
 		pieces := make([]reactor.Piece, 0, 2*len(file.parts)+1)
 		for _, p := range file.parts {
-			pieces = append(pieces, reactor.Lent(p.before), reactor.FileRange(file.f, p.off, p.n).OnFree(freed))
+			pieces = append(pieces, reactor.Lent(p.before), reactor.FileRange(file.f, p.off, p.n).OnFree(file.free))
 		}
 		c.t.Send(append(pieces, reactor.Lent(file.end))...)
 	}

@@ -51,9 +51,9 @@ func ServeContent(w *Response, r *Request, name string, modtime time.Time, conte
 		panic(fmt.Sprintf("server: ServeContent of a %T outside a Blocking handler: it may block", content))
 	}
 	w.SetStatus(200)
-	kind := string(w.PeekHeader("Content-Type"))
-	if kind == "" {
-		if kind = mime.TypeByExtension(filepath.Ext(name)); kind == "" {
+	if len(w.PeekHeader("Content-Type")) == 0 {
+		kind := mime.TypeByExtension(filepath.Ext(name))
+		if kind == "" {
 			kind = "application/octet-stream"
 		}
 		w.SetHeader("Content-Type", kind)
@@ -62,7 +62,9 @@ func ServeContent(w *Response, r *Request, name string, modtime time.Time, conte
 	if w.CheckPreconditions(v) {
 		return
 	}
-	w.setValidators(v) // also in the answer to POST
+	if !r.reads() { // also in the answer to POST
+		w.setValidators(v)
+	}
 	w.SetHeader("Accept-Ranges", "bytes")
 	if w.hasFilter() {
 		src.whole(w)
@@ -78,9 +80,10 @@ func ServeContent(w *Response, r *Request, name string, modtime time.Time, conte
 	case len(ranges) == 1:
 		w.SetStatus(206)
 		w.SetHeader("Content-Range", ranges[0].of(src.size))
-		src.parts(w, []part{{byteRange: ranges[0]}}, nil)
+		src.one(w, ranges[0])
 	default:
 		w.SetStatus(206)
+		kind := string(w.PeekHeader("Content-Type"))
 		boundary := fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
 		w.SetHeader("Content-Type", "multipart/byteranges; boundary="+boundary)
 		all := make([]part, len(ranges))
@@ -178,7 +181,16 @@ func (c *captor) WriteString(s string) (int, error) {
 }
 
 // whole makes all of the content the body of w.
-func (src *source) whole(w *Response) { src.parts(w, []part{{byteRange: byteRange{0, src.size}}}, nil) }
+func (src *source) whole(w *Response) { src.one(w, byteRange{0, src.size}) }
+
+// one makes a range of the content the body of w.
+func (src *source) one(w *Response, b byteRange) {
+	if src.file != nil && b.n > 0 { // as mostly: without an allocation
+		w.SendFile(src.file, src.base+b.start, b.n)
+		return
+	}
+	src.parts(w, []part{{byteRange: b}}, nil)
+}
 
 // parts makes ranges of the content the body of w.
 func (src *source) parts(w *Response, all []part, end []byte) {
@@ -191,7 +203,8 @@ func (src *source) parts(w *Response, all []part, end []byte) {
 		w.setBody("ServeContent", contentLent, nil)
 		w.declared = 0 // for HEAD
 	case src.file != nil:
-		file := &fileRange{f: src.file, end: end, total: total}
+		file := w.takeFile(src.file)
+		file.end, file.total = end, total
 		for _, p := range all {
 			file.parts = append(file.parts, filePart{p.before, src.base + p.start, p.n})
 		}

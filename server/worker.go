@@ -28,6 +28,8 @@ type worker struct {
 	pieces    [2]reactor.Piece
 	line      [20]byte // scratch for the size of a chunk
 
+	files spareFiles
+
 	connValues map[*conn][]keyed // of ConnKeys; nil until one is set
 
 	held      int  // what the connections hold, but for their unsent output

@@ -1,8 +1,11 @@
 package static
 
 import (
+	"path"
 	"sync"
 	"time"
+
+	"microhttp/server"
 )
 
 // cache keeps files open. An entry is held while answers use it. One that is in the cache and not held stands in a ring, the
@@ -21,7 +24,22 @@ type cache struct {
 func (c *cache) get(name string, now time.Time, validate time.Duration) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.at[name]
+	return c.fresh(c.at[name], now, validate)
+}
+
+// getDirect is get of a file that a request may ask for by that name.
+func (c *cache) getDirect(name []byte, now time.Time, validate time.Duration) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.at[string(name)]
+	if e == nil || !e.direct {
+		return nil
+	}
+	return c.fresh(e, now, validate)
+}
+
+// fresh is get of an entry, or of nil.
+func (c *cache) fresh(e *entry, now time.Time, validate time.Duration) *entry {
 	if e == nil {
 		return nil
 	}
@@ -42,7 +60,8 @@ func (c *cache) getOr(name string, open func() (*entry, error)) (*entry, error) 
 	if err != nil {
 		return nil, err
 	}
-	e.name, e.held, e.checked = name, 1, time.Now()
+	e.name, e.held, e.checked, e.kind = name, 1, time.Now(), typeOf(path.Ext(name))
+	e.letGo = func(*server.Response, *server.Request) { c.put(e) }
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.dir || !e.shared() || c.closed || c.at[name] != nil || !c.room() {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"microhttp/server"
 )
 
 // Where files come from. A name is a path of package io/fs: without a slash at its ends, "." for the root.
@@ -40,6 +42,11 @@ type entry struct {
 	etag    string
 	codings []*coding // of its siblings
 
+	direct  bool                                    // a request may ask for it by its name
+	kind    string                                  // the media type, by its name
+	section *io.SectionReader                       // of a file of the system, for ServeContent
+	letGo   func(*server.Response, *server.Request) // for OnDone
+
 	// Guarded by the cache.
 	name    string
 	held    int
@@ -49,19 +56,17 @@ type entry struct {
 	next    *entry
 }
 
-// content is the file for ServeContent: one that the kernel sends needs no further look at its size.
+// content is the file for ServeContent. One that the kernel sends needs no further look at its size: many answers have one section
+// of it, which ServeContent does not read.
 func (e *entry) content() io.ReadSeeker {
-	if f, ok := e.file.(*os.File); ok {
-		return io.NewSectionReader(f, 0, e.size)
+	if e.section != nil {
+		return e.section
 	}
 	return e.file.(io.ReadSeeker)
 }
 
 // shared reports whether many answers may use e at once: those of a file of the system do not move its offset.
-func (e *entry) shared() bool {
-	_, ok := e.file.(*os.File)
-	return ok
-}
+func (e *entry) shared() bool { return e.section != nil }
 
 func (e *entry) close() {
 	if e.file != nil {
@@ -97,8 +102,12 @@ func entryOf(f fs.File) (*entry, error) {
 		f.Close()
 		return nil, fmt.Errorf("%w: no regular file", errNotFound)
 	}
-	tag := `"` + strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36) + `"`
-	return &entry{info: info, file: f, size: info.Size(), modTime: info.ModTime(), etag: tag}, nil
+	e := &entry{info: info, file: f, size: info.Size(), modTime: info.ModTime()}
+	e.etag = `"` + strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36) + `"`
+	if system, ok := f.(*os.File); ok {
+		e.section = io.NewSectionReader(system, 0, e.size)
+	}
+	return e, nil
 }
 
 // dirSource is a directory of the system.

@@ -16,6 +16,7 @@
 package static
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -123,6 +124,9 @@ func (f *Files) Serve(w *server.Response, r *server.Request) {
 		w.SetHeader("Allow", "GET, HEAD")
 		return
 	}
+	if f.serveHot(w, r) {
+		return
+	}
 	urlPath, ok := f.cut(r.Path())
 	if !ok {
 		w.Error(404)
@@ -130,10 +134,6 @@ func (f *Files) Serve(w *server.Response, r *server.Request) {
 	}
 	if clean := cleaned(urlPath); clean != urlPath {
 		redirect(w, r, 307, escaped(f.config.Prefix+clean))
-		return
-	}
-	name := strings.Trim(urlPath, "/")
-	if name != "" && !strings.HasSuffix(urlPath, "/") && path.Base(name) != f.config.Index && !f.hidden(name) && f.serveHot(w, r, name) {
 		return
 	}
 	f.cold.Serve(w, r)
@@ -156,24 +156,31 @@ func cleaned(p string) string {
 	return clean
 }
 
-// serveHot answers with a file that is open already, on the loop, and reports whether it could.
-func (f *Files) serveHot(w *server.Response, r *server.Request, name string) bool {
+// serveHot answers with a file that is open already, on the loop, and reports whether it could. It needs no string of the path:
+// what the cache has by that name is clean.
+func (f *Files) serveHot(w *server.Response, r *server.Request) bool {
+	p := r.PeekEscapedPath()
+	if bytes.IndexByte(p, '%') >= 0 {
+		p = []byte(r.Path())
+	}
+	n := len(f.config.Prefix)
+	if len(p) <= n || string(p[:n]) != f.config.Prefix || p[n] != '/' {
+		return false
+	}
 	now := r.Received()
-	e := f.open.get(name, now, f.config.Validate)
+	e := f.open.getDirect(p[n+1:], now, f.config.Validate)
 	if e == nil {
 		return false
 	}
 	if coding := chooseCoding(r, e.codings); coding != nil {
-		sibling := f.open.get(name+coding.suffix, now, f.config.Validate)
-		if sibling == nil {
-			f.open.put(e)
-			return false
+		sibling := f.open.get(e.name+coding.suffix, now, f.config.Validate)
+		if sibling != nil {
+			f.serveEntry(w, r, e, sibling, coding)
 		}
-		f.serveEntry(w, r, name, e, sibling, coding)
 		f.open.put(e)
-		return true
+		return sibling != nil
 	}
-	f.serveEntry(w, r, name, e, e, nil)
+	f.serveEntry(w, r, e, e, nil)
 	return true
 }
 
@@ -234,21 +241,21 @@ func (f *Files) serveDir(w *server.Response, r *server.Request, name string) {
 func (f *Files) serveFound(w *server.Response, r *server.Request, name string, e *entry) {
 	if coding := chooseCoding(r, e.codings); coding != nil {
 		if sibling, err := f.lookUp(name + coding.suffix); err == nil && !sibling.dir {
-			f.serveEntry(w, r, name, e, sibling, coding)
+			f.serveEntry(w, r, e, sibling, coding)
 			f.open.put(e)
 			return
 		} else if err == nil {
 			f.open.put(sibling)
 		}
 	}
-	f.serveEntry(w, r, name, e, e, nil)
+	f.serveEntry(w, r, e, e, nil)
 }
 
 // serveEntry answers with the content of from, which is e or its sibling in a coding. from is let go when the response is
 // done.
-func (f *Files) serveEntry(w *server.Response, r *server.Request, name string, e, from *entry, coding *coding) {
+func (f *Files) serveEntry(w *server.Response, r *server.Request, e, from *entry, coding *coding) {
 	if w.PeekHeader("Content-Type") == nil {
-		w.SetHeader("Content-Type", typeOf(path.Ext(name)))
+		w.SetHeader("Content-Type", e.kind)
 	}
 	if len(e.codings) > 0 {
 		w.AddHeader("Vary", "Accept-Encoding")
@@ -259,13 +266,13 @@ func (f *Files) serveEntry(w *server.Response, r *server.Request, name string, e
 		tag = tag[:len(tag)-1] + "-" + coding.name + `"` // siblings may be of one time and size
 	}
 	if f.config.CacheControl != nil {
-		if value := f.config.CacheControl(name); value != "" {
+		if value := f.config.CacheControl(e.name); value != "" {
 			w.SetHeader("Cache-Control", value)
 		}
 	}
 	w.SetHeader("ETag", tag)
-	w.OnDone(func(*server.Response, *server.Request) { f.open.put(from) })
-	server.ServeContent(w, r, name, from.modTime, from.content())
+	w.OnDone(from.letGo)
+	server.ServeContent(w, r, e.name, from.modTime, from.content())
 }
 
 // lookUp returns the entry of a name, which the caller holds. It is called off the loop.
@@ -283,6 +290,7 @@ func (f *Files) lookUp(name string) (*entry, error) {
 		e, err := f.src.open(name)
 		if err == nil && !e.dir {
 			e.codings = f.siblings(name)
+			e.direct = path.Base(name) != f.config.Index && !f.hidden(name)
 		}
 		return e, err
 	})
