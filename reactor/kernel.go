@@ -97,7 +97,7 @@ func listen(fd int, addr netip.AddrPort, o ListenOptions, share func(fd int) err
 	for _, s := range []step{
 		{"setsockopt", true, option(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)},
 		{"setsockopt", true, option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}, // accepted sockets inherit it, and the next two
-		{"setsockopt", true, func() error { return boundUnsent(fd) }},
+		{"setsockopt", true, func() error { return boundUnsent(fd, kernelUnsent) }},
 		{"setsockopt", true, func() error { return keepAliveByDefault(fd) }},
 		{"setsockopt", addr.Addr().Is6(), option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)},
 		{"setsockopt", o.ReusePort, option(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)},

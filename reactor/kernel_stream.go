@@ -48,7 +48,7 @@ func bindFrom(fd int, to Address, from netip.AddrPort) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
-	if err := boundUnsent(fd); err != nil {
+	if err := boundUnsent(fd, kernelUnsent); err != nil {
 		return err
 	}
 	if err := keepAliveByDefault(fd); err != nil || !from.IsValid() {
@@ -111,7 +111,7 @@ func (kernel) Adopt(fd int) (at Address, remote netip.AddrPort, listens bool, er
 	if peer, err := unix.Getpeername(fd); err == nil {
 		remote = addrPort(peer)
 	}
-	_ = boundUnsent(fd) // that of a Unix socket is bounded by its buffer
+	_ = boundUnsent(fd, kernelUnsent) // that of a Unix socket is bounded by its buffer
 	return at, remote, n != 0, nil
 }
 

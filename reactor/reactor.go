@@ -105,6 +105,7 @@ type Reactor struct {
 	queues    []*queue                     // for connections that need one
 	unsent    int                          // what the connections' queues hold in memory, all together
 	held      int                          // and what memory they take for that
+	wide      wideSet                      // connections of which the kernel takes more
 	iovecs    [][]byte                     // of a writev(2)
 	layers    batch[flushing]              // that have something to do before that
 	touched   batch[settler]               // whose output goes out at the end of the tick

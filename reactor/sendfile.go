@@ -20,6 +20,9 @@ var errShortFile = fmt.Errorf("the file is shorter than its range: %w", io.ErrUn
 // sendFile is one sendfile(2), of at most that much of a file. It dooms the connection when that fails.
 func (t *transport) sendFile(p *Piece, most int64) (sent, asked int64) {
 	asked = min(p.left, most)
+	if asked > kernelUnsent && t.flags&wide == 0 && t.r.real {
+		t.r.wide.widen(t)
+	}
 	t.r.watch.sends(int(asked))
 	n, errno := t.r.sys.SendFile(int(t.fd), p.file, p.offset, int(asked))
 	t.r.watch.sent(int(asked))

@@ -49,7 +49,7 @@ func (kernel) Share(fd int, _ Address, _ ListenOptions) (int, error) {
 }
 
 // boundUnsent does nothing: the send buffer is what bounds it here.
-func boundUnsent(int) error { return nil }
+func boundUnsent(int, int) error { return nil }
 
 // Unacknowledged is not to be had on all of these systems.
 func (kernel) Unacknowledged(int) int { return 0 }

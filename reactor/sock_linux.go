@@ -51,14 +51,9 @@ func choosePortLate(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) // kernels before 4.2 choose early
 }
 
-// kernelUnsent is what the kernel takes of a connection's output, at most, beyond what the peer has room for. Left to itself it
-// takes megabytes, which no bound of ours counts, and a write of that much holds the loop up: two thousand peers that do not
-// read what they asked for had 2.2 GB of the kernel, and ticks of half a second.
-const kernelUnsent = 64 << 10
-
-// boundUnsent sets TCP_NOTSENT_LOWAT. The pause for the next piece costs a reader who keeps up nothing that was measurable.
-func boundUnsent(fd int) error {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, kernelUnsent)
+// boundUnsent sets TCP_NOTSENT_LOWAT.
+func boundUnsent(fd, most int) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, most)
 }
 
 // Unacknowledged asks by SIOCOUTQ.

@@ -72,6 +72,7 @@ const (
 	roomLent                      // by Room, and nothing was written since
 	undelivered                   // cold.unread is handed over before anything is read
 	oneKernel                     // a Unix socket, although remote is an address: see SetRemoteAddr
+	wide                          // the kernel takes more of it: see wide.go
 )
 
 const (
