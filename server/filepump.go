@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"time"
 
 	"microhttp/reactor"
 )
@@ -14,13 +13,8 @@ import (
 // and writes the pieces to a Stream on the loop, when the peer takes them. It has a buffer only while
 // it runs, so a slow reader costs a few words. A read that would wait for the disk leaves the loop.
 
-const (
-	// pumpPiece is how much is read at a time: what filters then do to it may be a millisecond's work.
-	pumpPiece = 32 << 10
-
-	// pumpRest is how long a pump waits when the loop's pool takes no more calls.
-	pumpRest = 5 * time.Millisecond
-)
+// pumpPiece is how much is read at a time: what filters then do to it may be a millisecond's work.
+const pumpPiece = 32 << 10
 
 // readCached is a variable for the tests, where files are always in memory.
 var readCached = reactor.ReadCached
@@ -107,23 +101,12 @@ func (p *filePump) put(b []byte, err error) bool {
 // readOffLoop reads a piece on the loop's pool, and goes on with it.
 func (p *filePump) readOffLoop() {
 	p.reading = true
-	loop, n, off := p.s.x.req.conn.w.loop, min(pumpPiece, p.left), p.off
-	err := loop.CallInThread(func() {
-		b := make([]byte, n)
-		got, err := p.f.ReadAt(b, off)
-		loop.CallFromThread(func() {
-			p.reading = false
-			p.run(func() {
-				if p.put(b[:got], err) {
-					p.more()
-				}
-			})
+	p.s.x.req.conn.w.loop.ReadInThread(p.f, int(min(pumpPiece, p.left)), p.off, func(b []byte, err error) {
+		p.reading = false
+		p.run(func() {
+			if err == reactor.ErrPoolFull || p.put(b, err) {
+				p.more()
+			}
 		})
 	})
-	if err != nil {
-		loop.CallLater(pumpRest, func() {
-			p.reading = false
-			p.run(p.more)
-		})
-	}
 }

@@ -8,18 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"microhttp/reactor"
 )
 
-const (
-	// filePiece is how much of a file is read at a time.
-	filePiece = 64 << 10
-
-	// fileRest is how long a connection waits when the loop's pool takes no more calls.
-	fileRest = 5 * time.Millisecond
-)
+// filePiece is how much of a file is read at a time.
+const filePiece = 64 << 10
 
 // readCached is a variable for the tests, where files are always in memory.
 var readCached = reactor.ReadCached
@@ -61,10 +55,8 @@ func (c *Conn) encryptRead(p *piece, b []byte, err error) int {
 func (c *Conn) readOffLoop(p *piece) {
 	c.flags |= fileRead
 	c.uncommon().read = nil
-	q, at := c.out, p.at
-	f, n := p.f, min(filePiece, p.left)
-	freed := p.file
-	back := func(b []byte, err error) {
+	q, freed := c.out, p.file
+	c.r.ReadInThread(p.f, int(min(filePiece, p.left)), p.at, func(b []byte, err error) {
 		if c.flags&gone != 0 || c.out != q {
 			c.free(freed)
 			return
@@ -75,15 +67,7 @@ func (c *Conn) readOffLoop(p *piece) {
 		}
 		c.uncommon().read = &readBack{b, err}
 		c.touch()
-	}
-	err := c.r.CallInThread(func() {
-		b := make([]byte, n)
-		got, err := f.ReadAt(b, at)
-		c.r.CallFromThread(func() { back(b[:got], err) })
 	})
-	if err != nil {
-		c.r.CallLater(fileRest, func() { back(nil, reactor.ErrPoolFull) })
-	}
 }
 
 // readBack is what a read off the loop has found.

@@ -208,7 +208,7 @@ func TestPoolFull(t *testing.T) {
 		}
 		p.c.Send(reactor.FileRange(onDisk(t, content), 0, int64(len(content))))
 		p.c.LoseConnection()
-		p.c.Reactor().CallLater(4*fileRest, func() { close(release) })
+		p.c.Reactor().CallLater(20*time.Millisecond, func() { close(release) })
 	}
 	g.serve(func() reactor.Protocol { return Server(serverConfig(), g.hs, p) })
 	c := g.dial(clientConfig())
