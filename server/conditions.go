@@ -103,8 +103,29 @@ func (w *Response) setDate(name string, at time.Time) {
 	w.delLines(name)
 	start := uint32(len(w.fields))
 	w.fields = append(append(w.fields, name...), ": "...)
-	w.fields = append(at.UTC().AppendFormat(w.fields, imfFixdate), "\r\n"...)
+	if w.x.mode == modeInline {
+		w.fields = w.x.req.conn.w.dates.append(w.fields, at)
+	} else {
+		w.fields = at.UTC().AppendFormat(w.fields, imfFixdate)
+	}
+	w.fields = append(w.fields, "\r\n"...)
 	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
+}
+
+// knownDates are dates that a loop has written before: of files that were changed in the same second, or that are asked for often.
+type knownDates [16]struct {
+	second int64
+	text   string
+}
+
+// append appends a date.
+func (all *knownDates) append(b []byte, at time.Time) []byte {
+	second := at.Unix()
+	d := &all[uint64(second)%uint64(len(all))]
+	if d.text == "" || d.second != second {
+		d.second, d.text = second, at.UTC().Format(imfFixdate)
+	}
+	return append(b, d.text...)
 }
 
 // reads reports whether r is GET or HEAD.

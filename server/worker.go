@@ -29,6 +29,7 @@ type worker struct {
 	line      [20]byte // scratch for the size of a chunk
 
 	files spareFiles
+	dates knownDates
 
 	connValues map[*conn][]keyed // of ConnKeys; nil until one is set
 
