@@ -250,3 +250,21 @@ func (src *source) read(w *Response, all []part, end []byte, total int64) {
 	}
 	_, _ = s.Write(end)
 }
+
+// ServeFile answers with a file that the handler has opened, by [ServeContent]: conditions, ranges, and a Content-Type by the
+// extension of its name, unless one is set. It takes f over, and closes it when the response is done. A directory is answered
+// with 404, as a *[StatusError] for a function of [Try] to return. Any other error is that of f.Stat.
+//
+// Opening a file may block, so it is for [Blocking] handlers. The file is sent by the loop when the handler has returned.
+func ServeFile(w *Response, r *Request, f *os.File) error {
+	w.OnDone(func(*Response, *Request) { _ = f.Close() })
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return Fail(404, "there is no such file")
+	}
+	ServeContent(w, r, info.Name(), info.ModTime(), f)
+	return nil
+}

@@ -38,6 +38,8 @@
 // returns at once. A call fails the test after an hour of virtual time. [Client.Advance] lets time pass without waiting for
 // anything. All of it happens in the order of time, and takes no real time.
 //
+// A file that the test has written is younger than that, and no condition on its time holds: see os.Chtimes.
+//
 // # Blocking handlers
 //
 // A Blocking handler runs on a goroutine of its own, in real time: while it works, virtual time stands still and the call waits
