@@ -73,8 +73,9 @@
 //   - Hosts are compared without regard to case and to a dot at the end. IPv6 hosts are compared as addresses, with their
 //     brackets and without the port. A pattern whose host has a port, or is an IPv6 address without brackets, panics:
 //     ServeMux takes it and never matches it as meant.
-//   - A pattern segment that begins with ":" or "*" panics, and the message has the pattern to write. These are the wildcards of
-//     other routers, and would be literal text here; %3A and %2A are that.
+//   - A standard method in the wrong case panics, and so does a pattern with a query.
+//   - A pattern segment that begins with ":" or "*", or is like <id>, panics, and the message has the pattern to
+//     write. These are the wildcards of other routers, and would be literal text here; %3A, %2A and %3C are that.
 //   - A segment of dots is a dot segment also when its dots are escaped (RFC 3986, sections 2.3 and 6.2.2.2): the path is
 //     redirected, and a pattern with one panics. ServeMux takes it for a name.
 //   - A path in which an escaped slash stands next to such a segment, as in /a/..%2Fb, gets 400: it is another path for those who

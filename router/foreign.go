@@ -1,6 +1,6 @@
 package router
 
-// Wildcards as other routers write them, :id and *path. Here they would be literal text, a route that no request meets, and
+// Wildcards as other routers write them, :id, *path and <id>. Here they would be literal text, a route that no request meets, and
 // nothing would say so. So they are mistakes, and the error has the pattern to write instead.
 
 import (
@@ -10,7 +10,9 @@ import (
 )
 
 // isForeign reports whether a segment of a pattern, as written, is a wildcard in the language of another router.
-func isForeign(raw string) bool { return raw != "" && (raw[0] == ':' || raw[0] == '*') }
+func isForeign(raw string) bool {
+	return raw != "" && (raw[0] == ':' || raw[0] == '*' || raw[0] == '<' && strings.HasSuffix(raw, ">"))
+}
 
 // foreignWildcard is the error for the foreign wildcard raw of p.
 func foreignWildcard(p *pattern, raw string) error {

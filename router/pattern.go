@@ -58,6 +58,8 @@ var (
 	errUnclean   = errors.New("a path with an empty, '.' or '..' segment can never match")
 	errHost      = errors.New("requests are matched by their host without its port")
 	errForeign   = errors.New("is no wildcard here")
+	errCase      = errors.New("methods are case-sensitive")
+	errQuery     = errors.New("a pattern has no query")
 	errWildcards = fmt.Errorf("more than %d wildcards", maxWildcards)
 )
 
@@ -73,13 +75,21 @@ func parsePattern(text string) (*pattern, error) {
 	switch {
 	case p.method != "" && !isToken(p.method):
 		rest = text
+		if strings.Contains(p.method, "/") {
+			return fail(fmt.Errorf("invalid method %q: a path has no spaces, %%20 is one", p.method))
+		}
 		return fail(fmt.Errorf("invalid method %q", p.method))
+	case isMiscased(p.method):
+		rest = text
+		return fail(fmt.Errorf("%w: write %s for %s", errCase, strings.ToUpper(p.method), p.method))
 	case p.path == "":
 		rest = text[len(text)-len(p.host):]
 		return fail(errors.New("path missing /"))
 	case strings.Contains(p.host, "{"):
 		rest = p.host[strings.IndexByte(p.host, '{'):] + p.path
 		return fail(errors.New("path must begin with / before '{'"))
+	case strings.HasSuffix(p.host, ":") && strings.HasPrefix(p.path, "//"):
+		return fail(fmt.Errorf("%w: a pattern has no scheme, write %q", errUnclean, p.path[2:]))
 	case !isClean(p.path), hidesDots(p.path):
 		return fail(errUnclean)
 	}
@@ -128,18 +138,28 @@ func cutSegment(s string) (seg, after string) {
 	return s, ""
 }
 
+// isMiscased reports whether method is a standard one but for its case: no request would have it.
+func isMiscased(method string) bool {
+	upper := strings.ToUpper(method)
+	return method != upper && slices.Contains(standardMethods[:], upper)
+}
+
+const wholeSegment = ": a wildcard is a whole segment, of which the handler may cut something off"
+
 // parseSegment parses the text between two slashes, or after the last one.
 func parseSegment(raw string, last bool) (segment, error) {
 	brace := strings.IndexByte(raw, '{')
 	switch {
 	case raw == "":
 		return segment{kind: multi}, nil
+	case brace < 0 && strings.Contains(raw, "?"):
+		return segment{}, fmt.Errorf("%w: the handler asks for it by QueryValue, and %%3F is the text itself", errQuery)
 	case brace < 0:
 		return literalSegment(raw), nil
 	case brace > 0:
-		return segment{}, errors.New("bad wildcard segment (must start with '{')")
+		return segment{}, errors.New("bad wildcard segment (must start with '{')" + wholeSegment)
 	case !strings.HasSuffix(raw, "}"):
-		return segment{}, errors.New("bad wildcard segment (must end with '}')")
+		return segment{}, errors.New("bad wildcard segment (must end with '}')" + wholeSegment)
 	}
 	name, many := strings.CutSuffix(raw[1:len(raw)-1], "...")
 	switch {
@@ -151,8 +171,13 @@ func parseSegment(raw string, last bool) (segment, error) {
 		return segment{}, errors.New("{...} wildcard not at end")
 	case name == "":
 		return segment{}, errors.New("empty wildcard")
+	case strings.HasSuffix(name, "?"):
+		return segment{}, fmt.Errorf("bad wildcard name %q: no segment is optional, register both paths", name)
+	case strings.Contains(name, ":"):
+		before, _, _ := strings.Cut(name, ":")
+		return segment{}, fmt.Errorf("bad wildcard name %q: write {%s}, and check the value in the handler, as PathInt does", name, before)
 	case !isIdentifier(name):
-		return segment{}, fmt.Errorf("bad wildcard name %q", name)
+		return segment{}, fmt.Errorf("bad wildcard name %q: it is an identifier of Go", name)
 	case many:
 		return segment{kind: multi, text: name}, nil
 	}

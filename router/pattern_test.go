@@ -30,7 +30,7 @@ func TestParsePattern(t *testing.T) {
 		{"/a/{$}", "", "=a $", nil},
 		{"GET /users/{id}", "GET", "=users {id}", []string{"id"}},
 		{"PROPFIND \t /{a}/b/{c...}", "PROPFIND", "{a} =b {c...}", []string{"a", "c"}},
-		{"get /", "get", "{...}", nil},
+		{"brew /", "brew", "{...}", nil},
 		{" /a", "", "=a", nil},
 		{"/{größe}/{_1}", "", "{größe} {_1}", []string{"größe", "_1"}},
 		{"/%61%2fb/%7Bx}", "", "=a/b ={x}", nil},

@@ -161,6 +161,36 @@ func TestMistakesPanic(t *testing.T) {
 	}
 }
 
+// What people write who come from another router is refused, with what to write instead.
+func TestNewcomersPatterns(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"GET /users/:id":         `write "GET /users/{id}"`,
+		"/files/*":               `write "/files/{rest...}"`,
+		"/users/<id>":            `"<id>" is no wildcard here: write "/users/{id}", or "/users/%3Cid>" for the text itself`,
+		"/users/{id:[0-9]+}":     `bad wildcard name "id:[0-9]+": write {id}, and check the value in the handler`,
+		"/users/{id?}":           `no segment is optional, register both paths`,
+		"/users/{user-id}":       `it is an identifier of Go`,
+		"/users/{id}.json":       `a wildcard is a whole segment`,
+		"/users/u{id}":           `a wildcard is a whole segment`,
+		"/files/{path...}/x":     `{...} wildcard not at end`,
+		"get /users":             `methods are case-sensitive: write GET for get`,
+		"/users?all=1":           `a pattern has no query`,
+		"/a b":                   `invalid method "/a": a path has no spaces`,
+		"GET https://a.org/x":    `a pattern has no scheme, write "a.org/x"`,
+		"users":                  `path missing /`,
+		"/users/../me":           `can never match`,
+		"GET http://a.org/{x}/y": `write "a.org/{x}/y"`,
+	} {
+		if got := panicOf(t, func() { router.New().HandleFunc(pattern, tell) }); !strings.Contains(got, want) || !strings.Contains(got, "router_test.go:") {
+			t.Errorf("%s: %q lacks %q", pattern, got, want)
+		}
+	}
+	for _, good := range []string{"QUERY /x", "/a%3Fb", "localhost/x", "intranet/x", "GET /x/+"} {
+		router.New().HandleFunc(good, tell)
+	}
+	router.New().Group("localhost").Get("/x", tell)
+}
+
 func swallowing() *router.Router {
 	rt := router.New()
 	rt.Use(func(server.Handler) server.Handler { return nil })

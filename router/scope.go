@@ -122,6 +122,8 @@ func (s *Scope) group(prefix string, mw []Middleware, site string) *Scope {
 	switch {
 	case method != "":
 		fail("a prefix has no method")
+	case isPathLike(host):
+		fail(notAHost(host, path))
 	case strings.HasSuffix(path, "/"):
 		fail("a prefix does not end in a slash")
 	}
@@ -204,6 +206,10 @@ func (s *Scope) whole(method, text string) (string, error) {
 	switch {
 	case method == "":
 		method = m
+	case strings.Contains(m, "/"):
+		return text, errors.New("a path has no spaces, %20 is one")
+	case m == "" && path != "" && isPathLike(host):
+		return text, notAHost(host, path)
 	case m != "":
 		return text, fmt.Errorf("a second method beside %s, %q", method, m)
 	}
@@ -215,6 +221,15 @@ func (s *Scope) whole(method, text string) (string, error) {
 	}
 	host, path, err := s.join(host, path)
 	return method + host + path, err
+}
+
+// isPathLike reports whether a host looks like the beginning of a path that lacks its slash.
+func isPathLike(host string) bool {
+	return host != "" && !strings.ContainsAny(host, ".:[{") && !strings.EqualFold(host, "localhost")
+}
+
+func notAHost(host, path string) error {
+	return fmt.Errorf("%q would be a host: write %q for the path, or %q for the host", host, "/"+host+path, host+"."+path)
 }
 
 // join puts the prefix in front of a host and a path.

@@ -190,7 +190,7 @@ func (p *pair) handle(pattern string) {
 
 // isOurs reports whether err is a refusal of ours alone.
 func isOurs(err error) bool {
-	return slices.ContainsFunc([]error{errUnclean, errWildcards, errHost, errForeign}, func(ours error) bool { return errors.Is(err, ours) })
+	return slices.ContainsFunc([]error{errUnclean, errWildcards, errHost, errForeign, errCase, errQuery}, func(ours error) bool { return errors.Is(err, ours) })
 }
 
 func (p *pair) muxHandle(pattern string) (err error) {

@@ -56,7 +56,7 @@ func (w *Response) Redirect(status int, to string) {
 	}
 	to, ok := redirectTarget(to)
 	if !ok {
-		w.LogMisuse("Redirect to what is neither a path nor a URL of http or https")
+		w.LogMisuse("Redirect to what is neither a path, which begins with a slash, nor a URL of http or https")
 		w.Error(500)
 		return
 	}

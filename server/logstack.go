@@ -41,7 +41,7 @@ func appendStack(dst []byte, stack string) []byte {
 		dst = fmt.Appendf(dst, "%s%s  %s\n", stackIndent, printable(f.name), printable(f.place))
 	}
 	if n := len(frames) - last; n > 0 {
-		dst = fmt.Appendf(dst, "%s(and %d frames of the server)\n", stackIndent, n)
+		dst = fmt.Appendf(dst, "%s(and %d of the server)\n", stackIndent, n)
 	}
 	return dst
 }

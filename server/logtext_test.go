@@ -84,7 +84,7 @@ created by sync.(*WaitGroup).Go in goroutine 1
 	/usr/local/go/src/sync/waitgroup.go:238 +0x73
 `
 	want(t, "a stack", string(appendStack(nil, other)), stackIndent+"main.(*store).find  /home/a/store.go:17\n"+
-		stackIndent+"main.slow  /home/a/main.go:12\n"+stackIndent+"(and 3 frames of the server)\n")
+		stackIndent+"main.slow  /home/a/main.go:12\n"+stackIndent+"(and 3 of the server)\n")
 	if got := string(appendStack(nil, strings.ReplaceAll(other, "main.", "microhttp/server."))); strings.Count(got, "\n") != 5 {
 		t.Errorf("of a fault of the server: %s", got)
 	}

@@ -259,6 +259,18 @@ func TestMisusePanics(t *testing.T) {
 		{"invalid field name \\\"a b\\\"", func(w *Response, _ *Request) { w.SetCookie(&Cookie{Name: "a b"}) }},
 		{"invalid field name \\\"X:\\\"", func(w *Response, _ *Request) { w.Interim(103, Field{"X:", "1"}) }},
 		{"invalid field name \\\"X:\\\"", func(w *Response, _ *Request) { w.Stream().AddTrailer("X:", "1") }},
+		{"Fail with status 200: an error has 400 to 599", func(*Response, *Request) { _ = Fail(200, "") }},
+		{"Try of a nil function", func(*Response, *Request) { Try(nil) }},
+		{"TryJSON of a nil function", func(*Response, *Request) { TryJSON[int](nil) }},
+		{"Redirect with status 200: it is for 301", func(w *Response, _ *Request) { w.Redirect(200, "/") }},
+		{"BodyReader on the loop: it is for Blocking handlers, use OnBody", func(_ *Response, r *Request) { r.BodyReader() }},
+		{"DecodeJSON into what nothing can be decoded into", func(_ *Response, r *Request) { _ = decodeJSON([]byte("{}"), 1, jsonOptions{}) }},
+		{"Hub.Subscribe in a Blocking handler: subscribe on the loop", BlockingFunc(func(w *Response, _ *Request) {
+			new(Hub).Subscribe(w.Events())
+		}).Serve},
+		{"AnswerWithin in a Blocking handler: put it, or middleware.Timeout, around Blocking", BlockingFunc(func(w *Response, _ *Request) {
+			w.AnswerWithin(time.Second, nil)
+		}).Serve},
 		{"another handler for one request", func(w *Response, r *Request) {
 			h := BlockingFunc(func(*Response, *Request) { t.Error("it runs") })
 			h.Serve(w, r)

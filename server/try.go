@@ -34,8 +34,14 @@ func (e *StatusError) Error() string {
 // Unwrap returns Err.
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// Fail returns an error that has [Try] answer with that status. detail is for the client; see [StatusError].
-func Fail(status int, detail string) error { return &StatusError{Status: status, Detail: detail} }
+// Fail returns an error that has [Try] answer with that status, 400 to 599, and panics for another. detail is for the client;
+// see [StatusError].
+func Fail(status int, detail string) error {
+	if status < 400 || status > maxStatus {
+		panic(fmt.Sprintf("server: Fail with status %d: an error has 400 to 599", status))
+	}
+	return &StatusError{Status: status, Detail: detail}
+}
 
 // Try makes a handler of a function that may fail. An error that it returns becomes the answer, by [Server.ErrorHandler],
 // in place of what was written. nil means that f has answered.

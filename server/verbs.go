@@ -99,7 +99,7 @@ var forbidden = [situations][verbs]string{
 		verbLater:        "in a Blocking handler, which may simply take its time",
 		verbLeaf:         "in a Blocking handler: call it",
 		verbOnBody:       "in a Blocking handler: use BodyReader",
-		verbAnswerWithin: "in a Blocking handler: it is for the middleware around it",
+		verbAnswerWithin: "in a Blocking handler: put it, or middleware.Timeout, around Blocking",
 		verbHold:         "in a Blocking handler, which may simply wait",
 	},
 	streamInBlocking: {
