@@ -60,7 +60,9 @@ type group struct {
 	options []option
 }
 
-// groups sets o to the defaults and returns the flags that change it.
+// groups sets o to the defaults and returns the flags that change it. The other bounds of forms (Server.MaxFormMemory,
+// MaxFormParts, MaxFormDisk, MaxFormDiskAll) have no flag: they are for forms that are kept, and POST /form reads the parts
+// of a multipart form as they come.
 func (o *options) groups() []group {
 	s := &o.server
 	return []group{
@@ -76,6 +78,7 @@ func (o *options) groups() []group {
 			{"routes", "", toggle(&o.routes), "print the routes to standard output, and serve nothing"},
 			{"shutdown-timeout", "d", period(&o.grace, 10*time.Second, 0), "after SIGINT or SIGTERM, the time for answers under way"},
 			{"shutdown-delay", "d", period(&s.ShutdownDelay, 0, 0), "before that, the time in which it still accepts connections"},
+			{"shutdown-idle-grace", "d", limitPeriod(&s.ShutdownIdleGrace, 250*time.Millisecond), "after it, for requests on idle connections, 0 is none"},
 		}},
 		o.begin.group(),
 		{"Logging, to standard error", []option{
@@ -93,6 +96,7 @@ func (o *options) groups() []group {
 			{"max-body-bytes", "n", number(&s.MaxBodyBytes, 8<<20, 1, maxBody), "body, which is held in memory; beyond: 413"},
 			{"max-chunk-extension-bytes", "n", number(&s.MaxChunkExtensionBytes, 4<<10, 1, maxAmount), "in a whole body; beyond: 431"},
 			{"max-trailer-bytes", "n", number(&s.MaxTrailerBytes, 8<<10, 1, maxSection), "trailer section; beyond: 431"},
+			{"max-form-fields", "n", limit(&s.MaxFormFields, 10_000, maxCount), "of a url-encoded form, 0 is any; beyond: 413"},
 			{"min-data-rate", "n", limit(&s.MinDataRate, 240, maxAmount), "least bytes a second, 0 is any; below: 408; see -send-timeout"},
 		}},
 		{"Limits of connections and memory", []option{

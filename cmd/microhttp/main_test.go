@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	mirror "reflect" // the demo has a handler of that name
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"microhttp/reactor"
+	"microhttp/server"
 )
 
 // asProgram in the environment has the test binary be the program, so that tests can send
@@ -156,6 +158,7 @@ func TestFlagsReachTheServer(t *testing.T) {
 		"-data-rate-grace", "5s", "-pending-timeout", "6s", "-linger-timeout", "7s", "-stall-limit", "0s",
 		"-socket-mode", "0660", "-max-blocking-waiting", "1014", "-blocking-queue-timeout", "8s",
 		"-max-handshakes", "1015", "-handshake-timeout", "9s",
+		"-max-form-fields", "0", "-shutdown-idle-grace", "0s",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +200,8 @@ func TestFlagsReachTheServer(t *testing.T) {
 		{"pending-timeout", s.PendingTimeout.String(), "6s"},
 		{"linger-timeout", s.LingerTimeout.String(), "7s"},
 		{"stall-limit", s.StallLimit.String(), "-1ns"},
+		{"max-form-fields", s.MaxFormFields, -1},
+		{"shutdown-idle-grace", s.ShutdownIdleGrace.String(), "-1ns"},
 		{"log-level", o.level.String(), "warn"},
 		{"access-log", o.accessLog, accessOptions{"text", 9, 9 * time.Second}},
 		{"compress", o.compress, true},
@@ -205,6 +210,28 @@ func TestFlagsReachTheServer(t *testing.T) {
 	} {
 		if test.got != test.want {
 			t.Errorf("-%s: %v, want %v", test.name, test.got, test.want)
+		}
+	}
+}
+
+// Every number and every duration of a Server is a flag of demo, by the same name, but for the bounds of forms that are kept.
+func TestEveryLimitIsAFlag(t *testing.T) {
+	var o options
+	if err := o.parse(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	set := newFlagSet("demo", o.groups())
+	upper := regexp.MustCompile(`[A-Z]`)
+	for _, field := range mirror.VisibleFields(mirror.TypeFor[server.Server]()) {
+		if field.Name != "MaxFormFields" && strings.HasPrefix(field.Name, "MaxForm") {
+			continue // POST /form keeps none
+		}
+		if kind := field.Type.Kind(); !field.IsExported() || kind != mirror.Int && kind != mirror.Int64 {
+			continue
+		}
+		name := strings.TrimPrefix(strings.ToLower(upper.ReplaceAllString(field.Name, "-$0")), "-")
+		if set.Lookup(name) == nil {
+			t.Errorf("%s has no flag -%s", field.Name, name)
 		}
 	}
 }

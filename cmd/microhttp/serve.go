@@ -49,11 +49,14 @@ func (o *serveOptions) groups() []group {
 	}}
 	all := []group{own}
 	for _, g := range o.options.groups() {
-		g.options = slices.DeleteFunc(g.options, func(f option) bool { return f.name == "routes" || f.name == "compress" })
+		g.options = slices.DeleteFunc(g.options, func(f option) bool { return slices.Contains(demoOnly, f.name) })
 		all = append(all, g)
 	}
 	return all
 }
+
+// demoOnly are the flags that files have no use for.
+var demoOnly = []string{"routes", "compress", "max-form-fields"}
 
 func runServe(args []string, stdout, stderr io.Writer) int {
 	o := serveOptions{dir: "."}
