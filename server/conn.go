@@ -282,10 +282,10 @@ func (c *conn) give(x *exchange) {
 func (c *conn) drop(x *exchange) {
 	c.cur = nil // and it is not used again: other code may still refer to it
 	c.blame(failedFor(x.res.err))
-	streaming := c.output == outputStreaming
+	mistakable := c.output == outputStreaming && !x.res.stream.showsCut()
 	x.endBody(ErrPanic)
 	x.finish(ErrPanic)
-	if streaming {
+	if mistakable {
 		c.abort() // the peer must not take the part for the whole
 		return
 	}

@@ -240,7 +240,7 @@ func TestTryBehindTheHead(t *testing.T) {
 		})
 	})
 	p.DataReceived([]byte(getAnything))
-	want(t, "end", m.ended, "abort")
+	want(t, "end", m.ended, "half-close ")
 	wantContains(t, "log", log.String(), "broken")
 }
 

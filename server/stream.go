@@ -218,6 +218,17 @@ func (s *Stream) breakOff(err error) {
 	s.x.res.err = err
 }
 
+// showsCut reports whether the peer can tell by the framing that what was sent is not the whole.
+func (s *Stream) showsCut() bool {
+	switch {
+	case s == nil, s.closed, s.framing.mute: // a file is sent without a Stream
+		return false
+	case s.framing.kind == framedChunked:
+		return true // the last chunk is missing
+	}
+	return s.left > 0
+}
+
 // end is the last chunk and the trailer section, if there are to be any.
 func (s *Stream) end() []byte {
 	if s.framing.kind != framedChunked || s.framing.mute {

@@ -115,7 +115,7 @@ func (p *pipe) awaitRoom() {
 }
 
 // fetch takes over, on the loop, what the handler has written. The first time it begins the answer, unless the server
-// has answered in the handler's place.
+// has answered in the handler's place. It does so also for a handler that has panicked since: what was written goes out.
 func (p *pipe) fetch() {
 	p.mu.Lock()
 	b := p.buf
@@ -125,7 +125,7 @@ func (p *pipe) fetch() {
 	p.mu.Unlock()
 	x := p.s.x
 	c := x.req.conn
-	if x.live == nil && c.cur == x && c.output != outputEnded && (p.taken || x.take() == nil) {
+	if x.live == nil && c.cur == x && c.output != outputEnded && (p.taken || x.take() == nil || x.fate.Load() == fateAborted) {
 		p.s.begin()
 	}
 	switch {

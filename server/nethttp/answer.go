@@ -19,6 +19,7 @@ type answer struct {
 	closes   bool   // the connection ends with the answer, or the stream of HTTP/2 does
 	old      bool   // the request is of HTTP/1.0
 	headed   bool   // the head has been written
+	mute     bool   // the request is HEAD: there is no content
 	chunked  bool   // the content is
 	streamed bool   // the content comes in pieces, each of which is to be flushed
 	left     int    // of the present chunk
@@ -29,6 +30,7 @@ type answer struct {
 // begin readies a for the answer to r.
 func (a *answer) begin(w http.ResponseWriter, r *http.Request, l *lane) {
 	*a = answer{w: w, lane: l, two: r.ProtoMajor > 1, old: r.ProtoMajor == 1 && r.ProtoMinor == 0, kept: a.kept[:0]}
+	a.mute = r.Method == http.MethodHead
 }
 
 // write takes bytes of the answer.
@@ -47,6 +49,9 @@ func (a *answer) write(p []byte) {
 		_, _ = a.w.Write(p) // if that fails, the request's context ends
 	}
 }
+
+// cut reports whether the answer has begun and lacks its last chunk. What lacks some of its Content-Length net/http sees itself.
+func (a *answer) cut() bool { return a.chunked && !a.last && !a.mute }
 
 func (a *answer) flush() {
 	if a.w != nil && a.headed {

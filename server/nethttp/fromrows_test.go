@@ -223,6 +223,24 @@ var broken = map[string]http.HandlerFunc{
 		w.(http.Flusher).Flush()
 		panic("expected")
 	},
+	"/panic/streamed": func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "one")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "two")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "and what is not flushed")
+		panic("expected")
+	},
+	"/abort/large": func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, strings.Repeat("x", 5000)) // more than either server gathers
+		panic(http.ErrAbortHandler)
+	},
+	"/abort/length": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "300000")
+		io.WriteString(w, strings.Repeat("x", 200_000))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	},
 	"/abort": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	"/abort/wrapped": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "10")

@@ -36,11 +36,11 @@ type sight struct {
 	close   bool
 	body    string
 	trailer http.Header
-	broken  bool // the answer is not complete; then nothing else counts
+	broken  bool // the answer is not complete; the rest is as far as it went
 }
 
 func (s *sight) String() string {
-	if s.broken {
+	if s.broken && s.status == 0 {
 		return "broken off"
 	}
 	body := fmt.Sprintf("%q", s.body)
@@ -49,8 +49,8 @@ func (s *sight) String() string {
 		io.WriteString(h, s.body)
 		body = fmt.Sprintf("%d bytes %x, %.30q…", len(s.body), h.Sum64(), s.body)
 	}
-	return fmt.Sprintf("%s%d %s length %d %q close %t trailer %s\n\t%s",
-		s.interim, s.status, spell(s.fields), s.length, s.framing, s.close, spell(s.trailer), body)
+	return fmt.Sprintf("%s%d %s length %d %q close %t trailer %s broken off %t\n\t%s",
+		s.interim, s.status, spell(s.fields), s.length, s.framing, s.close, spell(s.trailer), s.broken, body)
 }
 
 // spell spells fields in order.

@@ -74,7 +74,7 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !l.over() {
 		l.goOn(r.Context())
 	}
-	broken := l.aborted || !l.answer.headed
+	broken := l.aborted || !l.answer.headed || l.answer.cut()
 	if l.unread {
 		l.stopReading(w, broken)
 	}
