@@ -74,7 +74,7 @@ const (
 	ErrServerClosed
 	// ErrPanic means that the handler panicked and nothing else answered for it.
 	ErrPanic
-	// ErrAbortHandler is for a handler that wants to break its connection off without an answer:
+	// ErrAbortHandler is for a handler that wants to break its connection off without an answer, or within one:
 	// panic(server.ErrAbortHandler) does so and logs nothing, as in net/http.
 	ErrAbortHandler
 	// ErrContentLength means that a Stream was given more or fewer bytes than the Content-Length that the handler

@@ -37,7 +37,9 @@ const (
 //
 // The response is done when the handler returns; what is written to w afterwards goes nowhere, and Err is nil. The error of
 // Hijack is a CloseReason if the connection is lost, or ErrTimeout. Hijack panics where a table of what goes with what
-// forbids it: outside of Blocking handlers, and after Stream.
+// forbids it: outside of Blocking handlers, for one.
+//
+// What was written to a Stream before is sent first. The Stream is closed, without a last chunk: conn goes on where it ended.
 func (w *Response) Hijack() (_ net.Conn, unread []byte, err error) {
 	x := w.x
 	x.req.open()
@@ -56,6 +58,10 @@ func (w *Response) Hijack() (_ net.Conn, unread []byte, err error) {
 	})
 	if err != nil {
 		return nil, nil, err
+	}
+	if s := w.stream; s != nil {
+		s.closed = true
+		s.sink.lost(ErrHijacked) // also for a Write in another goroutine
 	}
 	return h, unread, nil
 }

@@ -14,6 +14,9 @@ import (
 // the peer waiting, and a line in the log (Server.PendingTimeout). It stays open when
 // the peer half-closes, too: see OnPeerEnd.
 //
+// A panic of the handler cuts the answer off. What was written before it is sent, and the connection ends. The peer sees the
+// cut by the framing; where it could not, the connection is reset.
+//
 // Taken in a Blocking handler, its methods are for that goroutine: Write blocks
 // while the peer does not keep up, and the end of the handler closes the stream.
 type Stream struct {

@@ -197,12 +197,14 @@ func (x *exchange) upgradeOffLoop(u *upgrade) error {
 	})
 }
 
-// switchOffLoop takes the connection away from HTTP for a Blocking handler: do does so, on the loop.
+// switchOffLoop takes the connection away from HTTP for a Blocking handler: do does so, on the loop. What the handler has
+// written to a Stream has been fetched before.
 func (x *exchange) switchOffLoop(do func(c *conn)) error {
 	c := x.req.conn
 	result := make(chan error, 1)
 	posted := c.w.loop.CallFromThread(func() {
-		if c.cur != x || c.output != outputOwed || !x.leave(ErrHijacked) {
+		streams := c.output == outputStreaming && x.fate.Load() == fateTaken
+		if c.cur != x || !streams && (c.output != outputOwed || !x.leave(ErrHijacked)) {
 			if c.cur == x {
 				result <- c.over()
 			} else {

@@ -108,7 +108,6 @@ var forbidden = [situations][verbs]string{
 		verbOnBody:       "in a Blocking handler: use BodyReader",
 		verbAnswerWithin: "after Stream, which is the answer",
 		verbUpgrade:      "after Stream, which is the answer",
-		verbHijack:       "after Stream, which is the answer",
 		verbHold:         "after Stream, which is the answer",
 	},
 	inOnPanic: {

@@ -45,7 +45,7 @@ import (
 // Besides the http.ResponseWriter there are http.Flusher, http.Hijacker, http.CloseNotifier, io.StringWriter, io.ReaderFrom,
 // and all that http.ResponseController knows:
 //
-//   - Hijack must come before the answer is flushed. A head that was written before is sent. The net.Conn is that of
+//   - A head that was written before Hijack is sent, and so is what was flushed. The net.Conn is that of
 //     server.Response.Hijack. What was received and not used, the rest of the body included, is in the bufio.Reader.
 //   - SetReadDeadline ends Read of the body. It does not end the Context.
 //   - SetWriteDeadline ends Write. The answer is broken off if the time comes before its end is written.
@@ -54,8 +54,8 @@ import (
 // the writer Write, Flush and the deadlines return server.ErrAnswered, Hijack and CloseNotify panic as in net/http, and the
 // rest does nothing (but no two goroutines may use Header at once).
 //
-// A panic with http.ErrAbortHandler is one with server.ErrAbortHandler: the answer is broken off and nothing logged.
-// Any other is that of the handler, with OnPanic and the server's log. Misuse, such as a second WriteHeader, is logged
+// A panic with http.ErrAbortHandler is one with server.ErrAbortHandler: the answer is broken off and nothing logged. What was
+// flushed is sent before the connection ends, as from net/http. An answer that would then look whole is reset instead. Any other is that of the handler, with OnPanic and the server's log. Misuse, such as a second WriteHeader, is logged
 // there once for each response.
 func From(h http.Handler) server.Handler { return FromServer(&http.Server{Handler: h}) }
 

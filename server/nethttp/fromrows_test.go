@@ -79,7 +79,7 @@ var rows = []struct {
 	), false},
 	{"answers", newAnswers, allOf(answers), false},
 	{"invalid Content-Length", plain(invalidLength), asks("GET", "/length/invalid"), false},
-	{"broken answers", newBroken, slices.Concat(allOf(broken), asks("GET", "/short")), true},
+	{"broken answers", newBroken, slices.Concat(allOf(broken), asks("GET", "/short", "/streamed")), true},
 	{"TimeoutHandler", newTimeouts, asks("GET", "/soon", "/late"), false},
 	{"ReverseProxy", newProxy, slices.Concat(
 		asks("GET", "/", "/?40000", "/hints", "/trailers", "/events", "/redirect"), asks("HEAD", "/?10"),
@@ -210,6 +210,14 @@ func newBroken(*testing.T) http.Handler {
 		w.Header().Set("Content-Length", "10")
 		io.WriteString(w, "four")
 	})
+	mux.HandleFunc("/streamed", func(w http.ResponseWriter, _ *http.Request) {
+		for _, s := range []string{"one", "two"} {
+			io.WriteString(w, s)
+			w.(http.Flusher).Flush()
+		}
+		io.WriteString(w, "and what is not flushed")
+		panic(http.ErrAbortHandler)
+	})
 	return mux
 }
 
@@ -222,18 +230,6 @@ var broken = map[string]http.HandlerFunc{
 		io.WriteString(w, "x")
 		w.(http.Flusher).Flush()
 		panic("expected")
-	},
-	"/panic/streamed": func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "one")
-		w.(http.Flusher).Flush()
-		io.WriteString(w, "two")
-		w.(http.Flusher).Flush()
-		io.WriteString(w, "and what is not flushed")
-		panic("expected")
-	},
-	"/abort/large": func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, strings.Repeat("x", 5000)) // more than either server gathers
-		panic(http.ErrAbortHandler)
 	},
 	"/abort/length": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "300000")

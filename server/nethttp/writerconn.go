@@ -5,7 +5,6 @@ package nethttp
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,12 +21,9 @@ var (
 	_ http.CloseNotifier = (*writer)(nil)
 )
 
-// errBegun is the error of Hijack when the answer is on its way.
-var errBegun = fmt.Errorf("nethttp: Hijack after the answer was flushed: %w", http.ErrNotSupported)
-
 // Hijack implements http.Hijacker. The connection is that of server.Response.Hijack. A head that was written before, and
-// content that is gathered, are sent first. Errors: http.ErrHijacked, http.ErrNotSupported when the answer was flushed, and
-// those of server.Response.Hijack.
+// content that is gathered, are sent first. An answer that was flushed is not ended: the connection goes on where it is, as
+// in net/http. Errors: http.ErrHijacked, and those of server.Response.Hijack.
 func (rw *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
@@ -64,14 +60,16 @@ func (rw *writer) hijack() (net.Conn, []byte, error) {
 	case rw.err == http.ErrHijacked:
 		return nil, nil, rw.err
 	case rw.stream != nil:
-		return nil, nil, errBegun
+		if err := rw.sendGathered(); err != nil {
+			return nil, nil, err
+		}
 	}
 	conn, unread, err := rw.w.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	rw.err = http.ErrHijacked
-	if rw.status != 0 {
+	if rw.status != 0 && rw.stream == nil {
 		_, _ = conn.Write(append(rw.rawHead(), rw.buf...)) // an error comes again, at the handler's next Write
 	}
 	rw.buf = nil
