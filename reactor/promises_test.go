@@ -7,16 +7,15 @@ import (
 	"microhttp/reactor/reactortest"
 )
 
-// Every poller keeps every promise.
+// Every poller keeps every promise, and a layer that does nothing keeps those of a stream.
 func TestPromises(t *testing.T) {
-	configs := map[string]func() reactor.Config{}
-	for _, name := range reactor.Pollers() {
-		configs[name] = func() reactor.Config { return reactor.Config{Poller: name} }
+	setups := map[string]func() reactortest.Setup{
+		"a layer": func() reactortest.Setup { return reactortest.Setup{Layer: &reactortest.Passing} },
 	}
-	reactortest.RunBeside(t, configs)
-}
-
-// A layer that does nothing keeps the promises of a stream.
-func TestPromisesThroughALayer(t *testing.T) {
-	reactortest.RunLayer(t, func() reactor.Config { return reactor.Config{} }, reactortest.Passing)
+	for _, name := range reactor.Pollers() {
+		setups[name] = func() reactortest.Setup {
+			return reactortest.Setup{Config: reactor.Config{Poller: name}}
+		}
+	}
+	reactortest.RunBeside(t, setups)
 }

@@ -42,7 +42,7 @@ var calls = []promise{
 		})
 		s.until("both", func() bool { return order == "first second" })
 	}),
-	{"WhatIsAcceptedIsMade", func(t *testing.T, c setup) {
+	{"WhatIsAcceptedIsMade", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		var accepted, made int
 		ended := make(chan struct{})
@@ -56,7 +56,7 @@ var calls = []promise{
 			}()
 			r.CallLater(0, r.Stop)
 		})
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 		<-ended
@@ -89,7 +89,7 @@ var calls = []promise{
 		}
 		s.until("the results", func() bool { return sum == 45 && failure == boom })
 	}),
-	{"ThreadsAndTheirQueueAreBounded", func(t *testing.T, c setup) {
+	{"ThreadsAndTheirQueueAreBounded", func(t *testing.T, c Setup) {
 		c.ThreadPoolSize, c.ThreadQueue = 2, 3
 		play(t, c, func(s *script) {
 			release := make(chan struct{})
@@ -116,7 +116,7 @@ var calls = []promise{
 			s.until("the work behind it", func() bool { return done == 6 })
 		})
 	}},
-	{"StopWaitsForThreads", func(t *testing.T, c setup) {
+	{"StopWaitsForThreads", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		done := 0
 		r.CallWhenRunning(func() {
@@ -132,7 +132,7 @@ var calls = []promise{
 			}
 			r.Stop()
 		})
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 		if done != 5 {

@@ -74,7 +74,7 @@ var datagrams = []promise{
 			s.Errorf("%d descriptors are watched, %d datagrams, %d ends", n, len(p.got), p.stops)
 		}
 	}),
-	{"StopTellsThem", func(t *testing.T, c setup) {
+	{"StopTellsThem", func(t *testing.T, c Setup) {
 		var p *party
 		play(t, c, func(s *script) { p = s.listenUDP(nil) })
 		if p.stops != 1 || p.reason != reactor.ErrShutdown {

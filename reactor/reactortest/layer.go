@@ -21,48 +21,43 @@ type Layer struct {
 	// with the reason.
 	Except map[string]string
 
-	// Only says which promises to test, for a suite that has little time. Nil is all.
+	// Only says which promises to test, for a suite that has little time. It is asked about each in
+	// turn, before the first is tested. Nil is all.
 	Only func(name string) bool
 }
 
-// RunLayer tests through a layer what holds for the stream of a connection, on a reactor made with
-// what config returns.
-func RunLayer(t *testing.T, config func() reactor.Config, l Layer) {
-	warmUp(t, config())
+// chosen returns the promises about streams that are to be tested.
+func (l *Layer) chosen(t *testing.T) (all []group) {
+	t.Helper()
+	known := map[string]bool{}
 	for _, g := range groups {
 		if !g.streams {
 			continue
 		}
-		t.Run(g.name, func(t *testing.T) {
-			for _, p := range g.promises {
-				if l.Only != nil && !l.Only(g.name+"/"+p.name) {
-					continue
-				}
-				t.Run(p.name, func(t *testing.T) {
-					if why, ok := l.Except[g.name+"/"+p.name]; ok {
-						t.Skip(why)
-					}
-					p.keep(t, setup{Config: config(), layer: &l})
-				})
+		some := group{name: g.name, streams: true}
+		for _, p := range g.promises {
+			name := g.name + "/" + p.name
+			known[name] = true
+			if l.Only == nil || l.Only(name) {
+				some.promises = append(some.promises, p)
 			}
-		})
+		}
+		all = append(all, some)
 	}
 	for name := range l.Except {
-		if !isPromise(name) {
+		if !known[name] {
 			t.Errorf("there is no promise %q", name)
 		}
 	}
+	return all
 }
 
-func isPromise(name string) bool {
-	for _, g := range groups {
-		for _, p := range g.promises {
-			if g.streams && name == g.name+"/"+p.name {
-				return true
-			}
-		}
+// skip skips the test of a promise that the layer cannot keep.
+func (l *Layer) skip(t *testing.T, promise string) {
+	t.Helper()
+	if why, ok := l.Except[promise]; ok {
+		t.Skip(why)
 	}
-	return false
 }
 
 // server is the protocol of an accepted connection, whose end is what next returns.

@@ -10,7 +10,7 @@ import (
 )
 
 var life = []promise{
-	{"RunsOnce", func(t *testing.T, c setup) {
+	{"RunsOnce", func(t *testing.T, c Setup) {
 		var r *reactor.Reactor
 		play(t, c, func(s *script) {
 			r = s.r
@@ -38,14 +38,14 @@ var life = []promise{
 		}
 		r.Stop()
 	}},
-	{"StopBeforeRun", func(t *testing.T, c setup) {
+	{"StopBeforeRun", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		r.Stop()
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 	}},
-	{"StopByManyGoroutines", func(t *testing.T, c setup) {
+	{"StopByManyGoroutines", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		var stoppers sync.WaitGroup
 		r.CallLater(0, func() {
@@ -54,11 +54,11 @@ var life = []promise{
 			}
 			stoppers.Wait()
 		})
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 	}},
-	{"CloseFreesWhatNeverRan", func(t *testing.T, c setup) {
+	{"CloseFreesWhatNeverRan", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		if _, err := r.ListenTCP("127.0.0.1:0", reactor.FactoryFunc(nil), nil); err != nil {
 			t.Error(err)
@@ -75,7 +75,7 @@ var life = []promise{
 			t.Errorf("an accepted call was made %d times; the timer is active: %v", called, timer.Active())
 		}
 	}},
-	{"EventsComeInOrder", func(t *testing.T, c setup) {
+	{"EventsComeInOrder", func(t *testing.T, c Setup) {
 		var got []string
 		note := func(what string) func() { return func() { got = append(got, what) } }
 		r := newReactor(t, c)
@@ -95,7 +95,7 @@ var life = []promise{
 			t.Error("a trigger was not removed once")
 		}
 		r.CallWhenRunning(func() { note("running")(); r.Stop() })
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 		want := []string{
@@ -106,7 +106,7 @@ var life = []promise{
 			t.Errorf("events %q, want %q", got, want)
 		}
 	}},
-	{"APhaseThatDoesNotExistPanics", func(t *testing.T, c setup) {
+	{"APhaseThatDoesNotExistPanics", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		for _, m := range []struct {
 			phase reactor.Phase
@@ -119,19 +119,19 @@ var life = []promise{
 			}
 		}
 		r.CallWhenRunning(r.Stop)
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 	}},
-	{"CrashSkipsTheEvents", func(t *testing.T, c setup) {
+	{"CrashSkipsTheEvents", func(t *testing.T, c Setup) {
 		r := newReactor(t, c)
 		r.AddSystemEventTrigger(reactor.Before, reactor.Shutdown, func() { t.Error("told of a shutdown") })
 		r.CallWhenRunning(r.Crash)
-		if err := r.Run(); err != nil {
+		if err := c.run(r); err != nil {
 			t.Error(err)
 		}
 	}},
-	{"StopTellsEverybody", func(t *testing.T, c setup) {
+	{"StopTellsEverybody", func(t *testing.T, c Setup) {
 		var ends []*end
 		var late *end
 		play(t, c, func(s *script) {
@@ -156,7 +156,7 @@ var life = []promise{
 			t.Errorf("who was connecting was told %d failures and %d losses", late.failures, late.losses)
 		}
 	}},
-	{"NothingStartsAtTheEnd", func(t *testing.T, c setup) {
+	{"NothingStartsAtTheEnd", func(t *testing.T, c Setup) {
 		told := 0
 		play(t, c, func(s *script) {
 			server, _ := s.connect(setting{})
@@ -192,7 +192,7 @@ func recovered(f func()) (v any) {
 }
 
 // newReactor makes a reactor whose reports fail the test.
-func newReactor(t *testing.T, c setup) *reactor.Reactor {
+func newReactor(t *testing.T, c Setup) *reactor.Reactor {
 	t.Helper()
 	if !c.beside {
 		checkLeaks(t)

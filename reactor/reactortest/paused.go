@@ -11,7 +11,7 @@ import (
 
 // What a connection notices that does not read: its peer's reset, and nothing of what stands behind unread bytes.
 var paused = []promise{
-	{"AResetIsNoticed", func(t *testing.T, c setup) {
+	{"AResetIsNoticed", func(t *testing.T, c Setup) {
 		if c.Poller == "select" {
 			t.Skip("select(2) tells of a reset only whom it would also tell of bytes")
 		}

@@ -115,7 +115,7 @@ var producers = []promise{
 			p.wants(s, "stop")
 		}
 	}),
-	{"StopStopsThem", func(t *testing.T, c setup) {
+	{"StopStopsThem", func(t *testing.T, c Setup) {
 		p := &notedProducer{}
 		play(t, c, func(s *script) {
 			server, _ := s.connect(setting{})
@@ -198,7 +198,7 @@ var producers = []promise{
 		client.receives(want)
 		wantReason(server, reactor.ErrConnectionDone)
 	}),
-	{"AConnectionMayProduceForAnother", func(t *testing.T, c setup) {
+	{"AConnectionMayProduceForAnother", func(t *testing.T, c Setup) {
 		for name, end := range map[string]func(s *script, far, near *end){
 			"UntilTheFarEndIsLost": func(s *script, far, near *end) {
 				far.LoseConnection()

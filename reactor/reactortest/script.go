@@ -36,12 +36,12 @@ type script struct {
 }
 
 // play runs f on a new reactor and looks at what is left.
-func play(t *testing.T, c setup, f func(s *script)) {
+func play(t *testing.T, c Setup, f func(s *script)) {
 	t.Helper()
 	if !c.beside {
 		checkLeaks(t)
 	}
-	s := &script{T: t, layer: c.layer}
+	s := &script{T: t, layer: c.Layer}
 	c.StallLimit = -1 // a script does much in one callback, and a busy machine is slow
 	c.ReportError = func(err error) { s.reports = append(s.reports, err) }
 	r, err := reactor.New(c.Config)
@@ -68,7 +68,7 @@ func play(t *testing.T, c setup, f func(s *script)) {
 	var late atomic.Bool
 	watchdog := time.AfterFunc(stuck, func() { late.Store(true); r.Stop() })
 	defer watchdog.Stop()
-	if err := r.Run(); err != nil {
+	if err := c.run(r); err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	switch {
@@ -136,14 +136,15 @@ func must[T any](x T, err error) func(s *script) T {
 }
 
 // warmUp has the runtime open what it keeps open, so that it is no leak of the reactor's.
-func warmUp(t *testing.T, c reactor.Config) {
+func warmUp(t *testing.T, c Setup) {
 	t.Helper()
-	r, err := reactor.New(c)
+	time.AfterFunc(time.Hour, func() {}).Stop()
+	r, err := reactor.New(c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Stop()
-	if err := r.Run(); err != nil {
+	if err := c.run(r); err != nil {
 		t.Fatal(err)
 	}
 }

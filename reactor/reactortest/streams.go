@@ -166,12 +166,12 @@ var streams = []promise{
 		client.LoseConnection()
 		wantReason(second, reactor.ErrConnectionDone)
 	}),
-	{"APanicCostsItsConnectionOnly", func(t *testing.T, c setup) {
+	{"APanicCostsItsConnectionOnly", func(t *testing.T, c Setup) {
 		for _, callback := range []string{"ConnectionMade", "DataReceived", "ReadConnectionLost", "TimeoutConnection"} {
 			t.Run(callback, func(t *testing.T) { play(t, c, func(s *script) { panicIn(s, callback) }) })
 		}
 	}},
-	{"AnyEndIsToldOnce", func(t *testing.T, c setup) {
+	{"AnyEndIsToldOnce", func(t *testing.T, c Setup) {
 		for seed := range uint64(5) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, c, func(s *script) { chaos(s, seed) }) })
 		}

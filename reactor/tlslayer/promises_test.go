@@ -2,6 +2,7 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,8 +35,6 @@ type testAcceptor struct {
 func (a testAcceptor) BuildProtocol(*Conn) reactor.Protocol  { return a.build() }
 func (a testAcceptor) HandshakeFailed(_ *Conn, reason error) { a.failed(reason) }
 
-func kernel() reactor.Config { return reactor.Config{} }
-
 // nested is a layer in itself.
 func nested(l reactortest.Layer) reactortest.Layer {
 	return reactortest.Layer{
@@ -52,40 +51,46 @@ func nested(l reactortest.Layer) reactortest.Layer {
 // every byte, in simulation, and through TLS in TLS. There is no exception. Every day each promise
 // is tested in one way, in turn; with SIM_SEEDS in all.
 func TestPromises(t *testing.T) {
-	calm := sim.Calm()
-	calm.RealTime = true
 	restless := sim.Config{
-		RealTime: true, Latency: time.Millisecond, MinBuffer: 8 << 10, Oversleep: 2 * time.Millisecond,
+		Latency: time.Millisecond, MinBuffer: 8 << 10, Oversleep: 2 * time.Millisecond,
 		Reset: sim.Never, Aborted: sim.Never, NoDescriptor: sim.Never, NoMemory: sim.Never, Refused: sim.Never, Unanswered: sim.Never,
 		Lost: sim.Never, Doubled: sim.Never, Overtaken: sim.Never, Jump: sim.Never,
 	}
 	ways := []struct {
-		name   string
-		config func() reactor.Config
-		layer  reactortest.Layer
+		name  string
+		setup func(reactortest.Layer) func() reactortest.Setup
+		layer reactortest.Layer
 	}{
 		{"TLS 1.2", kernel, tlsLayer(tls.VersionTLS12)},
-		{"calm", simulated(calm), tlsLayer(tls.VersionTLS13)},
+		{"calm", simulated(sim.Calm()), tlsLayer(tls.VersionTLS13)},
 		{"in pieces", kernel, reactortest.Cutting(tlsLayer(0))},
 		{"TLS 1.3", kernel, tlsLayer(tls.VersionTLS13)},
 		{"restless", simulated(restless), tlsLayer(0)},
 		{"TLS in TLS", kernel, nested(tlsLayer(0))},
 	}
+	setups := map[string]func() reactortest.Setup{}
 	for i, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			n := i
-			if sim.Seeds(1) == 1 {
-				way.layer.Only = func(string) bool { n++; return n%len(ways) == 0 }
-			}
-			reactortest.RunLayer(t, way.config, way.layer)
-		})
+		if n := i; sim.Seeds(1) == 1 {
+			way.layer.Only = func(string) bool { n++; return n%len(ways) == 0 }
+		}
+		setups[way.name] = way.setup(way.layer)
 	}
+	reactortest.RunBeside(t, setups)
 }
 
-func simulated(c sim.Config) func() reactor.Config {
-	seed := uint64(0)
-	return func() reactor.Config {
-		seed++
-		return reactor.Config{System: sim.New(seed, c).System()}
+func kernel(l reactortest.Layer) func() reactortest.Setup {
+	return func() reactortest.Setup { return reactortest.Setup{Layer: &l} }
+}
+
+func simulated(c sim.Config) func(l reactortest.Layer) func() reactortest.Setup {
+	var seed atomic.Uint64
+	return func(l reactortest.Layer) func() reactortest.Setup {
+		return func() reactortest.Setup {
+			w := sim.New(seed.Add(1), c)
+			return reactortest.Setup{Config: reactor.Config{System: w.System()}, Layer: &l, Run: func(r *reactor.Reactor) error {
+				w.Add("reactor", r)
+				return w.Run()
+			}}
+		}
 	}
 }
