@@ -95,7 +95,7 @@ func TestAdoptConn(t *testing.T) {
 
 // A connection moves from one loop to another, with what it has not sent, and back.
 func TestAdoptWhatIsDetached(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		loops := [2]*loop{start(t, c)}
 		conn, rec := loops[0].connect(nil, nil)
 		loops[1] = start(t, c)

@@ -109,7 +109,7 @@ func TestWriteBound(t *testing.T) {
 	} {
 		for _, inside := range []bool{true, false} {
 			t.Run(tc.name, func(t *testing.T) {
-				eachPoller(t, func(t *testing.T, c Config) {
+				eachPollerBeside(t, func(t *testing.T, c Config) {
 					l := start(t, c)
 					const bound = 1 << 20
 					most := 0
@@ -180,7 +180,7 @@ func TestLingerTimeout(t *testing.T) {
 		{"by default", TransportOptions{}, false, defaultLinger},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			eachPoller(t, func(t *testing.T, c Config) {
+			eachPollerBeside(t, func(t *testing.T, c Config) {
 				l := start(t, c)
 				_, rec := l.connect(&TCPOptions{TransportOptions: tc.o}, nil)
 				l.do(func() {

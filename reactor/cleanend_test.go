@@ -35,7 +35,7 @@ var queues = map[string]func(t *testing.T, p *recorder){
 
 // A protocol that ends with its peer has its output sent first.
 func TestHalfCloseSendsWhatIsQueued(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		for name, queue := range queues {
 			t.Run(name, func(t *testing.T) {
 				l := start(t, c)
@@ -91,7 +91,7 @@ func wantCut(t *testing.T, conn net.Conn) {
 // A producer that was told to pause has more than what is queued, and the end does not wait for it. One that was not is no
 // reason for a reset.
 func TestHalfCloseWithAProducer(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		for _, slowed := range []bool{true, false} {
 			l := start(t, c)
 			o := TransportOptions{HighWater: 1 << 10}
@@ -132,7 +132,7 @@ func TestHalfCloseWithAProducer(t *testing.T) {
 
 // A reactor that ends resets the connections whose output is not sent, however it ends. The others end cleanly.
 func TestStopResetsWhatIsUnsent(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		for how, end := range map[string]func(l *loop){
 			"Stop":   func(l *loop) { l.Stop() },
 			"Crash":  func(l *loop) { l.Crash() },

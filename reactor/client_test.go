@@ -166,7 +166,7 @@ func TestConnectTCP(t *testing.T) {
 
 // What ConnectionMade writes and asks for is done, though the poller watches for something else at that time.
 func TestConnectThenWriteAtOnce(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		l := start(t, c)
 		port := l.echoPort()
 		f := newClientFactory()

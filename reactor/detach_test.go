@@ -100,7 +100,7 @@ func TestSetProtocol(t *testing.T) {
 // What a connection has, and nothing else, goes away with its descriptor.
 func TestDetach(t *testing.T) {
 	for _, inside := range []bool{true, false} {
-		eachPoller(t, func(t *testing.T, c Config) {
+		eachPollerBeside(t, func(t *testing.T, c Config) {
 			l := start(t, c)
 			var d Detached
 			detached := make(chan struct{})

@@ -5,6 +5,7 @@ package reactor
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,8 +33,15 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	l.Close()
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // the default
+		_ = f.Value.Set(strconv.Itoa(besideEachOther))
+	}
 	os.Exit(m.Run())
 }
+
+// besideEachOther is how many tests run at the same time, of those that may: they mostly wait.
+const besideEachOther = 4
 
 // eachPoller is the one suite for every poller.
 func eachPoller(t *testing.T, f func(t *testing.T, c Config)) {
@@ -40,6 +49,25 @@ func eachPoller(t *testing.T, f func(t *testing.T, c Config)) {
 		t.Run(name, func(t *testing.T) { f(t, Config{Poller: name}) })
 	}
 }
+
+// eachPollerBeside is eachPoller for a test that mostly waits, or moves bytes, and does not care for the numbers of descriptors:
+// all pollers are tested at the same time. What is left is looked for when all have ended.
+func eachPollerBeside(t *testing.T, f func(t *testing.T, c Config)) {
+	checkLeaks(t)
+	beside.Store(true)
+	defer beside.Store(false)
+	t.Run("beside", func(t *testing.T) { // it returns when all have ended
+		for _, name := range (kernel{}).Pollers() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f(t, Config{Poller: name})
+			})
+		}
+	})
+}
+
+// beside is set while the tests that run cannot tell what they leave from what the others have.
+var beside atomic.Bool
 
 // A loop is a reactor that runs on a goroutine of its own until the test ends.
 type loop struct {
@@ -210,6 +238,9 @@ func send(t testing.TB, w io.Writer, s string) {
 
 // checkLeaks has the test fail if it leaves a descriptor or a goroutine behind.
 func checkLeaks(t testing.TB) {
+	if beside.Load() {
+		return
+	}
 	fds, goroutines := countFDs(t), runtime.NumGoroutine()
 	t.Cleanup(func() {
 		eventually(t, fmt.Sprintf("%d descriptors and %d goroutines; there are %d and %d",

@@ -74,7 +74,7 @@ func TestIterate(t *testing.T) {
 
 // It waits for as long as it may and not longer.
 func TestIterateWaits(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		l := prepare(t, c)
 		defer l.Close()
 		const d = 20 * time.Millisecond

@@ -143,7 +143,7 @@ func TestGoexit(t *testing.T) {
 
 // A loop that has nothing to do does nothing.
 func TestIdleLoopIsQuiet(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		s := &faultySystem{}
 		c.System = s
 		l := start(t, c)
@@ -176,7 +176,7 @@ func TestTimerAtRestIsQuiet(t *testing.T) {
 
 // Connections that end in every way at random are lost exactly once each, and told nothing afterwards.
 func TestConnectionLostExactlyOnce(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		const n, seed = 400, 3
 		rnd := rand.New(rand.NewPCG(seed, seed))
 		s := &faultySystem{}

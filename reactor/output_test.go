@@ -382,7 +382,7 @@ func TestRoomIsNotPooledEarly(t *testing.T) {
 
 // Output that makes no progress ends the connection; output that does, however slowly, does not.
 func TestWriteTimeout(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		clock := newFakeClock()
 		c.System = clock.system()
 		l := start(t, c)

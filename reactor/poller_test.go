@@ -55,7 +55,7 @@ func TestPollersAreFair(t *testing.T) {
 
 // A wait ends at its time, not before, and however many deadlines came before it.
 func TestPollersWaitUntil(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		p, err := kernel{}.NewPoller(c.Poller)
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 // A slow reader holds output in memory, and gives it all back once it has read.
 func TestSlowReader(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		l := start(t, c)
 		want := pattern(16 << 20)
 		conn, rec := l.connect(nil, nil)
@@ -93,7 +93,7 @@ func (f *feeder) ResumeProducing() {
 
 // A producer that heeds the water marks never has much more than the high one in memory.
 func TestWaterMarks(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		const pieces = 3000 // 24 MiB, more than any socket buffers
 		l := start(t, c)
 		conn, rec := l.connect(&TCPOptions{TransportOptions: TransportOptions{HighWater: 100 << 10, LowWater: 10 << 10}}, nil)

@@ -50,7 +50,7 @@ func (memoryFile) Fd() uintptr { return ^uintptr(0) }
 // The law of output: whatever is written, by whichever way, in whatever pieces the socket takes it, arrives as it was
 // written, and nothing is left.
 func TestOutputKeepsOrder(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		seed := rand.Uint64()
 		defer func() {
 			if t.Failed() {

@@ -76,7 +76,7 @@ func TestSetTimeoutAgain(t *testing.T) {
 
 // A timeout by the real clock wakes a loop at rest; then it rests again.
 func TestTimeoutWakesTheLoop(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		s := &faultySystem{}
 		c.System = s
 		l := start(t, c)

@@ -114,7 +114,7 @@ func TestReasons(t *testing.T) {
 		}, ErrConnectionDone, io.EOF},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			eachPoller(t, func(t *testing.T, c Config) {
+			eachPollerBeside(t, func(t *testing.T, c Config) {
 				l := start(t, c)
 				conn, rec := l.connect(nil, nil)
 				tc.act(l, conn, rec)
@@ -232,7 +232,7 @@ func TestHalfCloseIsQuiet(t *testing.T) {
 
 // CloseWrite comes behind what is queued, and reading goes on.
 func TestCloseWrite(t *testing.T) {
-	eachPoller(t, func(t *testing.T, c Config) {
+	eachPollerBeside(t, func(t *testing.T, c Config) {
 		l := start(t, c)
 		conn, rec := l.connect(nil, nil)
 		big := strings.Repeat("x", 4<<20)
