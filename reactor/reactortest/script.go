@@ -5,6 +5,7 @@ package reactortest
 // the reactor's own, and a clock may be made up.
 
 import (
+	"errors"
 	"iter"
 	"os"
 	"runtime"
@@ -21,7 +22,7 @@ const (
 	// look is how often it looks whether that has happened.
 	look = time.Millisecond
 	// stuck is after how long, by the real clock, a reactor that never comes back to its script is stopped.
-	stuck = 30 * time.Second
+	stuck = 2 * time.Minute
 )
 
 // A script is what a promise's function is given. What it calls on the reactor it calls on the loop.
@@ -51,6 +52,11 @@ func play(t *testing.T, c Setup, f func(s *script)) {
 	s.r = r
 	over := false
 	next, unwind := iter.Pull(func(yield func(time.Duration) bool) {
+		defer func() {
+			if v := recover(); v != nil && v != unwound {
+				panic(v)
+			}
+		}()
 		s.yield = yield
 		f(s)
 		over = true
@@ -87,10 +93,13 @@ func play(t *testing.T, c Setup, f func(s *script)) {
 	}
 }
 
+// unwound is what a script panics with when the reactor has ended while it waits.
+var unwound any = errors.New("reactortest: the reactor has ended")
+
 // pass lets the loop go on for d.
 func (s *script) pass(d time.Duration) {
 	if !s.yield(d) {
-		runtime.Goexit() // the reactor has ended
+		panic(unwound)
 	}
 }
 
