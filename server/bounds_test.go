@@ -110,6 +110,7 @@ func TestWhatGainsTime(t *testing.T) {
 }
 
 func TestMaxConns(t *testing.T) {
+	waits(t)
 	var log syncBuffer
 	logger := Zerolog(zerolog.New(&log))
 	s, addr := start(t, hello, func(s *Server) { s.MaxConns, s.Log = 2, logger })
@@ -137,6 +138,7 @@ func TestMaxConns(t *testing.T) {
 
 // A flood is turned away without a word, and costs no connection that is served.
 func TestMaxConnsInAFlood(t *testing.T) {
+	waits(t)
 	s, addr := start(t, hello, func(s *Server) { s.MaxConns = 1 })
 	good := dial(t, addr)
 	good.get("/")
@@ -369,7 +371,8 @@ func TestFixedBoundsOfTheParserCanBeSet(t *testing.T) {
 
 // A peer that reads now and then makes progress. What counts is the rate, in whatever state the connection is.
 func TestSlowReadersAreCutOff(t *testing.T) {
-	const size, most = 16 << 20, 500_000
+	waits(t)
+	const size, most = 16 << 20, 250_000
 	for _, c := range []struct {
 		name    string
 		rate    int

@@ -128,6 +128,7 @@ func (p *provoked) ask(path string) { p.peer.send("GET %s HTTP/1.1\r\nHost: a\r\
 var reported = []CloseReason{ErrNetwork, ErrUnwatchable, ErrTooManyConns, ErrStalled, ErrHandshake, ErrTruncated, ErrProxyHeader}
 
 func TestCloseReasons(t *testing.T) {
+	waits(t)
 	shown := slices.Clone(reported)
 	for _, c := range closings {
 		shown = append(shown, c.why)

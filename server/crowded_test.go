@@ -66,6 +66,7 @@ func TestMaxBufferedBytesOfHandlers(t *testing.T) {
 			old, uploading := dial(t, addr), dial(t, addr)
 			old.get("/")
 			uploading.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+			await(t, "a request to arrive", func() bool { in, _ := held(s); return in > 0 })
 			var holding []*peer
 			full := func() bool { in, _ := held(s); return in > most }
 			for range holders {
@@ -97,7 +98,7 @@ func TestMaxBufferedBytesOfHandlers(t *testing.T) {
 			}
 			uploading.send("y") // it was there before
 			if res, _ := uploading.answer("POST"); res.StatusCode != 200 {
-				t.Errorf("a request that was arriving: status %d", res.StatusCode)
+				t.Errorf("a request that was arriving: status %d: %s", res.StatusCode, log.String())
 			}
 			close(release)
 			for _, p := range holding {

@@ -23,6 +23,7 @@ func onHead(name string, calls *atomic.Int64) Middleware {
 }
 
 func TestOnHead(t *testing.T) {
+	waits(t)
 	get, post := "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
 	hold := make(chan struct{})
 	t.Cleanup(func() { close(hold) })

@@ -222,6 +222,7 @@ func TestHolders(t *testing.T) {
 // Beyond MaxBlockingWaiting jobs keep their places. When a request has waited for a second, the slowest peers make room. A
 // peer that reads is never reset.
 func TestMaxBlockingWaiting(t *testing.T) {
+	waits(t)
 	var log syncBuffer
 	logger := Zerolog(zerolog.New(&log))
 	s, addr := start(t, byPath(map[string]HandlerFunc{"/endless": writeOn, "/": hello}), func(s *Server) {
@@ -243,9 +244,9 @@ func TestMaxBlockingWaiting(t *testing.T) {
 	want(t, "the others", dial(t, addr).get("/"), "Hello, World!")
 	cut := 0
 	for _, p := range slow {
-		if n, err := io.Copy(io.Discard, io.LimitReader(p.TCPConn, 64<<20)); err != nil {
+		if n, err := io.Copy(io.Discard, io.LimitReader(p.TCPConn, 16<<20)); err != nil {
 			cut++
-		} else if n < 64<<20 {
+		} else if n < 16<<20 {
 			t.Errorf("an orderly end after %d bytes", n)
 		}
 	}
@@ -265,6 +266,7 @@ func TestMaxBlockingWaiting(t *testing.T) {
 
 // Jobs that keep their places are let be as long as no request needs one.
 func TestMaxBlockingWaitingWithoutNeed(t *testing.T) {
+	waits(t)
 	s, _ := start(t, byPath(map[string]HandlerFunc{"/endless": writeOn}), func(s *Server) {
 		s.MaxBlocking, s.MaxBlockingWaiting = 2, 1
 	})

@@ -64,6 +64,7 @@ func peak(t *testing.T, s *Server) (stop func() int) {
 }
 
 func TestBackPressure(t *testing.T) {
+	waits(t)
 	get := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 3000) + "\r\n\r\n"
 	small := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 150) + "\r\n\r\n"
 	upload := "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100_000)

@@ -122,10 +122,7 @@ func (p *slowReader) isServed() bool {
 // No reader at 300 B/s or more is cut off.
 func TestReadersThatKeepUp(t *testing.T) {
 	t.Parallel()
-	seeds := 6
-	if testing.Short() {
-		seeds = 1
-	}
+	seeds := sim.Seeds(2)
 	for _, rate := range []int{300, 320, 1000, 20_000, 200_000} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			playReader(t, seeds, func(p *slowReader) {
@@ -181,7 +178,7 @@ func TestReadersThatReadNothing(t *testing.T) {
 // One that stalls, but not for longer than its credit and SendTimeout, goes on where it was.
 func TestReadersThatStall(t *testing.T) {
 	t.Parallel()
-	playReader(t, 10, func(p *slowReader) {
+	playReader(t, sim.Seeds(4), func(p *slowReader) {
 		for range 3 {
 			p.w.Sleep(time.Second) // its buffer is full
 			credit := time.Duration(float64(p.conn.Buffered()) / leastRate * float64(time.Second))
@@ -202,7 +199,7 @@ func answerMedium(w *server.Response, _ *server.Request) { w.GiveBody(readerPage
 // although the server gave the last byte of it to the kernel long before. (It empties its own buffer within IdleTimeout.)
 func TestReadersThatAskAgain(t *testing.T) {
 	t.Parallel()
-	playReaderOf(t, 20, 16<<10, answerMedium, func(p *slowReader) {
+	playReaderOf(t, sim.Seeds(5), 16<<10, answerMedium, func(p *slowReader) {
 		for i := range 5 {
 			if i > 0 {
 				p.ask("keep-alive")
@@ -218,7 +215,7 @@ func TestReadersThatAskAgain(t *testing.T) {
 // One that goes on sending after it asked for the end has its answers whole all the same.
 func TestReadersThatSendOn(t *testing.T) {
 	t.Parallel()
-	playReaderOf(t, 20, 16<<10, answerMedium, func(p *slowReader) {
+	playReaderOf(t, sim.Seeds(5), 16<<10, answerMedium, func(p *slowReader) {
 		p.ask("close")
 		for p.read < 2*mediumAnswer {
 			if err := p.readWhole(2000, min(p.read+2000, 2*mediumAnswer)); err != nil {

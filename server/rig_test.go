@@ -119,13 +119,16 @@ func openFiles() int {
 	return len(entries)
 }
 
-// await polls for a condition that other goroutines bring about.
+// await polls for a condition that other goroutines bring about, less and less often: what is not there soon leaves the
+// processors to the others.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); runtime.Gosched() {
+	pause := time.Duration(0)
+	for end := time.Now().Add(patience); !ok(); time.Sleep(pause) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+		pause = min(pause+10*time.Microsecond, time.Millisecond)
 	}
 }
 

@@ -41,6 +41,7 @@ func keepAsking(t *testing.T, p *peer, target string) {
 // A handler that takes its loop's time in calls of milliseconds is warned of once, by its route, though no call is a stall.
 // RouteShares tells what each route takes.
 func TestRouteShares(t *testing.T) {
+	waits(t)
 	for _, tc := range []struct {
 		name, pattern, called string
 	}{

@@ -53,7 +53,7 @@ func restless() sim.Config {
 }
 
 func TestAnswersInSimulation(t *testing.T) {
-	seeds := sim.Seeds(200) // of each; .ci/run makes ten times as many
+	seeds := sim.Seeds(100) // of each; .ci/run makes ten times as many
 	for name, c := range map[string]sim.Config{"restless": restless(), "with resets": {}} {
 		workers := runtime.GOMAXPROCS(0)
 		for i := range workers {

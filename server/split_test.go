@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"microhttp/reactor/sim"
 )
 
 // What a handler sees, and what its peer gets, never depends on how bytes were cut. Every kind of handler, inside every
@@ -184,6 +186,8 @@ func unchunked(t *testing.T, s string) string {
 	return fmt.Sprintf("%s %s %v", head, b, err)
 }
 
+// TestAnswersDoNotDependOnCuts tries each pair of a handler and a middleware, every day with DetectLateUse or without, with
+// SIM_SEEDS in both ways.
 func TestAnswersDoNotDependOnCuts(t *testing.T) {
 	for _, detects := range []bool{false, true} {
 		for wrapping, mw := range wrappings {
@@ -191,6 +195,9 @@ func TestAnswersDoNotDependOnCuts(t *testing.T) {
 				if wrapping == "blocking" && strings.HasPrefix(kind, "streaming") && !strings.Contains(kind, "blocking") && !strings.Contains(kind, "both") ||
 					wrapping == "blocking" && kind == "later" || wrapping == "blocking" && kind == "at the head, reads" {
 					continue // what the handler does is for the loop
+				}
+				if sim.Seeds(1) == 1 && detects != ((len(wrapping)+len(kind))%2 == 0) {
+					continue
 				}
 				t.Run(fmt.Sprint(wrapping, "/", kind, "/", detects), func(t *testing.T) {
 					_, addr := start(t, nil, func(s *Server) {

@@ -219,6 +219,7 @@ func TestUpgradeHalfClose(t *testing.T) {
 
 // The time-outs of HTTP end with the switch. SetTimeout is the protocol's, and aborts one that is no TimeoutHandler.
 func TestUpgradeTimeouts(t *testing.T) {
+	waits(t)
 	reasons := make(chan error, 1)
 	s, addr := start(t, to(func() reactor.Protocol {
 		return &lines{lost: func(reason error) { reasons <- reason }}
@@ -309,6 +310,7 @@ func TestUpgradeSetProtocol(t *testing.T) {
 
 // Shutdown ends a protocol that knows nothing of it after a grace, and one that does in its own way.
 func TestUpgradeShutdown(t *testing.T) {
+	waits(t)
 	s, addr := start(t, func(w *Response, r *Request) {
 		if r.Path() == "/polite" {
 			to(func() reactor.Protocol { return &politeLines{} })(w, r)
