@@ -3,9 +3,13 @@
 package microhttp_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -86,7 +90,7 @@ var parserMayImport = []string{"bytes", "encoding/binary", "errors", "iter", "ma
 
 func TestArrows(t *testing.T) {
 	for pkg, allowed := range arrows {
-		for _, dep := range list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg) {
+		for _, dep := range packages(t)[pkg].Deps {
 			if root, _, _ := strings.Cut(dep, "/"); !strings.Contains(root, ".") && root != "microhttp" {
 				continue // the standard library
 			}
@@ -102,7 +106,7 @@ func TestArrows(t *testing.T) {
 // package brotli has a helper for it.
 func TestNetHTTPIsNotLinked(t *testing.T) {
 	for pkg := range arrows {
-		links := slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "net/http")
+		links := slices.Contains(packages(t)[pkg].Deps, "net/http")
 		if links != (pkg == "microhttp/server/nethttp" || pkg == "microhttp/middleware/compress") {
 			t.Errorf("%s links net/http: %t", pkg, links)
 		}
@@ -112,15 +116,15 @@ func TestNetHTTPIsNotLinked(t *testing.T) {
 // TestTLSIsNotLinked holds that a reactor alone does not bring crypto/tls along.
 func TestTLSIsNotLinked(t *testing.T) {
 	for _, pkg := range []string{"microhttp/parser", "microhttp/reactor", "microhttp/reactor/sim"} {
-		if slices.Contains(list(t, "{{range .Deps}}{{.}}\n{{end}}", pkg), "crypto/tls") {
+		if slices.Contains(packages(t)[pkg].Deps, "crypto/tls") {
 			t.Errorf("%s links crypto/tls", pkg)
 		}
 	}
 }
 
 func TestDirectImports(t *testing.T) {
-	for _, pkg := range list(t, "{{.ImportPath}}", "./...") {
-		for _, imported := range list(t, "{{range .Imports}}{{.}}\n{{end}}", pkg) {
+	for pkg, p := range packages(t) {
+		for _, imported := range p.Imports {
 			if who, ok := direct[imported]; ok && !slices.Contains(who, pkg) {
 				t.Errorf("%s imports %s, which is for %v", pkg, imported, who)
 			}
@@ -131,11 +135,41 @@ func TestDirectImports(t *testing.T) {
 	}
 }
 
-func list(t *testing.T, format, pkg string) []string {
-	t.Helper()
-	out, err := exec.Command("go", "list", "-f", format, pkg).Output()
-	if err != nil {
-		t.Fatalf("go list %s: %v", pkg, err)
-	}
-	return strings.Fields(string(out))
+// A goPackage is what go list says of a package.
+type goPackage struct {
+	ImportPath    string
+	Imports, Deps []string
 }
+
+// packages returns the packages of this module by path. Those of the table of arrows are among them.
+func packages(t *testing.T) map[string]goPackage {
+	t.Helper()
+	all, err := listPackages()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for pkg := range arrows {
+		if len(all[pkg].Imports) == 0 {
+			t.Fatalf("there is no package %s that imports something", pkg)
+		}
+	}
+	return all
+}
+
+// listPackages runs go list once.
+var listPackages = sync.OnceValues(func() (map[string]goPackage, error) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...").Output()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]goPackage{}
+	for in := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := in.Decode(&p); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		all[p.ImportPath] = p
+	}
+})

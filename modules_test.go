@@ -81,6 +81,7 @@ const maxGrowth = 1.05
 // does not know makes other sizes, and the test skips. A feature that is worth more than 5 % adds a line to the file and
 // says there what it is.
 func TestHelloSize(t *testing.T) {
+	t.Parallel()
 	record, what := recordedSize(t)
 	if record == 0 {
 		t.Skipf("testdata/hello-size.txt has no size of %s on %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH)

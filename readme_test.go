@@ -68,6 +68,7 @@ func codeSpans(readme string) (spans []string) {
 // The programs are the first that people copy. Each says where it serves, answers, and lets an answer under way end when it is
 // told to stop.
 func TestReadmePrograms(t *testing.T) {
+	t.Parallel()
 	readme := readReadme(t)
 	if !strings.HasPrefix(readme, "# microhttp\n\n    go run ./cmd/microhttp demo ") {
 		t.Error("the README does not open with the two commands")
@@ -238,6 +239,7 @@ var (
 
 // Statements in sentences, such as w.Later(), compile.
 func TestReadmeFragments(t *testing.T) {
+	t.Parallel()
 	readme := readReadme(t)
 	_, all := goBlocks(readme)
 	for _, span := range codeSpans(readme) {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"io/fs"
 	"net"
 	"os"
 	mirror "reflect" // the demo has a handler of that name
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +27,15 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // the default
+		_ = f.Value.Set(strconv.Itoa(besideEachOther))
+	}
 	os.Exit(m.Run())
 }
+
+// besideEachOther is how many tests run at the same time, of those that may: they mostly wait for a program or the clock.
+const besideEachOther = 6
 
 func TestRunSaysWhatIsWrongInOneLine(t *testing.T) {
 	for _, test := range []struct {

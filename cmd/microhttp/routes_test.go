@@ -120,6 +120,7 @@ func TestMethodsThatAreNotThere(t *testing.T) {
 
 // Every link of the start page leads somewhere, and it shows nothing from elsewhere.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	p := dial(t, startDemo(t))
 	res, body := p.ask("GET / HTTP/1.1")
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -283,6 +284,7 @@ func TestPlaintextAllocatesNothing(t *testing.T) {
 }
 
 func TestUpload(t *testing.T) {
+	t.Parallel()
 	p := dial(t, startDemo(t))
 	body := strings.Repeat("0123456789", 2_000_000) // more than MaxBodyBytes
 	sum := fmt.Sprintf("%d %x\n", len(body), sha256.Sum256([]byte(body)))

@@ -2,9 +2,10 @@ package main
 
 // Conformance and smuggling, seen from outside: the cases under testdata/wire are sent to the demo, and what comes back is
 // held against them. A server that reads a message rightly in one piece and wrongly in two can be smuggled past, so each is
-// sent three times: whole, over a socket; cut at random places; and byte by byte (of cases that are variants of each other only
-// the first, unless SIM_SEEDS is set). Cuts and drips are played in memory, on a simulated network (wiresim_test.go), where each piece is read alone and
-// waiting costs nothing. Besides what a case asks for, every answer must obey the laws of readAnswer.
+// sent three times: whole, over a socket; cut at random places; and byte by byte. Of cases that are variants of each other only
+// some are sent in pieces, unless SIM_SEEDS is set. Cuts and drips are played in memory, on a simulated network
+// (wiresim_test.go), where each piece is read alone and waiting costs nothing. Besides what a case asks for, every answer must
+// obey the laws of readAnswer.
 //
 // "Nothing is answered" cannot be waited for. It is shown instead: by the end of the connection,
 // or by a probe, a request of our own whose answer must be the next one to come.
@@ -34,6 +35,7 @@ const (
 )
 
 func TestWire(t *testing.T) {
+	t.Parallel()
 	addr := startDemo(t)
 	cases := loadWireCases(t, wireFolder)
 	if len(cases) < leastWireCases {
@@ -246,6 +248,7 @@ func (c *wireClient) leave() {
 
 // Two answers to one resource, to GET and to HEAD, have the same fields (RFC 9110 section 9.3.2).
 func TestHEADHasTheFieldsOfGET(t *testing.T) {
+	t.Parallel()
 	addr := startDemo(t)
 	for _, target := range []string{
 		"/", "/plaintext", "/json", "/users/7", "/users/a/posts/b", "/echo", "/cookie", "/cookie/set", "/cookie/set?a=b", "/reflect?v=x", "/reflect",
@@ -271,6 +274,7 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 
 // Whatever status an answer has, its head and its framing agree: readAnswer's laws, for each.
 func TestEveryStatusIsFramed(t *testing.T) {
+	t.Parallel()
 	addr := startDemo(t)
 	for code := 200; code <= 599; code++ {
 		for _, version := range []string{"1.0", "1.1"} {

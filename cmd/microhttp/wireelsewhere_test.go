@@ -55,6 +55,7 @@ var refusals = []int{400, 408, 411, 413, 414, 417, 431, 501, 505}
 var everywhere = []int{400, 417, 501, 505}
 
 func TestWireRefused(t *testing.T) {
+	t.Parallel()
 	addr, elsewhere := *wireAddr, *wireAddr != ""
 	switch addr {
 	case "":
