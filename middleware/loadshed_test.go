@@ -46,8 +46,8 @@ func TestLoadShed(t *testing.T) {
 		t.Errorf("%d of %d reached the handler", served, asked)
 	}
 	slow.Store(false)
-	until("a second without refusals", func() bool {
-		for end := time.Now().Add(time.Second); time.Now().Before(end); {
+	until("a while without refusals", func() bool {
+		for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
 			if status() != 200 {
 				return false
 			}

@@ -13,13 +13,15 @@ import (
 	"strings"
 	"testing"
 
+	"microhttp/reactor/sim"
 	"microhttp/server"
 	"microhttp/server/nethttp"
 )
 
 // TestServeMuxThroughNetHTTP compares random small routers.
 func TestServeMuxThroughNetHTTP(t *testing.T) {
-	const routers, requestsEach = 400, 40
+	const requestsEach = 40
+	routers := sim.Seeds(200)
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	count := make(map[int]int)

@@ -53,7 +53,7 @@ func play(t *testing.T, c Setup, f func(s *script)) {
 	over := false
 	next, unwind := iter.Pull(func(yield func(time.Duration) bool) {
 		defer func() {
-			if v := recover(); v != nil && v != unwound {
+			if v := recover(); v != nil && v != errUnwound {
 				panic(v)
 			}
 		}()
@@ -93,13 +93,13 @@ func play(t *testing.T, c Setup, f func(s *script)) {
 	}
 }
 
-// unwound is what a script panics with when the reactor has ended while it waits.
-var unwound any = errors.New("reactortest: the reactor has ended")
+// errUnwound is what a script panics with when the reactor has ended while it waits.
+var errUnwound = errors.New("reactortest: the reactor has ended")
 
 // pass lets the loop go on for d.
 func (s *script) pass(d time.Duration) {
 	if !s.yield(d) {
-		panic(unwound)
+		panic(errUnwound)
 	}
 }
 

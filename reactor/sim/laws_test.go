@@ -24,9 +24,9 @@ func seeds() int {
 	case testing.Short():
 		return sim.Seeds(100)
 	case raceEnabled:
-		return sim.Seeds(500)
+		return sim.Seeds(250)
 	}
-	return sim.Seeds(1000)
+	return sim.Seeds(400)
 }
 
 // spread checks the seeds 1 to n, on all processors.

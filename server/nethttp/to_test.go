@@ -21,13 +21,15 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
-// await polls for a condition that other goroutines bring about.
+// await polls for a condition that other goroutines bring about, less and less often.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); runtime.Gosched() {
+	pause := time.Duration(0)
+	for end := time.Now().Add(patience); !ok(); time.Sleep(pause) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+		pause = min(pause+10*time.Microsecond, time.Millisecond)
 	}
 }
 
