@@ -91,6 +91,20 @@ func TestFailuresShowTheConversation(t *testing.T) {
 		servertest.Do(t, server.HandlerFunc(echo), "POST /", servertest.JSON([]int{1})).WantJSON(`[1.0]`)
 	})
 	wantParts(t, "WantJSON", said, "[1], want", "[1.0]")
+	servertest.Do(t, server.HandlerFunc(echo), "POST /", servertest.JSON(`{"half": `)).WantText(`{"half": `)
+}
+
+// A part that cannot be meant fails the test, and says what is wrong.
+func TestPartsThatAreWrong(t *testing.T) {
+	for says, part := range map[string]servertest.Part{
+		`the field "b" of a form has no value`: servertest.Form("a", "1", "b"),
+		`the field "c" of a form has no value`: servertest.Multipart(nil, "c"),
+		`unsupported type: chan int`:           servertest.JSON(make(chan int)),
+		`From("nowhere")`:                      servertest.From("nowhere"),
+	} {
+		said := failing(t, func(t testing.TB) { servertest.Do(t, server.HandlerFunc(echo), "POST /x", part) })
+		wantParts(t, says, said, "servertest: POST /x: ", says)
+	}
 }
 
 func TestAPanicFailsTheTest(t *testing.T) {

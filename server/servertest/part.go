@@ -98,8 +98,12 @@ func Upload(length int64) Part {
 // sends the body anyway when neither has come within a second.
 func Expect100() Part { return func(m *message) { m.expect = true } }
 
-// JSON gives the request a body that is v as JSON.
+// JSON gives the request a body that is v as JSON. A string is taken as a JSON text, which may be malformed; anything else is
+// encoded.
 func JSON(v any) Part {
+	if text, ok := v.(string); ok {
+		return typed("application/json", []byte(text), nil)
+	}
 	b, err := json.Marshal(v)
 	return typed("application/json", b, err)
 }
@@ -110,7 +114,15 @@ func Form(pairs ...string) Part {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values.Add(pairs[i], pairs[i+1])
 	}
-	return typed("application/x-www-form-urlencoded", []byte(values.Encode()), nil)
+	return typed("application/x-www-form-urlencoded", []byte(values.Encode()), evenly(pairs))
+}
+
+// evenly is the error of a name without a value.
+func evenly(pairs []string) error {
+	if len(pairs)%2 != 0 {
+		return fmt.Errorf("the field %q of a form has no value", pairs[len(pairs)-1])
+	}
+	return nil
 }
 
 // A File is a file of a multipart form.
@@ -120,7 +132,10 @@ type File struct{ Field, Name, Content string }
 func Multipart(files []File, pairs ...string) Part {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	err := w.SetBoundary("servertest-boundary") // always the same, for recorded conversations
+	err := evenly(pairs)
+	if err == nil {
+		err = w.SetBoundary("servertest-boundary") // always the same, for recorded conversations
+	}
 	for i := 0; i+1 < len(pairs) && err == nil; i += 2 {
 		err = w.WriteField(pairs[i], pairs[i+1])
 	}
