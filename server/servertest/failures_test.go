@@ -151,7 +151,7 @@ func TestWhatNeverComes(t *testing.T) {
 				panic(server.ErrAbortHandler)
 			})
 			servertest.Get(t, h, "/")
-		}, "the connection is lost: connection reset by peer"},
+		}, "the connection has ended before the answer"},
 		"an event at the end": {func(t testing.TB) {
 			c := servertest.New(t, server.HandlerFunc(func(w *server.Response, r *server.Request) { _ = w.Events().Close() }))
 			c.Start("/").Event()
