@@ -11,6 +11,7 @@ import (
 
 func TestBytesAreAsManyAsAsked(t *testing.T) {
 	p := dial(t, startDemo(t))
+	piece := piece()
 	for _, n := range []int{0, 1, len(piece) - 1, len(piece), len(piece) + 1, 1 << 20, 5<<20 + 3} {
 		line := fmt.Sprintf(" /bytes/%d HTTP/1.1", n)
 		res, body := p.ask("GET" + line)
