@@ -44,7 +44,7 @@ func ws(ctx context.Context, args []string, stdout io.Writer) error {
 		unit:    "message", yardstick: wsYardstick, all: wsCases, needs: []string{"gcc"}, press: pressEcho,
 	}
 	f := newFlags("ws", wsHelp, "microhttp,gorilla,coder,gws", &run.options)
-	n := f.Int("n", 5000, "how many WebSockets are idle; 0 leaves that out")
+	n := f.Int("n", 10_000, "how many WebSockets are idle; 0 leaves that out")
 	if err := run.run(ctx, f, args, stdout); err != nil || *n == 0 {
 		return err
 	}
