@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -10,6 +12,9 @@ import (
 	"time"
 
 	"microhttp/reactor"
+	"microhttp/server"
+
+	"github.com/rs/zerolog"
 )
 
 // What a request costs us: the program's own server on a kernel that answers at once, so that
@@ -31,19 +36,36 @@ func BenchmarkRequest(b *testing.B) {
 		{"two parameters, of a browser", "GET /users/17/posts/4711 HTTP/1.1\r\n" + browser, 1},
 		{"body returned", "POST / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024), 1},
 	} {
-		b.Run(c.name, func(b *testing.B) { benchmarkRequest(b, strings.Repeat(c.request, c.depth), c.depth) })
+		var o options
+		b.Run(c.name, func(b *testing.B) {
+			benchmarkRequest(b, o.newServer(io.Discard), strings.Repeat(c.request, c.depth), c.depth)
+		})
 	}
 }
 
-func benchmarkRequest(b *testing.B, batch string, depth int) {
+// What a file costs us that is open already: microhttp serve, with all that belongs to it.
+func BenchmarkFile(b *testing.B) {
+	o := serveOptions{dir: b.TempDir()}
+	o.level = zerolog.Disabled
+	if err := os.WriteFile(filepath.Join(o.dir, "small.bin"), make([]byte, 64<<10), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, files, err := o.newServer(io.Discard)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer files.Close()
+	benchmarkRequest(b, s, "GET /small.bin HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n", 1)
+}
+
+func benchmarkRequest(b *testing.B, s *server.Server, batch string, depth int) {
 	const connections = 64
 	sys := &instantSystem{connections: connections, in: batch}
 	loop, err := reactor.New(reactor.Config{System: sys, StallLimit: time.Second})
 	if err != nil {
 		b.Fatal(err)
 	}
-	var o options
-	if _, err := loop.ListenTCP("127.0.0.1:8080", o.newServer(io.Discard).Factory(loop), nil); err != nil {
+	if _, err := loop.ListenTCP("127.0.0.1:8080", s.Factory(loop), nil); err != nil {
 		b.Fatal(err)
 	}
 	var ticks []time.Duration
@@ -108,6 +130,11 @@ func (s *instantSystem) Write(_ int, p []byte) (int, syscall.Errno) {
 		s.first = string(p)
 	}
 	return len(p), 0
+}
+
+// SendFile takes all of a file, which nobody reads.
+func (s *instantSystem) SendFile(_ int, _ reactor.File, _ int64, n int) (int, syscall.Errno) {
+	return n, 0
 }
 
 type instantPoller struct{ *instantSystem }
