@@ -11,58 +11,22 @@
  *
  * usage: cepoll            listens on a free port of 127.0.0.1 and prints "listening on HOST:PORT"
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "../yardstick.h"
 
 enum {
-	READ_SIZE = 64 << 10,  /* one buffer for all connections: more than any load here sends at once */
-	OUT_SIZE = 256 << 10,  /* answers of one read; when it is full it is written and filled again */
-	EVENTS = 256,          /* events of one wait; more gained nothing */
-	MAX_FD = 1 << 16,      /* the table of connections; a descriptor beyond it is closed */
-	ACCEPTS_PER_TICK = 64, /* so that a storm of connections does not starve those that exist */
-	BACKLOG = 4096,
-	HEAD_END = 4,          /* strlen("\r\n\r\n") */
+	OUT_SIZE = 256 << 10, /* answers of one read; when it is full it is written and filled again */
+	HEAD_END = 4,         /* strlen("\r\n\r\n") */
 };
 
 /* All that is remembered of a connection: how many bytes of "\r\n\r\n" its last read ended with. */
 static unsigned char matched[MAX_FD];
 
-static char in[READ_SIZE];
 static char out[OUT_SIZE];
 static char answer[512];
 static size_t answer_len;
 
-static void die(const char *what)
+static void refresh(const char *date)
 {
-	perror(what);
-	exit(1);
-}
-
-/* Makes the answer again when a new second has begun. */
-static void refresh_answer(void)
-{
-	static time_t made;
-	struct timespec now;
-	struct tm tm;
-	char date[64];
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (now.tv_sec == made)
-		return;
-	made = now.tv_sec;
-	gmtime_r(&made, &tm);
-	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	answer_len = snprintf(answer, sizeof answer,
 			      "HTTP/1.1 200 OK\r\n"
 			      "Date: %s\r\n"
@@ -71,6 +35,11 @@ static void refresh_answer(void)
 			      "\r\n"
 			      "Hello, World!",
 			      date);
+}
+
+static void opened(int fd)
+{
+	matched[fd] = 0;
 }
 
 /* The number of leading bytes of "\r\n\r\n" that are matched once c has followed `have` of them. */
@@ -134,11 +103,11 @@ static int send_answers(int fd, size_t n)
 	return used == 0 || write_all(fd, used);
 }
 
-/* Serves one readable connection; 0 when it is to be closed. */
-static int serve(int fd)
+static int serve(int poller, int fd)
 {
 	ssize_t n = read(fd, in, READ_SIZE);
 
+	(void)poller;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
@@ -146,70 +115,7 @@ static int serve(int fd)
 	return send_answers(fd, count_heads(in, n, &matched[fd]));
 }
 
-static void watch(int poller, int fd)
-{
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
-
-	if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &ev) < 0)
-		die("epoll_ctl");
-}
-
-static void accept_some(int poller, int listener)
-{
-	int one = 1;
-
-	for (int i = 0; i < ACCEPTS_PER_TICK; i++) {
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0)
-			return;
-		if (fd >= MAX_FD) {
-			close(fd);
-			continue;
-		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		matched[fd] = 0;
-		watch(poller, fd);
-	}
-}
-
-static int listen_loopback(void)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof addr;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, BACKLOG) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-		die("listen");
-	printf("listening on 127.0.0.1:%d\n", ntohs(addr.sin_port));
-	fflush(stdout);
-	return fd;
-}
-
 int main(void)
 {
-	struct epoll_event events[EVENTS];
-	int listener = listen_loopback();
-	int poller = epoll_create1(EPOLL_CLOEXEC);
-
-	if (poller < 0)
-		die("epoll_create1");
-	signal(SIGPIPE, SIG_IGN);
-	watch(poller, listener);
-	for (;;) {
-		int n = epoll_wait(poller, events, EVENTS, -1);
-
-		if (n < 0 && errno != EINTR)
-			die("epoll_wait");
-		refresh_answer();
-		for (int i = 0; i < n; i++) {
-			int fd = events[i].data.fd;
-
-			if (fd == listener)
-				accept_some(poller, listener);
-			else if (!serve(fd))
-				close(fd);
-		}
-	}
+	run();
 }
