@@ -32,7 +32,7 @@ func TestNoAllocations(t *testing.T) {
 				return func([]byte) { p.Send(pieces...); p.Write(answer) }
 			}},
 			{"Send, of a file", func(p *recorder) func([]byte) {
-				pieces := []Piece{FileRange(f, 4, int64(len(answer)-4)).OnFree(func() {})}
+				pieces := []Piece{FileRange(f, 4, int64(len(answer)-4)).OnFree(func(bool) {})}
 				return func([]byte) { p.Write(answer[:4]); p.Send(pieces...) }
 			}},
 			{"SetTimeout", func(p *recorder) func([]byte) {

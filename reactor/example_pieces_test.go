@@ -59,7 +59,7 @@ func ExampleTransport_send() {
 		t.Send(
 			reactor.Lent([]byte("head\n")),
 			reactor.Given(page),
-			reactor.FileRange(file, 4, 18).OnFree(func() { free++ }),
+			reactor.FileRange(file, 4, 18).OnFree(func(bool) { free++ }),
 		)
 		t.LoseConnection()
 	}}, "please\n")

@@ -16,7 +16,7 @@ type Piece struct {
 	file   File                       // in place of both
 	offset int64                      // of what is left, in own or in file
 	left   int64                      // of a file
-	freed  func()                     // OnFree's
+	freed  func(sent bool)            // OnFree's
 	given  bool                       // data may be kept where it lies
 }
 
@@ -28,7 +28,7 @@ func Lent(p []byte) Piece { return Piece{data: p} }
 func Given(p []byte) Piece { return Piece{data: p, given: true} }
 
 // FileRange makes a piece of the n bytes of f from offset on. They are read when their turn comes, by sendfile(2) where the
-// system can, at most 256 KiB in a tick of the loop. A page that is not in memory holds the loop up until it is read.
+// system can, at most 1 MiB in a tick of the loop. Of what is not in memory it is 256 KiB, and the loop waits for the disk.
 //
 // The connection needs f until the bytes are sent or the connection is lost. Then, on the loop, f is closed if it is an
 // io.Closer, as an *os.File is. A piece with an OnFree calls that function instead, and f stays open.
@@ -38,9 +38,10 @@ func Given(p []byte) Piece { return Piece{data: p, given: true} }
 func FileRange(f File, offset, n int64) Piece { return Piece{file: f, offset: offset, left: max(n, 0)} }
 
 // OnFree returns the piece with a function that is called once, on the loop, when the connection does not need the file any
-// more: when it is sent, when the connection is lost, or before Send returns when nothing can be sent. The file is then not
-// closed. The function may use the connection. OnFree panics for a piece that is not a FileRange.
-func (p Piece) OnFree(f func()) Piece {
+// more: when it is sent, when the connection is lost, or before Send returns when nothing can be sent. sent is true when the
+// system has taken all of it. It is false when the connection is lost, before ConnectionLost is called, and where a layer such
+// as TLS cannot say. The file is then not closed. The function may use the connection. OnFree panics for a piece that is not a FileRange.
+func (p Piece) OnFree(f func(sent bool)) Piece {
 	if p.file == nil {
 		panic("reactor: OnFree of a piece that is not a FileRange")
 	}
@@ -73,12 +74,12 @@ func (p *Piece) IsGiven() bool { return p.given }
 // File returns the range of a FileRange; f is nil for bytes. It is for those who implement Transport.
 func (p *Piece) File() (f File, offset, n int64) { return p.file, p.offset, p.left }
 
-// Free calls the function of OnFree, or closes the file of a FileRange. It does nothing for bytes. It is for those who
+// Free calls the function of OnFree, with false for a layer's pieces, or closes the file of a FileRange. It does nothing for bytes. It is for those who
 // implement Transport, who must call it once for each piece that they were given.
 func (p *Piece) Free() {
 	switch c, ok := p.file.(io.Closer); {
 	case p.freed != nil:
-		p.freed()
+		p.freed(p.left == 0)
 	case ok:
 		_ = c.Close() // it was only read: there is nothing to lose
 	}

@@ -457,7 +457,7 @@ func TestEmptyFileRangeActs(t *testing.T) {
 		conn, rec := l.connect(nil, nil)
 		free := 0
 		act := func() {
-			empty := FileRange(memoryFile{bytes.NewReader(nil)}, 0, 0).OnFree(func() {
+			empty := FileRange(memoryFile{bytes.NewReader(nil)}, 0, 0).OnFree(func(bool) {
 				free++
 				rec.Write([]byte("small "))
 				rec.Write([]byte(large))
@@ -479,6 +479,37 @@ func TestEmptyFileRangeActs(t *testing.T) {
 		l.do(func() {
 			if free != 2 {
 				t.Errorf("free %d times", free)
+			}
+		})
+	}
+}
+
+// The function of OnFree is told whether the file was sent.
+func TestOnFreeSaysWhetherAFileWasSent(t *testing.T) {
+	f := temporary(t, "content")
+	for name, c := range map[string]struct {
+		n    int64
+		act  func(*recorder)
+		want bool
+	}{
+		"sent":      {7, func(*recorder) {}, true},
+		"too short": {8, func(*recorder) {}, false},
+		"aborted":   {7, func(rec *recorder) { rec.AbortConnection() }, false},
+		"empty":     {0, func(*recorder) {}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, Config{})
+			_, rec := l.connect(nil, nil)
+			told := make(chan bool, 2)
+			l.do(func() {
+				rec.Send(FileRange(f, 0, c.n).OnFree(func(sent bool) { told <- sent }))
+				c.act(rec)
+			})
+			if got := receive(t, told, "OnFree"); got != c.want {
+				t.Errorf("sent is %t", got)
+			}
+			if l.do(func() {}); len(told) > 0 {
+				t.Error("it is told twice")
 			}
 		})
 	}

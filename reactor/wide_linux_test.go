@@ -26,7 +26,7 @@ func TestFewConnectionsAreWide(t *testing.T) {
 		peers[i] = dial(t, port)
 	}
 	l.until("all connections", func() bool { return len(all) == len(peers) })
-	send := func(rec *recorder, n int64) { rec.Send(FileRange(f, 0, n).OnFree(func() {})) }
+	send := func(rec *recorder, n int64) { rec.Send(FileRange(f, 0, n).OnFree(func(bool) {})) }
 	bounds := func() (found []int) {
 		l.do(func() {
 			for _, rec := range all {

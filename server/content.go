@@ -40,8 +40,9 @@ type sentFile struct {
 	one  [1]filePart // what parts begins with
 	c    *conn
 	x    *exchange
-	left int    // ranges that the transport still has
-	free func() // freed and over, made once: a loop uses a sentFile many times
+	left int             // ranges that the transport still has
+	calm bool            // Send has returned, so freed may end the answer
+	free func(sent bool) // freed and over, made once: a loop uses a sentFile many times
 	done func()
 	next *sentFile // in the loop's list of spare ones
 }
@@ -196,9 +197,14 @@ func (w *Response) setFile(file *sentFile) {
 }
 
 // freed is called when the transport lets go of a range: it was sent, or the connection is lost. The
-// latter is followed by ConnectionLost, before the loop makes the call that is posted here.
-func (s *sentFile) freed() {
-	if s.left--; s.left == 0 {
+// latter is followed by ConnectionLost, before the loop makes the call that is posted here. When the last
+// range was sent the answer is over at once, so a request that the peer sends then finds it over.
+func (s *sentFile) freed(sent bool) {
+	switch s.left--; {
+	case s.left > 0:
+	case sent && s.calm:
+		s.over()
+	default:
 		s.c.w.loop.CallFromThread(s.done)
 	}
 }
@@ -267,4 +273,5 @@ func (c *conn) sendFile(x *exchange, file *sentFile) {
 		c.t.Send(append(pieces, reactor.Lent(file.end))...)
 	}
 	x.endBody(ErrAnswered)
+	file.calm = true
 }

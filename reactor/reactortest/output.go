@@ -98,7 +98,7 @@ var output = []promise{
 		} {
 			server, client := s.connect(setting{})
 			free := 0
-			piece := func() reactor.Piece { return reactor.FileRange(f, 0, 100_000).OnFree(func() { free++ }) }
+			piece := func() reactor.Piece { return reactor.FileRange(f, 0, 100_000).OnFree(func(bool) { free++ }) }
 			server.Send(piece(), reactor.Lent([]byte("and ")), piece())
 			if free > 0 {
 				s.Error("free before it was sent")

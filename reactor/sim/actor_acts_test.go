@@ -125,7 +125,7 @@ func (a *actor) piece(at, n int) reactor.Piece {
 	f := &file{a, a.link.key + fromActor}
 	p := reactor.FileRange(f, int64(a.written+at), int64(n))
 	if a.s.w.Rand().IntN(2) == 0 {
-		p = reactor.FileRange(struct{ reactor.File }{f}, int64(a.written+at), int64(n)).OnFree(func() { _ = f.Close() })
+		p = reactor.FileRange(struct{ reactor.File }{f}, int64(a.written+at), int64(n)).OnFree(func(bool) { _ = f.Close() })
 	}
 	return p
 }

@@ -194,7 +194,7 @@ func TestTooManyPieces(t *testing.T) {
 	freed := 0
 	file := memoryFile(noise(100))
 	for range heldMost + 10 {
-		p.c.Send(reactor.FileRange(file, 0, 100).OnFree(func() {
+		p.c.Send(reactor.FileRange(file, 0, 100).OnFree(func(bool) {
 			if freed++; freed%3 == 0 {
 				panic("in OnFree")
 			}

@@ -59,7 +59,7 @@ func TestFiles(t *testing.T) {
 			p := &peer{onData: func(p *peer, _ []byte) {
 				f := onDisk(t, content)
 				piece := func(at, n int64) reactor.Piece {
-					return reactor.FileRange(f, at, n).OnFree(func() { freed++; p.c.Write([]byte("+")) })
+					return reactor.FileRange(f, at, n).OnFree(func(bool) { freed++; p.c.Write([]byte("+")) })
 				}
 				p.c.Send(reactor.Lent([]byte("<")), piece(5, 700_000), reactor.Lent([]byte("|")), piece(0, 0), piece(100, 1))
 				p.c.Write([]byte(">"))
@@ -93,7 +93,7 @@ func TestShortFile(t *testing.T) {
 			prepare(t)
 			freed := 0
 			p := &peer{onData: func(p *peer, _ []byte) {
-				p.c.Send(reactor.FileRange(onDisk(t, noise(1000)), 0, 2000).OnFree(func() { freed++ }))
+				p.c.Send(reactor.FileRange(onDisk(t, noise(1000)), 0, 2000).OnFree(func(bool) { freed++ }))
 				p.c.LoseConnection()
 			}}
 			g := start(t, serverConfig(), HandshakeOptions{}, p)
@@ -129,7 +129,7 @@ func TestLostWhileReading(t *testing.T) {
 	freed := 0
 	f := slowFile{onDisk(t, noise(1<<20)), make(chan struct{}), make(chan struct{})}
 	p := &peer{onData: func(p *peer, _ []byte) {
-		p.c.Send(reactor.FileRange(f, 0, 1<<20).OnFree(func() { freed++ }), reactor.FileRange(f, 0, 10).OnFree(func() { freed += 10 }))
+		p.c.Send(reactor.FileRange(f, 0, 1<<20).OnFree(func(bool) { freed++ }), reactor.FileRange(f, 0, 10).OnFree(func(bool) { freed += 10 }))
 	}}
 	g := start(t, serverConfig(), HandshakeOptions{}, p)
 	c := g.dial(clientConfig())
