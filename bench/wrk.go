@@ -44,6 +44,7 @@ func runWrk(ctx context.Context, w *workshop, l load, addr string, cpu int, d ti
 	argv := []string{
 		"taskset", "-c", strconv.Itoa(cpu),
 		"wrk", "-t1", fmt.Sprintf("-c%d", l.Connections), fmt.Sprintf("-d%ds", int(d.Seconds())),
+		"--timeout", "10s", // a busy machine takes longer than the 2 s from which on wrk calls an answer lost
 	}
 	if l.Pipeline > 1 {
 		argv = append(argv, "-s", script)
