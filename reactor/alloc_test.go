@@ -83,3 +83,28 @@ func exchange(t testing.TB, conn net.Conn, in []byte) {
 		n += m
 	}
 }
+
+// Buffers that are larger than what lies in them go back to the pool, however often it measures what it is given.
+func TestBuffersStayInThePool(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector a pool forgets at random")
+	}
+	r, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	answer := make([]byte, 100)
+	cycle := func() {
+		b := r.takeBuffer(4 << 10)
+		b.B = append(b.B, answer...)
+		r.giveBuffer(b)
+	}
+	const calibration = 42_000 // so many calls of Put, and bytebufferpool measures
+	for range 2 * calibration {
+		cycle()
+	}
+	if n := testing.AllocsPerRun(1000, cycle); n > 0 {
+		t.Errorf("%v allocations for a buffer", n)
+	}
+}

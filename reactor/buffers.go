@@ -48,6 +48,7 @@ func (r *Reactor) giveBuffer(b *bytebufferpool.ByteBuffer) {
 	switch {
 	case cap(b.B) > outputKeep:
 	case r.real:
+		b.B = b.B[:cap(b.B)] // the pool keeps what is as large as most: that is to be the room, and not what lay in it
 		outputs.Put(b)
 	default:
 		b.Reset()
