@@ -56,6 +56,12 @@ func (r *Request) NumHeaders() int {
 	return len(r.head.Fields)
 }
 
+// NumHeaders returns the number of field lines that were set so far.
+func (w *Response) NumHeaders() int {
+	w.x.req.lent()
+	return len(w.lines)
+}
+
 // BodyLimit returns the bound in bytes of the innermost MaxBody around the handler, or -1 if there is none. A buffered body
 // without one is bounded by Server.MaxBodyBytes.
 func (r *Request) BodyLimit() int64 {

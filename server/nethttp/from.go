@@ -75,14 +75,12 @@ func FromServer(s *http.Server) server.Handler {
 	if f.handler == nil {
 		f.handler = http.DefaultServeMux
 	}
-	f.leaf = server.OwnGoroutine(server.StreamingFunc(f.serve))
 	return f
 }
 
 type from struct {
 	server  *http.Server
 	handler http.Handler
-	leaf    server.Handler // serve
 	base    base
 	peers   server.ConnKey[*peer] // of this handler: another one has other contexts
 }
@@ -95,8 +93,7 @@ func (f *from) Serve(w *server.Response, r *server.Request) {
 	if string(r.PeekTarget()) == "*" && r.Method() == http.MethodOptions && !f.server.DisableGeneralOptionsHandler {
 		return // 200 with nothing: it is about the server, and not about what the handler has
 	}
-	peerKey.Set(r, f.peerOf(r))
-	f.leaf.Serve(w, r)
+	f.peerOf(r).leaf.Serve(w, r)
 }
 
 // errNoReturn is how a handler has ended that neither returned nor panicked with a value: by runtime.Goexit, or by panic(nil)
@@ -111,9 +108,9 @@ type call struct {
 }
 
 // serve is called off the loop.
-func (f *from) serve(w *server.Response, r *server.Request) {
+func (f *from) serve(w *server.Response, r *server.Request, p *peer) {
 	c := new(call)
-	req, err := c.request(r, peerKey.Get(r))
+	req, err := c.request(r, p)
 	if err != nil {
 		w.Error(http.StatusBadRequest) // our parser and net/url do not agree
 		return

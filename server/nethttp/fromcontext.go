@@ -16,15 +16,20 @@ import (
 	"microhttp/server"
 )
 
-// peer is a connection, as far as its requests show it.
+// peer is a connection, as far as its requests show it, and the handler of these.
 type peer struct {
-	remote string // RemoteAddr of its requests
+	from   *from
+	leaf   server.Handler // the peer, off the loop
+	remote string         // RemoteAddr of its requests
 	tls    *tls.ConnectionState
 	ctx    context.Context // the values of server and connection
 }
 
-// peerKey has the peer go with a request, off the loop.
-var peerKey = server.NewKey[*peer]("nethttp.peer")
+// TakesHead implements server.HeadTaker: the body streams.
+func (p *peer) TakesHead() {}
+
+// Serve implements server.Handler, off the loop.
+func (p *peer) Serve(w *server.Response, r *server.Request) { p.from.serve(w, r, p) }
 
 // peerOf returns the peer of the connection of r. It is called on the loop, or in a Blocking handler, which cannot ask what
 // the loop knows.
@@ -41,7 +46,7 @@ func (f *from) peerOf(r *server.Request) *peer {
 }
 
 func (f *from) newPeer(r *server.Request) *peer {
-	p := &peer{remote: "@", tls: r.TLS()} // "@" is what net/http says of a Unix socket
+	p := &peer{from: f, remote: "@", tls: r.TLS()} // "@" is what net/http says of a Unix socket
 	c := &connStub{local: netAddr(r.LocalAddr()), remote: netAddr(r.RemoteAddr())}
 	if a := r.RemoteAddr(); a.IsValid() {
 		p.remote = a.String()
@@ -55,6 +60,7 @@ func (f *from) newPeer(r *server.Request) *peer {
 	if c.local != nil {
 		p.ctx = context.WithValue(p.ctx, http.LocalAddrContextKey, c.local)
 	}
+	p.leaf = server.OwnGoroutine(p)
 	return p
 }
 

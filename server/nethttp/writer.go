@@ -21,13 +21,12 @@ const gathered = 2 << 10
 type writer struct {
 	req    *http.Request
 	head   bool        // the request is HEAD: content is counted and not sent
-	called bool        // Header was: what it gave may be changed after the head is written
-	header http.Header // what Header gives
+	header http.Header // what Header gives; nil until it does
 
 	mu       sync.Mutex       // guards what follows
 	w        *server.Response // nil: the handler has returned
 	given    []string         // the fields that w had before
-	fields   http.Header      // header as it was when the head was written
+	fields   fields           // header as it was when the head was written
 	status   int              // 0: the head has not been written
 	length   int64            // the Content-Length in fields, or -1
 	written  int64            // content that the handler has written
@@ -48,11 +47,9 @@ var (
 
 func (c *call) newWriter(w *server.Response, r *http.Request) *writer {
 	rw := &c.writer
-	rw.req, rw.w, rw.head, rw.header, rw.length = r, w, r.Method == http.MethodHead, http.Header{}, -1
-	for name, value := range w.Headers() {
-		rw.given = append(rw.given, name)
-		rw.header.Add(name, value)
-		rw.called = true
+	rw.req, rw.w, rw.head, rw.length = r, w, r.Method == http.MethodHead, -1
+	if w.NumHeaders() > 0 {
+		rw.takeGiven()
 	}
 	if b, ok := r.Body.(*body); ok {
 		rw.outside.body = b
@@ -60,13 +57,19 @@ func (c *call) newWriter(w *server.Response, r *http.Request) *writer {
 	return rw
 }
 
+// takeGiven begins the header with the fields that the response has.
+func (rw *writer) takeGiven() {
+	header := rw.Header()
+	for name, value := range rw.w.Headers() {
+		rw.given = append(rw.given, name)
+		header.Add(name, value)
+	}
+}
+
 // Header implements http.ResponseWriter.
 func (rw *writer) Header() http.Header {
-	if !rw.called {
-		rw.called = true
-		if rw.status != 0 { // what the head took was all there was: it must not see what comes
-			rw.header = http.Header{}
-		}
+	if rw.header == nil {
+		rw.header = http.Header{}
 	}
 	return rw.header
 }
@@ -92,21 +95,22 @@ func (rw *writer) WriteHeader(status int) {
 
 // begin writes the head: from now on it is as the header is now.
 func (rw *writer) begin(status int) {
-	rw.status, rw.fields = status, rw.header
-	if !rw.called {
+	rw.status = status
+	if len(rw.header) == 0 {
 		return // the handler has set nothing
 	}
-	rw.fields = rw.header.Clone()
-	rw.trailers = announced(rw.fields)
-	if v := rw.fields["Content-Length"]; len(v) > 0 && v[0] != "" {
+	rw.fields.take(rw.header)
+	rw.trailers = announced(rw.header)
+	if v := rw.header["Content-Length"]; len(v) > 0 && v[0] != "" {
 		n, err := strconv.ParseInt(v[0], 10, 64)
 		if err != nil || n < 0 {
 			rw.misuse("invalid Content-Length of " + strconv.Quote(v[0]))
-			return
-		}
-		if !isCoded(rw.fields) || rw.fields["Transfer-Encoding"][0] == "identity" {
+		} else if !rw.fields.coded || rw.header["Transfer-Encoding"][0] == "identity" {
 			rw.length = n
 		}
+	}
+	if rw.fields.invalid != "" {
+		rw.misuse("invalid field name " + strconv.Quote(rw.fields.invalid))
 	}
 }
 
@@ -271,7 +275,7 @@ func (rw *writer) finish() {
 // isWhole reports whether the answer needs no stream: its content is gathered and its length, where it has one, is
 // known.
 func (rw *writer) isWhole() bool {
-	_, uncounted := rw.fields["Content-Length"] // nil, or what is no length: net/http counts only where there is no entry
+	f := &rw.fields
 	switch {
 	case !allowsBody(rw.status):
 		return true
@@ -280,7 +284,7 @@ func (rw *writer) isWhole() bool {
 	case rw.head && len(rw.buf) == 0:
 		return false // nobody knows how much GET would give: a stream says nothing about it
 	}
-	return !uncounted && !isCoded(rw.fields) && !hasTrailers(rw.fields)
+	return !f.counted && !f.coded && !f.trailing // net/http counts only where there is no entry for a length
 }
 
 // end takes the response away from whoever still holds the writer.

@@ -82,11 +82,11 @@ func (rw *writer) rawHead() []byte {
 	b := append([]byte(rw.req.Proto), ' ')
 	b = strconv.AppendInt(b, int64(rw.status), 10)
 	b = append(append(append(b, ' '), server.StatusText(rw.status)...), "\r\n"...)
-	if _, ok := rw.fields["Date"]; !ok {
+	if !rw.fields.dated {
 		b = append(time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat), "\r\n"...)
 	}
-	for name, value := range sentFields(rw.fields) {
-		b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
+	for _, f := range rw.fields.lines {
+		b = append(append(append(append(b, f.Name...), ": "...), f.Value...), "\r\n"...)
 	}
 	return append(b, "\r\n"...)
 }

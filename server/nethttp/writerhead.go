@@ -4,7 +4,6 @@ package nethttp
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -33,21 +32,61 @@ func allowsBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified && status != http.StatusSwitchingProtocols
 }
 
+// fields are a header as it was when the head was written: the handler may change it after that.
+type fields struct {
+	lines    []server.Field // those that are sent, by name: not those of framing, and not those whose name is none
+	invalid  string         // a name that is none
+	counted  bool           // there is an entry for Content-Length: maybe without a value
+	coded    bool           // isCoded
+	trailing bool           // hasTrailers
+	typed    bool           // there is an entry for Content-Type
+	dated    bool           // and one for Date
+	encoded  bool           // Content-Encoding has a value
+
+	room [4]server.Field // for lines: most answers have no more
+}
+
+// take takes what h has.
+func (f *fields) take(h http.Header) {
+	_, f.counted = h["Content-Length"]
+	_, f.typed = h["Content-Type"]
+	_, f.dated = h["Date"]
+	f.coded, f.trailing, f.encoded = isCoded(h), hasTrailers(h), h.Get("Content-Encoding") != ""
+	var room [16]string
+	names := room[:0]
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	f.lines = f.room[:0]
+	for _, name := range names {
+		switch key := http.CanonicalHeaderKey(name); {
+		case strings.HasPrefix(key, http.TrailerPrefix):
+			continue
+		case !parser.ValidFieldName(name):
+			f.invalid = name // net/http sends none
+			continue
+		case key == "Content-Length", key == "Transfer-Encoding":
+			continue
+		}
+		for _, value := range h[name] {
+			f.lines = append(f.lines, server.Field{Name: name, Value: cleaned(value)})
+		}
+	}
+}
+
 // commit sets status and fields of the response, for content that begins with p.
 func (rw *writer) commit(p []byte) {
-	w, fields := rw.w, rw.fields
+	w, fields := rw.w, &rw.fields
 	for _, name := range rw.given {
 		w.DelHeader(name)
 	}
 	w.SetStatus(rw.status)
-	for name, value := range sentFields(fields) {
-		if name == "Content-Type" && rw.status == http.StatusNotModified {
+	for _, f := range fields.lines {
+		if f.Name == "Content-Type" && rw.status == http.StatusNotModified {
 			continue // net/http takes it away (RFC 9110, 15.4.5)
 		}
-		w.AddHeader(name, value) // an invalid value is logged there
-	}
-	if rw.called {
-		rw.logInvalid()
+		w.AddHeader(f.Name, f.Value) // an invalid value is logged there
 	}
 	if b := rw.outside.body; b != nil && b.beyond.Load() {
 		w.SetHeader("Connection", "close")
@@ -58,44 +97,8 @@ func (rw *writer) commit(p []byte) {
 	if rw.length >= 0 {
 		w.SetHeader("Content-Length", strconv.FormatInt(rw.length, 10))
 	}
-	_, typed := fields["Content-Type"]
-	if !typed && !isCoded(fields) && fields.Get("Content-Encoding") == "" && len(p) > 0 {
+	if !fields.typed && !fields.coded && !fields.encoded && len(p) > 0 {
 		w.SetHeader("Content-Type", http.DetectContentType(p))
-	}
-}
-
-// sentFields iterates over the field lines that are sent, in the order of their names: not those of framing, and not those
-// whose name is none.
-func sentFields(fields http.Header) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		var room [16]string
-		names := room[:0]
-		for name := range fields {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			switch key := http.CanonicalHeaderKey(name); {
-			case key == "Content-Length", key == "Transfer-Encoding", strings.HasPrefix(key, http.TrailerPrefix):
-				continue
-			case !parser.ValidFieldName(name):
-				continue
-			}
-			for _, value := range fields[name] {
-				if !yield(name, cleaned(value)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// logInvalid logs a field that is not sent, since its name is none.
-func (rw *writer) logInvalid() {
-	for name := range rw.fields {
-		if !parser.ValidFieldName(name) && !strings.HasPrefix(name, http.TrailerPrefix) { // net/http sends none
-			rw.misuse("invalid field name " + strconv.Quote(name))
-		}
 	}
 }
 
