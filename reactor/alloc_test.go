@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // Once it is warm, the loop allocates nothing to serve: not for a tick, a read, a callback, an answer, a timeout.
@@ -94,6 +96,7 @@ func TestBuffersStayInThePool(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	t.Cleanup(func() { outputs = bytebufferpool.Pool{} }) // as other tests expect it: without a size
 	answer := make([]byte, 100)
 	cycle := func() {
 		b := r.takeBuffer(4 << 10)
