@@ -78,3 +78,29 @@ func TestGoAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A call that blocks keeps no other from running, and one that ends lends its goroutine to the next.
+func TestGoAmongCallsThatBlock(t *testing.T) {
+	l := start(t, Config{})
+	release := make(chan struct{})
+	begun := make(chan struct{}, 1000)
+	for i := range 1000 {
+		if err := l.Go(func() {
+			begun <- struct{}{}
+			switch i % 10 {
+			case 0:
+				<-release
+			case 1:
+				runtime.Goexit()
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		receive(t, begun, "a call of Go")
+	}
+	eventually(t, "the others to be done", func() bool { return l.ThreadCalls() == 100 })
+	close(release)
+	eventually(t, "all to be done", func() bool { return l.ThreadCalls() == 0 })
+}

@@ -132,9 +132,9 @@ func TestReportToLog(t *testing.T) {
 	}
 }
 
-// The queue of the pool is a queue, wherever it stands in its memory.
+// The queue of a pool is a queue, wherever it stands in its memory.
 func TestPoolQueue(t *testing.T) {
-	var p pool
+	var q fifo
 	var got, want []int
 	next := 0
 	for range 50 { // the queue moves through its memory, and grows
@@ -142,21 +142,22 @@ func TestPoolQueue(t *testing.T) {
 			i := next
 			next++
 			want = append(want, i)
-			p.push(func() { got = append(got, i) })
+			q.push(func() { got = append(got, i) })
 		}
 		for range 5 {
-			f, _ := p.pull()
-			f()
+			q.pop()()
 		}
 	}
-	for p.head < len(p.queue) {
-		f, _ := p.pull()
-		f()
+	for q.len() > 0 {
+		q.pop()()
+	}
+	if q.pop() != nil {
+		t.Error("an empty queue has a call")
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("out of order: %v", got)
 	}
-	if c := cap(p.queue); c > 256 {
+	if c := cap(q.calls); c > 256 {
 		t.Errorf("room for %d when at most 105 waited", c)
 	}
 }

@@ -17,12 +17,44 @@ type pool struct {
 
 	mu      sync.Mutex
 	work    sync.Cond // signalled when there is work or the end; uses mu
-	queue   []func()  // the oldest first, from head on
-	head    int
-	idle    int // goroutines that wait for work
-	started int // goroutines that have not ended
-	outside int // those of Go, which are not of the pool
+	queue   fifo
+	idle    int  // goroutines that wait for work
+	started int  // goroutines that have not ended
+	asked   fifo // calls of Go: for each there is a goroutine that has not looked yet
+	outside int  // goroutines of Go, which are not of the pool
 	closed  bool
+}
+
+// fifo is a queue of calls.
+type fifo struct {
+	calls []func() // the oldest first, from head on
+	head  int
+}
+
+func (q *fifo) len() int { return len(q.calls) - q.head }
+
+// push queues f, using the room in front before it asks for more.
+func (q *fifo) push(f func()) {
+	if len(q.calls) == cap(q.calls) && q.head > len(q.calls)/4 {
+		n := copy(q.calls, q.calls[q.head:])
+		clear(q.calls[n:])
+		q.calls, q.head = q.calls[:n], 0
+	}
+	q.calls = append(q.calls, f)
+}
+
+// pop takes the oldest call, or nil.
+func (q *fifo) pop() func() {
+	if q.len() == 0 {
+		return nil
+	}
+	f := q.calls[q.head]
+	q.calls[q.head] = nil
+	q.head++
+	if q.len() == 0 {
+		q.calls, q.head = q.calls[:0], 0
+	}
+	return f
 }
 
 // CallInThread calls f on a goroutine of the reactor's pool, where it may block. It may be called from any goroutine and
@@ -32,33 +64,23 @@ func (r *Reactor) CallInThread(f func()) error {
 	p := &r.threads
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	waiting := len(p.queue) - p.head
+	waiting := p.queue.len()
 	switch {
 	case p.closed:
 		return ErrStopped
 	case waiting < p.idle:
-		p.push(f)
+		p.queue.push(f)
 		p.work.Signal()
 	case p.started < p.limit:
 		p.started++
 		r.workers.Go(func() { r.thread(f, true) })
 	case waiting < p.queueLimit:
-		p.push(f)
+		p.queue.push(f)
 	default:
 		return ErrPoolFull
 	}
 	p.outstanding.Add(1)
 	return nil
-}
-
-// push queues f, using the room in front before it asks for more.
-func (p *pool) push(f func()) {
-	if len(p.queue) == cap(p.queue) && p.head > 0 {
-		n := copy(p.queue, p.queue[p.head:])
-		clear(p.queue[n:])
-		p.queue, p.head = p.queue[:n], 0
-	}
-	p.queue = append(p.queue, f)
 }
 
 // thread is one goroutine of the pool; it begins with f, if there is one.
@@ -86,7 +108,7 @@ func (r *Reactor) callCaught(f func()) {
 func (p *pool) pull() (f func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.head == len(p.queue) {
+	for p.queue.len() == 0 {
 		if p.closed {
 			return nil, false
 		}
@@ -94,20 +116,14 @@ func (p *pool) pull() (f func(), ok bool) {
 		p.work.Wait()
 		p.idle--
 	}
-	f = p.queue[p.head]
-	p.queue[p.head] = nil
-	p.head++
-	if p.head == len(p.queue) {
-		p.queue, p.head = p.queue[:0], 0
-	}
-	return f, true
+	return p.queue.pop(), true
 }
 
 // leave is a goroutine's last act, also when a call has ended it by Goexit. Then the queue may need another.
 func (p *pool) leave(r *Reactor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.head < len(p.queue) {
+	if p.queue.len() > 0 {
 		r.workers.Go(func() { r.thread(p.pull()) })
 		return
 	}

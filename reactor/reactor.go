@@ -124,6 +124,7 @@ type Reactor struct {
 
 	calls   calls
 	threads pool
+	outside func() // workOutside, made once
 	signals signals
 	workers sync.WaitGroup // goroutines that end before Run does
 }
@@ -158,6 +159,7 @@ func New(c Config) (*Reactor, error) {
 	r.epoch = r.sys.Now().Add(-1) // so that no time is 0, which means none
 	r.sweeps.next = never
 	r.threads.work.L = &r.threads.mu
+	r.outside = r.workOutside
 	r.threads.limit = orDefault(c.ThreadPoolSize, defaultThreads)
 	r.threads.queueLimit = orDefault(c.ThreadQueue, defaultThreadQueue)
 	if r.config.ShutdownTimeout == 0 {
