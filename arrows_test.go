@@ -50,7 +50,7 @@ var arrows = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty", "github.com/klauspost/compress", "github.com/andybalholm/brotli",
 	},
-	"microhttp/internal/figures": {
+	"microhttp/middleware/figures": {
 		"microhttp/server", "microhttp/parser", "microhttp/reactor",
 		"golang.org/x/sys/unix", "github.com/valyala/bytebufferpool", "github.com/rs/zerolog",
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty",

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"microhttp/internal/figures"
+	"microhttp/middleware/figures"
 	"microhttp/middleware"
 	"microhttp/middleware/compress"
 	"microhttp/server"

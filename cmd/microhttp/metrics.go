@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"microhttp/internal/figures"
+	"microhttp/middleware/figures"
 	"microhttp/server"
 )
 

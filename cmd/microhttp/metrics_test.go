@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"microhttp/internal/figures"
+	"microhttp/middleware/figures"
 )
 
 // samples reads a page of Prometheus's text format line by line, and fails the test where it is none. It returns the values by

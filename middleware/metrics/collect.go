@@ -1,7 +1,7 @@
 package metrics
 
 import (
-	"microhttp/internal/figures"
+	"microhttp/middleware/figures"
 	"microhttp/server"
 
 	"github.com/prometheus/client_golang/prometheus"

@@ -3,7 +3,7 @@ package metrics
 import (
 	"sync/atomic"
 
-	"microhttp/internal/figures"
+	"microhttp/middleware/figures"
 	"microhttp/server"
 
 	"github.com/prometheus/client_golang/prometheus"

@@ -1,6 +1,7 @@
 // Package figures says what a server is measured by, for Prometheus: names, help texts, labels, and the values. It writes
 // nothing. Package middleware/metrics hands the figures to client_golang, and cmd/microhttp writes them itself, so both say
-// the same.
+// the same. A program that reports to something else takes them from here: [Collect] for what the server knows of itself, and
+// [Middleware] for requests.
 package figures
 
 import (
