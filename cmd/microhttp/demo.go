@@ -17,9 +17,9 @@ import (
 	"syscall"
 	"time"
 
-	"microhttp/middleware/figures"
 	"microhttp/middleware"
 	"microhttp/middleware/compress"
+	"microhttp/middleware/figures"
 	"microhttp/server"
 
 	"github.com/rs/zerolog"
