@@ -223,7 +223,7 @@ func TestReverseProxy(t *testing.T) {
 		_ = ws.WriteMessage(gorilla.TextMessage, []byte("close"))
 		_, _, err = ws.ReadMessage()
 		s.add("%v", err)
-	}, "203", `X-Forwarded-For-Was=["127.0.0.1"]`, "8388608 <nil>", `"part 2\n"`, `trailer "reached"`, "too little", "cut off: true",
+	}, "203", `X-Forwarded-For-Was=["127.0.0.1"]`, "8388608 <nil>", `"part 2\n"`, `trailer "reached"`, "too little", `"" unexpected EOF`,
 		"WebSocket through: 101 field", "200000: true", "4001")
 }
 
