@@ -54,6 +54,9 @@ func (r *Request) findCookie(name string) (parser.Span, bool) {
 
 // cookies iterates over where in the head the names and values of cookies lie.
 func (r *Request) cookies(yield func(name, value parser.Span) bool) {
+	if r.over() {
+		return
+	}
 	for i := range r.head.Fields {
 		if r.head.Fields[i].Known != parser.FieldCookie {
 			continue

@@ -64,6 +64,40 @@ func TestLateUseIsUndone(t *testing.T) {
 	wantContains(t, "log", log.String(), "TestLateUseIsUndone") // its stack
 }
 
+// What a Request is asked when its response is done, it answers with nothing: a panic in a goroutine of the program would end
+// the program. The log says so.
+func TestLateQuestions(t *testing.T) {
+	kept := make(chan *Request, 1)
+	p, log := logged(t, func(w *Response, r *Request) {
+		r.SetMatch("/{a}", []string{"a"}, []Span{{Off: 1, Len: 5}})
+		kept <- r
+		w.NoContent()
+	})
+	p.send("GET %s HTTP/1.1\r\nHost: a\r\nCookie: c=1\r\nX: 1\r\n\r\n", "/st%61r?q=1")
+	p.answer("GET")
+	r, did := <-kept, make(chan bool)
+	r.conn.w.loop.CallFromThread(func() { // on the loop, or the race detector says it all
+		defer close(did)
+		cookie, _ := r.Cookie("c")
+		asked := []any{
+			r.Method(), r.Target(), r.Path(), r.RawQuery(), r.QueryValue("q"), r.Host(), r.Header("X"), r.PathValue("a"), cookie,
+			string(r.PeekTarget()), string(r.PeekHost()), string(r.PeekHeader("X")), string(r.PeekCookie("c")), string(r.PeekEscapedPath()),
+			len(r.Body()), r.Scheme(), r.ContentLength(),
+		}
+		for name, value := range r.Headers() {
+			asked = append(asked, name+value)
+		}
+		for name, value := range r.PathValues() {
+			asked = append(asked, name+value)
+		}
+		if said := fmt.Sprint(asked); strings.ContainsAny(said, "qrX1") {
+			t.Errorf("it tells of what is gone: %s", said)
+		}
+	})
+	<-did
+	wantContains(t, "log", log.String(), lateUse)
+}
+
 // A Blocking handler begins when what is around it has returned, so middleware never shares w with it.
 func TestMiddlewareAroundBlocking(t *testing.T) {
 	inner := BlockingFunc(func(w *Response, r *Request) { w.WriteString("handler") })

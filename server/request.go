@@ -112,10 +112,14 @@ func (r *Request) begin(c *conn) {
 	}
 }
 
+// over reports whether the response is done and the head gone. What is asked then is late, and lent has said so; it gets
+// nothing, since a panic in a goroutine of the program would end all of it.
+func (r *Request) over() bool { return r.raw == nil }
+
 // str is the string of a span of the head.
 func (r *Request) str(s parser.Span) string {
 	r.lent()
-	if s.Len == 0 {
+	if s.Len == 0 || r.over() {
 		return ""
 	}
 	if r.text == "" {
@@ -143,6 +147,9 @@ func (r *Request) Target() string { return r.str(r.head.Target) }
 // PeekTarget is Target, lent.
 func (r *Request) PeekTarget() []byte {
 	r.lent()
+	if r.over() {
+		return nil
+	}
 	return r.head.Target.In(r.raw)
 }
 
@@ -154,7 +161,7 @@ var slash, asterisk = []byte("/"), []byte("*")
 // has no query either).
 func (r *Request) Path() string {
 	r.lent()
-	if r.head.PathEscaped {
+	if r.head.PathEscaped && !r.over() {
 		return string(parser.Unescape(nil, r.head.Path.In(r.raw)))
 	}
 	if r.head.Path.Len == 0 {
@@ -166,7 +173,7 @@ func (r *Request) Path() string {
 // PeekEscapedPath is Path as it came, escaped and lent.
 func (r *Request) PeekEscapedPath() []byte {
 	r.lent()
-	if r.head.Path.Len > 0 {
+	if r.head.Path.Len > 0 && !r.over() {
 		return r.head.Path.In(r.raw)
 	}
 	if r.head.MethodID == parser.MethodOptions && !r.head.HasQuery {
@@ -226,6 +233,9 @@ func (r *Request) Host() string { return r.str(r.head.Authority) }
 // PeekHost is Host, lent.
 func (r *Request) PeekHost() []byte {
 	r.lent()
+	if r.over() {
+		return nil
+	}
 	return r.head.Authority.In(r.raw)
 }
 
@@ -233,6 +243,9 @@ func (r *Request) PeekHost() []byte {
 // compare without regard to ASCII case.
 func (r *Request) Header(name string) string {
 	r.lent()
+	if r.over() {
+		return ""
+	}
 	for i := range r.head.Fields {
 		f := &r.head.Fields[i]
 		if int(f.Name.Len) == len(name) && parser.EqualFold(f.Name.In(r.raw), name) {
@@ -245,6 +258,9 @@ func (r *Request) Header(name string) string {
 // PeekHeader is Header, lent; nil when there is no such field.
 func (r *Request) PeekHeader(name string) []byte {
 	r.lent()
+	if r.over() {
+		return nil
+	}
 	v, _ := r.head.Get(r.raw, name)
 	return v
 }
@@ -315,7 +331,7 @@ func (r *Request) PathValues() iter.Seq2[string, string] {
 
 func (r *Request) pathValue(v parser.Span) string {
 	r.lent()
-	if r.head.Path.Len == 0 {
+	if r.head.Path.Len == 0 || r.over() {
 		return "" // the path is not of the head, and too short to have values
 	}
 	v.Off += r.head.Path.Off
