@@ -59,7 +59,7 @@ func TestNoAllocations(t *testing.T) {
 				if tc.name == "Send, vectored" {
 					in = make([]byte, 10+directSize+len(answer))
 				}
-				if n := testing.AllocsPerRun(500, func() { exchange(t, conn, in) }); n > 0 {
+				if n := testing.AllocsPerRun(100, func() { exchange(t, conn, in) }); n > 0 {
 					t.Errorf("%v allocations for a request", n)
 				}
 				l.do(func() {
