@@ -372,16 +372,17 @@ func TestFixedBoundsOfTheParserCanBeSet(t *testing.T) {
 // A peer that reads now and then makes progress. What counts is the rate, in whatever state the connection is.
 func TestSlowReadersAreCutOff(t *testing.T) {
 	waits(t)
-	const size, most = 16 << 20, 250_000
+	const size = 16 << 20
 	for _, c := range []struct {
 		name    string
 		rate    int
 		timeout time.Duration
+		most    int // that it reads
 		served  bool
 	}{
-		{"more slowly than MinDataRate", 50 << 20, 300 * time.Millisecond, false},
+		{"more slowly than MinDataRate", 50 << 20, 300 * time.Millisecond, size, false},
 		// The window opens each 64 KiB, some 200 ms apart, and they buy it minutes.
-		{"faster, with windows that open later than SendTimeout", 240, 50 * time.Millisecond, true},
+		{"faster, with windows that open later than SendTimeout", 240, 50 * time.Millisecond, 250_000, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, addr := start(t, func(w *Response, r *Request) {
@@ -401,7 +402,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 				for range time.Tick(20 * time.Millisecond) { // some 400 kB a second
 					var n int
 					n, err = p.TCPConn.Read(piece)
-					if read += n; err != nil || read > most {
+					if read += n; err != nil || read > c.most {
 						break
 					}
 				}

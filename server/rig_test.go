@@ -29,8 +29,8 @@ import (
 // The rig: a real server on a loopback port, raw sockets to talk to it, and an
 // in-memory transport for what has to be exact.
 
-// patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+// patience is how long a test waits for what must happen. The race detector on a busy machine needs much of it.
+const patience = 30 * time.Second
 
 // start serves h and returns where. When the test ends the server is shut down and
 // must leave nothing behind.
