@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // besideEachOther is how many tests run at the same time, of those that may: they mostly wait.
-const besideEachOther = 8
+const besideEachOther = 6
 
 // eachPoller is the one suite for every poller.
 func eachPoller(t *testing.T, f func(t *testing.T, c Config)) {

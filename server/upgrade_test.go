@@ -223,10 +223,10 @@ func TestUpgradeTimeouts(t *testing.T) {
 	reasons := make(chan error, 1)
 	s, addr := start(t, to(func() reactor.Protocol {
 		return &lines{lost: func(reason error) { reasons <- reason }}
-	}), func(s *Server) { s.IdleTimeout, s.ReadHeaderTimeout = 50*time.Millisecond, 50*time.Millisecond })
+	}), func(s *Server) { s.IdleTimeout, s.ReadHeaderTimeout = 200*time.Millisecond, 200*time.Millisecond })
 	p := dial(t, addr)
 	p.send("%s", upgradeHead)
-	p.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	p.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	got, err := io.ReadAll(p.r)
 	if !errors.Is(err, errDeadline) {
 		t.Fatalf("%v after %q", err, got)
