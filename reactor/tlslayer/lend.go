@@ -3,7 +3,7 @@ package tlslayer
 // The buffers of crypto/tls. A tls.Conn keeps the largest input buffer that it ever had, up to
 // 18 KiB, for as long as it lives, and nothing public gives it back. Between two reads it is empty,
 // so all connections of a loop can use one. During a handshake, crypto/tls makes three buffers that
-// it throws away, 13 KiB with those that they have grown from. It is lent buffers of 4 KiB.
+// it throws away, 13 KiB with those that they have grown from. It is lent buffers of 2 and 4 KiB.
 //
 // This file is the only one that looks into a tls.Conn. If Go changes its fields, nothing is lent, a
 // test says so, and all else holds.
@@ -83,19 +83,30 @@ func (e *engine) takeBack() (p []byte) {
 	return p
 }
 
-// stepSize is the length of what is lent for a handshake. A usual ClientHello, or the answer to it
-// with a certificate of ECDSA, fits in.
-const stepSize = 4 << 10
+// stepSize is the length of what is lent for a step of a handshake: the answer to a ClientHello, with
+// a certificate of ECDSA, fits in. helloSize is that of the input buffer, which a handshake keeps while
+// it waits for its peer: a usual ClientHello fits in.
+const (
+	stepSize  = 4 << 10
+	helloSize = 2 << 10
+)
 
-// stepBuffers are the buffers that no handshake uses.
-var stepBuffers = sync.Pool{New: func() any { return new([stepSize]byte) }}
+// stepBuffers and helloBuffers are the buffers that no handshake uses.
+var (
+	stepBuffers  = sync.Pool{New: func() any { return new([stepSize]byte) }}
+	helloBuffers = sync.Pool{New: func() any { return new([helloSize]byte) }}
+)
 
-func takeStepBuffer() []byte { return stepBuffers.Get().(*[stepSize]byte)[:0] }
+func takeStepBuffer() []byte  { return stepBuffers.Get().(*[stepSize]byte)[:0] }
+func takeHelloBuffer() []byte { return helloBuffers.Get().(*[helloSize]byte)[:0] }
 
-// giveStepBuffer gives p back, if it is one. One that had to grow is left to the collector.
+// giveStepBuffer gives p back, if it is one of either. One that had to grow is left to the collector.
 func giveStepBuffer(p []byte) {
-	if cap(p) == stepSize {
+	switch cap(p) {
+	case stepSize:
 		stepBuffers.Put((*[stepSize]byte)(p[:stepSize]))
+	case helloSize:
+		helloBuffers.Put((*[helloSize]byte)(p[:helloSize]))
 	}
 }
 
@@ -104,10 +115,11 @@ func giveStepBuffer(p []byte) {
 // SAFETY: as for buffer: the coroutine is suspended within a Read of e.mem, or has not begun. It then
 // reads into rawInput, which is lent once and stays. It looks at the other two again when it goes on.
 func (e *engine) lendStep() {
-	for _, at := range [2]uintptr{rawInput, hand} {
-		if at != unlent && e.buffer(at).Cap() == 0 {
-			*e.buffer(at) = *bytes.NewBuffer(takeStepBuffer())
-		}
+	if rawInput != unlent && e.buffer(rawInput).Cap() == 0 {
+		*e.buffer(rawInput) = *bytes.NewBuffer(takeHelloBuffer())
+	}
+	if hand != unlent && e.buffer(hand).Cap() == 0 {
+		*e.buffer(hand) = *bytes.NewBuffer(takeStepBuffer())
 	}
 	if b := e.sending(); b != nil && *b == nil {
 		e.mem.lent = takeStepBuffer()
