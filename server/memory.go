@@ -86,8 +86,9 @@ func (w *worker) checkHeld() {
 }
 
 const (
-	// littleHeld is what a connection may hold without being ended for what handlers own.
-	littleHeld = 64 << 10
+	// littleHeld is what a connection may hold without being ended for what handlers own. A small body may lie in a
+	// buffer that is as large as a piece, since it was another body's before.
+	littleHeld = 2 * pieceSize
 
 	// littleShare is the part of the share that all connections may hold without being to blame.
 	littleShare = 4
