@@ -95,6 +95,7 @@ func FuzzLayer(f *testing.F) {
 		{goOn, goOn, sealed, 22, 4, 24, 0, 0, 1, 1, says, 1},
 		{goOn, goOn, sealed, 22, 8, 1, 0, 0, 4, 3, 3, 0, 0},
 		{goOn, goOn, sealed, 22, 4, 0, 0, 0, 0}, // a HelloRequest, to a server
+		{goOn, goOn, sealed, 22, 4, 2, 0, 90, 2, sealed, 23, 4, 90},
 		{goOn, goOn, sealed, 20, 1, 1, sealed, 99, 0, sealed, 23, 0},
 		{flip, 30, 1, goOn, goOn},
 		{goOn, flip, 10, 255, goOn, goOn},
@@ -285,7 +286,8 @@ func (r *run) end() {
 
 // wantAlert checks that the peer knows why TLS has ended the connection. It does not when it was
 // the one to say so, when crypto/tls takes it for none, when the alert is a warning (no_renegotiation, RFC 5246, section 7.2.2),
-// which a client of crypto/tls ignores, when it is not able to hear, or when the connection ended otherwise.
+// which a client of crypto/tls ignores, or an error of which crypto/tls tells no peer (data between the parts of a handshake message of
+// TLS 1.2), when it is not able to hear, or when the connection ended otherwise.
 func (r *run) wantAlert(err error) {
 	var header tls.RecordHeaderError
 	var panicked *reactor.PanicError
@@ -293,7 +295,8 @@ func (r *run) wantAlert(err error) {
 	case errors.As(err, &panicked):
 		r.t.Fatalf("panic: %v\n%s", panicked, panicked.Stack)
 	case errors.As(err, &header), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, reactor.ErrTimeout),
-		strings.Contains(err.Error(), "remote error"), strings.Contains(err.Error(), "no renegotiation"), errors.Is(err, errAbandoned), errors.Is(err, reactor.ErrAborted),
+		strings.Contains(err.Error(), "remote error"), strings.Contains(err.Error(), "no renegotiation"),
+		strings.Contains(err.Error(), "pending application data"), errors.Is(err, errAbandoned), errors.Is(err, reactor.ErrAborted),
 		r.w.lost, r.ended, r.c.err != nil && !strings.Contains(r.c.err.Error(), "remote error"):
 		return
 	case r.c.err == nil && r.p.failed == 0:
