@@ -48,6 +48,7 @@ func FuzzConnection(f *testing.F) {
 		"5\r\nHello\r\n7;a ere!\r\n0\r\nT: 1\r\n\r\nPOST /bound HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"+
 		"C\x86\x86\x86\x86\x86ontent-Length: 30\r\n\r\n"), uint64(76))
 	f.Add([]byte("0 /both HTTP/1.0\r\nContent-Length:100\r\n\r\n"), uint64(3)) // reset after the head of the answer
+	f.Add([]byte("0 /both HTTP/1.0\r\nContent-Length:1\r\n\r\n"), uint64(83))  // the same, when the content is on its way
 	f.Fuzz(func(t *testing.T, sent []byte, seed uint64) {
 		whole := hear(t, sim.New(seed, sim.Calm()), sent, true)
 		whole.check(t)
@@ -298,7 +299,9 @@ func (o outcome) check(t *testing.T) {
 			o.broken(t, err)
 			return
 		}
-		if res.StatusCode == 200 && method != "HEAD" && !bytes.HasPrefix(body, []byte(method+" ")) {
+		begins := []byte(method + " ")
+		cut := o.reset && bytes.HasPrefix(begins, body) // a reset overtook what there was, of an answer without a length
+		if res.StatusCode == 200 && method != "HEAD" && !bytes.HasPrefix(body, begins) && !cut {
 			t.Fatalf("an answer to somebody else's request, not to %s: %q", method, body)
 		}
 	}
