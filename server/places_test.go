@@ -87,6 +87,7 @@ func TestReadyJobsComeFirst(t *testing.T) {
 			for len(events) > 0 {
 				<-events
 			}
+			begun <- true // from here on the events are the test's
 		},
 		"/next": func(*Response, *Request) { events <- "began" },
 	}), func(s *Server) { s.MaxBlocking = 1 })
@@ -99,6 +100,7 @@ func TestReadyJobsComeFirst(t *testing.T) {
 	go io.Copy(io.Discard, reader.TCPConn)
 	awaitJobs(t, s, jobReady, 1)
 	release <- true
+	<-begun
 	want(t, "the first", <-events, "went on")
 	reader.Close()
 	for timeout := time.After(patience); ; {
