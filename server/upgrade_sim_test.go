@@ -97,7 +97,8 @@ func upgradeClient(w *sim.World, port *reactor.Port, strict bool) {
 	if strict && (!strings.HasPrefix(head, "HTTP/1.1 101 ") || echoed != content) {
 		w.Errorf("%q, and %d bytes of %d", head, len(echoed), len(content))
 	}
-	if !strict && !strings.HasPrefix(content, echoed) {
+	late := strings.HasPrefix(head, "HTTP/1.1 408 ") // trouble, and sleep between the pieces, may take longer than a head may
+	if !strict && !late && !strings.HasPrefix(content, echoed) {
 		w.Errorf("%d bytes that were not sent", len(echoed))
 	}
 }
