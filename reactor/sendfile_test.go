@@ -484,7 +484,7 @@ func TestEmptyFileRangeActs(t *testing.T) {
 	}
 }
 
-// The function of OnFree is told whether the file was sent.
+// OnFree passes its function whether the file was sent.
 func TestOnFreeSaysWhetherAFileWasSent(t *testing.T) {
 	f := temporary(t, "content")
 	for name, c := range map[string]struct {
@@ -509,7 +509,7 @@ func TestOnFreeSaysWhetherAFileWasSent(t *testing.T) {
 				t.Errorf("sent is %t", got)
 			}
 			if l.do(func() {}); len(told) > 0 {
-				t.Error("it is told twice")
+				t.Error("the function of OnFree is called twice")
 			}
 		})
 	}
