@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"microhttp/reactor"
+)
 
 // A connection has one timeout, and the phase that it is in says what it is for. In the
 // phases in which a request arrives it is the earlier of two: the end of the time for the
@@ -147,7 +151,8 @@ func (c *conn) TimeoutConnection() {
 		return
 	case c.phase == phaseDrain && c.t.Buffered() > 0:
 		c.phase = phaseServed
-		c.enter(phaseDrain) // anew: the peer still reads, and SendTimeout watches that
+		c.enter(phaseDrain)                                 // anew: the peer still reads, and SendTimeout watches that
+		c.behind = c.w.clock() + int64(reactor.WriteCredit) // so that a whole LingerTimeout follows when the peer has all: see stillTakes
 		return
 	case c.phase == phasePending && c.cur.live != nil:
 		if l, ok := c.cur.live.sink.(*loopSink); ok {
