@@ -21,7 +21,7 @@ import (
 // TestServeMuxThroughNetHTTP compares random small routers.
 func TestServeMuxThroughNetHTTP(t *testing.T) {
 	const requestsEach = 40
-	routers := sim.Seeds(200)
+	routers := sim.Seeds(400)
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	count := make(map[int]int)

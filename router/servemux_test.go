@@ -35,7 +35,7 @@ import (
 // TestServeMuxLaw compares random small routers, over an alphabet so small that patterns meet all the time.
 func TestServeMuxLaw(t *testing.T) {
 	const requestsEach = 40
-	routers := sim.Seeds(1000)
+	routers := sim.Seeds(2000)
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	defer func() {
