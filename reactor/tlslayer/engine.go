@@ -55,6 +55,7 @@ type handshake struct {
 	stop func()
 	err  error
 	over bool
+	into []byte // while it is suspended: where crypto/tls reads to (lend.go)
 }
 
 func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
@@ -74,7 +75,15 @@ func newEngine(c *tls.Config, client bool, local, peer netip.AddrPort) *engine {
 func (e *engine) begin() {
 	hs := e.hs
 	hs.next, hs.stop = iter.Pull(func(yield func(struct{}) bool) {
-		e.mem.yield = func() bool { return yield(struct{}{}) }
+		e.mem.wait = func(p []byte) []byte {
+			hs.into = p
+			goesOn := yield(struct{}{})
+			p, hs.into = hs.into, nil
+			if !goesOn {
+				return nil
+			}
+			return p
+		}
 		hs.err = errGoexit
 		defer func() {
 			hs.over = true
@@ -115,7 +124,7 @@ func (e *engine) advance(p []byte, eof bool) (rest []byte, over bool, err error)
 	if !hs.over {
 		return rest, false, nil
 	}
-	e.mem.yield = nil
+	e.mem.wait = nil
 	if hs.err != nil {
 		if _, panicked := hs.err.(*reactor.PanicError); panicked {
 			if !e.mem.wrote {

@@ -11,6 +11,7 @@ package tlslayer
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -24,6 +25,7 @@ import (
 // never makes one is then not linked with all methods of tls.Conn, which is a quarter of it.
 var (
 	rawInput, hand, sendBuf uintptr
+	exchanges               bool // a bytes.Buffer that is reading can be given other memory
 	lookUp                  sync.Once
 )
 
@@ -32,7 +34,25 @@ const unlent = ^uintptr(0)
 func findBuffers() {
 	rawInput, hand = fieldAt[bytes.Buffer]("rawInput"), fieldAt[bytes.Buffer]("hand")
 	sendBuf = fieldAt[[]byte]("sendBuf")
+	exchanges = canExchange()
 }
+
+// canExchange reports whether an empty bytes.Buffer can be given other memory while its ReadFrom waits
+// for its reader. It can, as long as ReadFrom keeps no slice of it meanwhile.
+func canExchange() bool {
+	var b bytes.Buffer
+	var other [bytes.MinRead]byte
+	n, err := b.ReadFrom(readerFunc(func([]byte) (int, error) {
+		b = *bytes.NewBuffer(other[:0])
+		other[0] = 'x'
+		return 1, io.EOF
+	}))
+	return n == 1 && err == nil && b.String() == "x" && &b.Bytes()[0] == &other[0]
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func fieldAt[T any](name string) uintptr {
 	f, ok := reflect.TypeFor[tls.Conn]().FieldByName(name)
@@ -84,8 +104,7 @@ func (e *engine) takeBack() (p []byte) {
 }
 
 // stepSize is the length of what is lent for a step of a handshake: the answer to a ClientHello, with
-// a certificate of ECDSA, fits in. helloSize is that of the input buffer, which a handshake keeps while
-// it waits for its peer: a usual ClientHello fits in.
+// a certificate of ECDSA, fits in. helloSize is that of the input buffer: a usual ClientHello fits in.
 const (
 	stepSize  = 4 << 10
 	helloSize = 2 << 10
@@ -112,11 +131,13 @@ func giveStepBuffer(p []byte) {
 
 // lendStep lends crypto/tls the buffers of a step of the handshake.
 //
-// SAFETY: as for buffer: the coroutine is suspended within a Read of e.mem, or has not begun. It then
-// reads into rawInput, which is lent once and stays. It looks at the other two again when it goes on.
+// SAFETY: as for buffer: the coroutine is suspended within a Read of e.mem, or has not begun. That Read
+// is told where to read to now. crypto/tls looks at the other two again when it goes on.
 func (e *engine) lendStep() {
 	if rawInput != unlent && e.buffer(rawInput).Cap() == 0 {
-		*e.buffer(rawInput) = *bytes.NewBuffer(takeHelloBuffer())
+		p := takeHelloBuffer()
+		*e.buffer(rawInput) = *bytes.NewBuffer(p)
+		e.hs.into = p[:cap(p)]
 	}
 	if hand != unlent && e.buffer(hand).Cap() == 0 {
 		*e.buffer(hand) = *bytes.NewBuffer(takeStepBuffer())
@@ -128,8 +149,8 @@ func (e *engine) lendStep() {
 }
 
 // takeBackStep takes back what is not needed until the next step: a handshake that waits for its
-// peer keeps rawInput only. A flight that was sent is in e.mem.out, whose memory is given back when
-// the loop has written it.
+// peer keeps no buffer, unless a part of a record is in it. A flight that was sent is in e.mem.out,
+// whose memory is given back when the loop has written it.
 func (e *engine) takeBackStep() {
 	if b := e.sending(); b != nil && e.mem.lent != nil {
 		if len(*b) == 0 {
@@ -141,9 +162,21 @@ func (e *engine) takeBackStep() {
 		e.mem.lent = nil
 	}
 	e.shrink()
-	if e.hs.over {
+	if e.hs.over || exchanges && e.readsInput() {
+		e.hs.into = nil
 		giveStepBuffer(e.takeBack())
 	}
+}
+
+// readsInput reports whether the Read of e.mem in which the handshake is suspended fills rawInput
+// from its beginning, so that other memory does as well.
+func (e *engine) readsInput() bool {
+	if rawInput == unlent || len(e.hs.into) == 0 {
+		return false
+	}
+	b := e.buffer(rawInput)
+	room := b.AvailableBuffer()
+	return cap(room) > 0 && cap(room) == b.Cap() && &e.hs.into[0] == &room[:1][0]
 }
 
 // sending is the field sendBuf.

@@ -18,12 +18,16 @@ import (
 
 // memory is the net.Conn under a tls.Conn.
 type memory struct {
-	in    []byte      // ciphertext to be read; lent by the caller of the engine
-	out   []byte      // ciphertext that was written
-	lent  []byte      // what crypto/tls gathers a flight of the handshake in, if that is ours (lend.go)
-	yield func() bool // suspends the handshake until there is more input; nil after the handshake
+	in    []byte // ciphertext to be read; lent by the caller of the engine
+	out   []byte // ciphertext that was written
+	lent  []byte // what crypto/tls gathers a flight of the handshake in, if that is ours (lend.go)
 	peer  netip.AddrPort
 	local netip.AddrPort
+
+	// wait suspends the handshake until there is more input. It returns where to read to, in place of
+	// p, or nil when the handshake is given up. It is nil after the handshake.
+	wait func(p []byte) (into []byte)
+
 	eof   bool // the transport below has ended
 	asked bool // and crypto/tls has been told so
 	wrote bool // crypto/tls has written something
@@ -46,9 +50,10 @@ func (m *memory) Read(p []byte) (int, error) {
 		case m.eof:
 			m.asked = true
 			return 0, io.EOF
-		case m.yield == nil:
+		case m.wait == nil:
 			return 0, errWouldBlock
-		case !m.yield():
+		}
+		if p = m.wait(p); p == nil {
 			return 0, errAbandoned
 		}
 	}
