@@ -34,21 +34,21 @@ type shaking struct {
 	config   *tls.Config // until it has begun
 	client   bool
 
-	plain     bool // no function of the tls.Config is called after the first step
-	answered  bool // the first step has come back
-	computing bool // a step is queued or runs; the loop must not touch the engine
-	stepped   bool // and it has come back
-	crowded   bool // others need the place
-	begun     bool // of a client: its hello is on the way
-	pausing   bool // reading, since enough waits
-	givenUp   atomic.Bool
+	plain    bool // no function of the tls.Config is called after the first step
+	answered bool // the first step has come back
+	stepped  bool // a step has come back
+	crowded  bool // others need the place
+	begun    bool // of a client: its hello is on the way
+	pausing  bool // reading, since enough waits
+	givenUp  atomic.Bool
 
 	// What a step takes and gives, which belongs to the step while it computes.
-	in    []byte
-	taken int // the room of in, which is the loop's to know
-	eof   bool
-	over  bool
-	err   error
+	in   []byte
+	eof  bool
+	over bool
+	err  error
+
+	input []byte // the loop's buffer that in lies in
 
 	place
 }
@@ -56,7 +56,7 @@ type shaking struct {
 // advance begins the next step, if there is something to do for it.
 func (hs *shaking) advance() {
 	c := hs.c
-	if hs.computing || hs.stepped {
+	if c.flags&computing != 0 || hs.stepped {
 		if len(c.pending) >= mostWaiting && !hs.pausing {
 			hs.pausing = true
 			c.below.PauseReading()
@@ -74,7 +74,7 @@ func (hs *shaking) advance() {
 	case k == 0 && !cut:
 		return
 	}
-	hs.in, hs.eof, hs.taken = c.pending, cut, cap(c.pending)
+	hs.in, hs.eof, hs.input = c.pending, cut, c.pending
 	c.pending = nil
 	if rest := hs.in[k:]; len(rest) > 0 {
 		c.keep(rest)
@@ -86,7 +86,7 @@ func (hs *shaking) advance() {
 		hs.stepped = true
 		return // settle follows
 	}
-	hs.computing = true
+	c.flags |= computing
 	hs.of.submit(hs)
 }
 
@@ -139,7 +139,10 @@ func (hs *shaking) settle() {
 		c.keep(hs.in)
 		c.begun = len(rest)
 	}
-	hs.in, hs.taken = nil, 0
+	if hs.err == nil {
+		c.loop.giveSmall(hs.input)
+	}
+	hs.in, hs.input = nil, nil
 	if hs.pausing {
 		hs.pausing = false
 		c.below.ResumeReading()
@@ -211,7 +214,7 @@ func (hs *shaking) lost(reason error) {
 
 // giveUp ends the coroutine, or, while a step computes, has that end it.
 func (hs *shaking) giveUp() {
-	if hs.givenUp.Store(true); !hs.computing {
+	if hs.givenUp.Store(true); hs.c.flags&computing == 0 {
 		hs.c.e.abandon()
 	}
 }
@@ -219,7 +222,7 @@ func (hs *shaking) giveUp() {
 // back takes a step back to the loop.
 func (hs *shaking) back() {
 	c := hs.c
-	hs.computing = false
+	c.flags &^= computing
 	if c.hs != hs { // the connection has ended meanwhile
 		c.e.abandon()
 		return

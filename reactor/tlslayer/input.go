@@ -218,7 +218,7 @@ func (c *Conn) SetProtocol(p reactor.Protocol, unread []byte) {
 func (c *Conn) countInput() {
 	n := cap(c.pending)
 	if c.hs != nil {
-		n += c.hs.taken
+		n += cap(c.hs.input)
 	}
 	if n != c.counted {
 		c.r.AddHeld(n - c.counted)

@@ -154,6 +154,7 @@ const (
 	failed                        // the handshake has failed, and the connection lingers
 	answered                      // the peer has ended, and had got all: what comes of our close_notify does not matter
 	fileRead                      // a piece of a file is read off the loop
+	computing                     // a step of the handshake is queued or runs, perhaps of one that has failed; the loop must not touch the engine
 )
 
 const (
@@ -176,9 +177,9 @@ func (c *Conn) uncommon() *uncommon {
 }
 
 // ConnectionState returns what the handshake has agreed on. It is the zero value while the
-// handshake is under way.
+// handshake is under way, and while a step computes of one that has taken too long.
 func (c *Conn) ConnectionState() tls.ConnectionState {
-	if hs := c.hs; c.e == nil || hs != nil && (hs.computing || c.e.hs != nil && !c.e.hs.over) {
+	if c.e == nil || c.flags&computing != 0 || c.e.hs != nil && !c.e.hs.over {
 		return tls.ConnectionState{} // the handshake holds a lock of crypto/tls
 	}
 	return c.e.conn.ConnectionState()
@@ -291,9 +292,9 @@ func (l *lower) TimeoutConnection() {
 func (l *lower) ConnectionLost(reason error) {
 	c := (*Conn)(l)
 	c.flags |= gone
-	if c.hs != nil {
-		c.hs.lost(reason)
+	if hs := c.hs; hs != nil {
 		c.hs = nil
+		defer hs.lost(reason) // last, since it may panic
 	}
 	reason = c.reason(reason)
 	if c.proto != nil {

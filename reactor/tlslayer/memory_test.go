@@ -134,7 +134,7 @@ func (b *bench) rest(w *wire) {
 			l.WriteConnectionLost()
 			continue
 		}
-		if l.flags&touched == 0 && !computes && b.r.ThreadCalls() == 0 && (l.hs == nil || !l.hs.computing) {
+		if l.flags&touched == 0 && !computes && b.r.ThreadCalls() == 0 && l.flags&computing == 0 {
 			return
 		}
 		runtime.Gosched()
