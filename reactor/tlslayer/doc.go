@@ -24,9 +24,14 @@
 // tls.Config, such as GetCertificate, may block. So the steps of handshakes run off the loop, on
 // goroutines of a [Handshakes], at most GOMAXPROCS at a time and in turn. One Handshakes serves all
 // loops of a program. The last step of TLS 1.3 is the exception: it takes some microseconds, and runs
-// on the loop unless client certificates, GetConfigForClient or WrapSession are set. While a handshake waits for its peer it holds no goroutine. How many wait is
-// bounded, and beyond the bound the one that has waited longest is closed. A handshake that takes
-// longer than 10 s ends, too. A panic in a function of the tls.Config is reported to the reactor
+// on the loop unless client certificates, GetConfigForClient or WrapSession are set.
+//
+// While a handshake waits for its peer it holds no goroutine of a pool, and takes under 32 KiB. How
+// many wait is bounded, and beyond the bound the one that has waited longest is closed. When 200 more
+// wait than at the last collection of garbage, and an eighth more, the collector runs, as long as most
+// of the heap is theirs. A handshake that takes longer than 10 s ends, too.
+//
+// A panic in a function of the tls.Config is reported to the reactor
 // and ends that connection only. The peer gets the alert internal_error, if the server has sent
 // nothing yet. Later, when alerts are encrypted, the connection is reset.
 //

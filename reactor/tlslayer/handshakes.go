@@ -44,12 +44,14 @@ type Handshakes struct {
 	queue   []*shaking // those that are to compute, from head on
 	head    int
 	running int
+	pile    pile
 }
 
 // place is a handshake's place among those that wait.
 type place struct {
 	next, prev *place
 	hs         *shaking
+	piled      bool // it is one of the pile
 }
 
 // NewHandshakes makes the bounds of the connections that share it: a server has one for all its
@@ -101,11 +103,13 @@ func (hs *shaking) evict() {
 	})
 }
 
-// wait says that the handshake waits for its peer.
+// wait says that the handshake waits for its peer again, after a step.
 func (h *Handshakes) wait(hs *shaking) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.join(hs)
+	hs.piled = true
+	h.pile.add()
 }
 
 // resume says that the handshake waits no more.
@@ -127,6 +131,10 @@ func (h *Handshakes) leave(hs *shaking) {
 	if p := &hs.place; p.next != nil {
 		p.prev.next, p.next.prev = p.next, p.prev
 		p.prev, p.next = nil, nil
+		if p.piled {
+			p.piled = false
+			h.pile.remove()
+		}
 	}
 }
 
@@ -189,6 +197,7 @@ func (h *Handshakes) start(hs *shaking) {
 func (h *Handshakes) run(hs *shaking) {
 	r := hs.c.r
 	for hs != nil && hs.c.r == r {
+		h.collect()
 		h.compute(hs)
 		hs = h.pop()
 	}
