@@ -26,14 +26,14 @@
 // loops of a program. The last step of TLS 1.3 is the exception: it takes some microseconds, and runs
 // on the loop unless client certificates, GetConfigForClient or WrapSession are set.
 //
-// While a handshake waits for its peer it holds no goroutine of a pool, and takes under 32 KiB. How
-// many wait is bounded, and beyond the bound the one that has waited longest is closed. When 200 more
-// wait than at the last collection of garbage, and an eighth more, the collector runs, as long as most
-// of the heap is theirs. A handshake that takes longer than 10 s ends, too.
+// While a handshake waits for its peer it holds no goroutine of a pool. How many wait is bounded, and
+// beyond the bound the one that has waited longest is closed. A handshake that takes longer than 10 s
+// ends, too. When a few hundred more wait than at the last garbage collection, another one runs, so that
+// each takes less than 32 KiB. It does not when the heap is large because of other things.
 //
-// A panic in a function of the tls.Config is reported to the reactor
-// and ends that connection only. The peer gets the alert internal_error, if the server has sent
-// nothing yet. Later, when alerts are encrypted, the connection is reset.
+// A panic in a function of the tls.Config is reported to the reactor and ends that connection only. The
+// peer gets the alert internal_error, if the server has sent nothing yet. Later, when alerts are
+// encrypted, the connection is reset.
 //
 // When a handshake fails, the alert of crypto/tls is sent, the connection is half-closed, and what
 // the peer still sends is read and dropped for half a second. A reset would overtake the alert.
