@@ -59,7 +59,7 @@ func (r *Request) NumHeaders() int {
 // NumHeaders returns the number of field lines that were set so far.
 func (w *Response) NumHeaders() int {
 	w.x.req.lent()
-	return len(w.lines)
+	return len(w.fields.lines)
 }
 
 // BodyLimit returns the bound in bytes of the innermost MaxBody around the handler, or -1 if there is none. A buffered body

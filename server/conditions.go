@@ -100,16 +100,17 @@ func (w *Response) setValidators(v Validators) {
 
 // setDate is SetHeader of a date, without a string for it. The caller knows that the head is not committed.
 func (w *Response) setDate(name string, at time.Time) {
-	w.delLines(name)
-	start := uint32(len(w.fields))
-	w.fields = append(append(w.fields, name...), ": "...)
+	f := &w.fields
+	f.del(name)
+	start := len(f.b)
+	f.b = append(append(f.b, name...), ": "...)
 	if w.x.mode == modeInline {
-		w.fields = w.x.req.conn.w.dates.append(w.fields, at)
+		f.b = w.x.req.conn.w.dates.append(f.b, at)
 	} else {
-		w.fields = at.UTC().AppendFormat(w.fields, imfFixdate)
+		f.b = at.UTC().AppendFormat(f.b, imfFixdate)
 	}
-	w.fields = append(w.fields, "\r\n"...)
-	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
+	f.b = append(f.b, "\r\n"...)
+	f.end(start, len(name), true)
 }
 
 // knownDates are dates that a loop has written before: of files that were changed in the same second, or that are asked for often.

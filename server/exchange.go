@@ -24,13 +24,13 @@ type exchange struct {
 	job      *job  // the call of a Blocking handler: see places.go
 	leaf     *leaf // the handler that runs when those on the stack have returned; nil if none was chosen
 	asked    leaf  // of ReadBody
-	maxBody  int64 // of the innermost MaxBody, if bounded
-	bounded  bool
+	maxBody  int64 // of the innermost MaxBody, if bounded is set
 	hasBody  bool // body is in use
 	detached bool // it outlives the handler's call, and is not used again
 	running  bool // a handler runs on the loop
 	mending  bool // OnPanic runs
 	heading  bool // a function of OnHead runs
+	bounded  bool // maxBody is in force
 	last     bool // the head of the answer says that the connection ends
 	given    bool // the answer was given
 	short    bool // it is shorter than its Content-Length
@@ -85,23 +85,24 @@ func (x *exchange) recycle() {
 	x.req.reset()
 	x.res.recycle()
 	x.headBuf = x.headBuf[:0]
+	x.bounded, x.last, x.given = false, false, false
+	x.leaf = nil
 	if x.hasBody {
 		x.body.bodyProgress, x.hasBody = bodyProgress{}, false
-		if x.body.failed.Load() != nil { // of the others, an exchange that is used again has none
-			x.body.failed.Store(nil)
-		}
 	}
-	x.leaf = nil
-	if x.asked.h != nil {
-		x.asked.h = nil
+	if x.asked.h != nil || x.mode == modeUpgraded || x.body.failed.Load() != nil || x.fate.Load() != fateOpen {
+		x.recycleRare()
 	}
-	x.bounded, x.last, x.given = false, false, false
-	if x.mode == modeUpgraded {
-		x.mode, x.upgrade = modeInline, nil
-	}
-	if x.fate.Load() != fateOpen { // a store costs much more than a load
-		x.fate.Store(fateOpen)
-	}
+}
+
+// recycleRare is the rest of recycle, for what few exchanges have.
+//
+//go:noinline
+func (x *exchange) recycleRare() {
+	x.asked.h = nil
+	x.mode, x.upgrade = modeInline, nil
+	x.body.failed.Store(nil)
+	x.fate.Store(fateOpen)
 }
 
 // keepHead moves the head out of the read buffer.

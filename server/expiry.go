@@ -97,7 +97,7 @@ func (x *exchange) standIn() *exchange {
 	r.ctx = x.req.ctx // it has the values of SetContext, and ends with the time
 	x.req.ctxMu.Unlock()
 	w := &y.res
-	w.fields, w.lines = slices.Clone(x.res.fields), slices.Clone(x.res.lines)
+	w.fields = fieldLines{b: slices.Clone(x.res.fields.b), lines: slices.Clone(x.res.fields.lines)}
 	w.flags, w.onPanic = x.res.flags&(ownDate|closeAfter), x.res.onPanic
 	w.onDone = slices.Clone(x.res.onDone)
 	w.before = slices.Clone(x.res.before)

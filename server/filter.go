@@ -126,7 +126,7 @@ func (w *Response) filterHead() {
 	}
 	w.flags |= filtered
 	w.declared = -1
-	w.delLines("Accept-Ranges")
+	w.fields.del("Accept-Ranges")
 	if tag := w.PeekHeader("ETag"); len(tag) > 0 && tag[0] == '"' {
 		w.SetHeader("ETag", "W/"+string(tag))
 	}

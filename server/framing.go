@@ -152,7 +152,7 @@ func (c *conn) appendHead(b []byte, x *exchange, w *Response, f framing) []byte 
 	case x.req.head.Minor == 0:
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
-	b = append(b, w.fields...)
+	b = append(b, w.fields.b...)
 	return append(b, "\r\n"...)
 }
 

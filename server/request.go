@@ -33,38 +33,45 @@ type Request struct {
 	conn *conn
 	x    *exchange // that it is part of
 	head parser.Head
-	raw  []byte // the head; lent by the connection, until detach
-	text string // the one copy of raw, made when first asked for
+	oneRequest
 
-	body     []byte
 	bodyBuf  *bytebufferpool.ByteBuffer // where body lies, if it did not lie in one read with the head
 	gathered gatherer                   // what of a large body has arrived, behind bodyBuf: see gather.go
-	kept     bool                       // body is the handler's: Body was called
-	asked    bool                       // the body was asked for
-	whole    bool                       // … and is whole: it may be looked at
-	reader   *bodyReader                // BodyReader's
-
 	trailers atomic.Pointer[trailers]
-	form     *form   // of the body, once it was parsed
-	keyed    []keyed // what Keys have set
-
-	pattern string
-	names   []string
-	values  []parser.Span
-	spare   [16]parser.Span // room for values: router.Router takes no pattern with more
+	keyed    []keyed         // what Keys have set
+	spare    [16]parser.Span // room for values: router.Router takes no pattern with more
 
 	forwarded   Forwarded // what a proxy says of the request
 	isForwarded bool      // and one has said it
 
-	received time.Time   // when the head was complete, once that is not this tick
-	late     atomic.Bool // the response is done, and Server.DetectLateUse is on
-	done     bool        // the response is done, and this awaits its next use
-	tainted  bool        // somebody has used it meanwhile
+	late    atomic.Bool // the response is done, and Server.DetectLateUse is on
+	done    bool        // the response is done, and this awaits its next use
+	tainted bool        // somebody has used it meanwhile
 
 	ctxMu  sync.Mutex
 	ctx    context.Context
 	cancel context.CancelFunc
-	ended  bool
+}
+
+// oneRequest is what a Request forgets, as it is, when it is used for another request.
+type oneRequest struct {
+	raw  []byte // the head; lent by the connection, until detach
+	text string // the one copy of raw, made when first asked for
+
+	body   []byte
+	reader *bodyReader // BodyReader's
+	form   *form       // of the body, once it was parsed
+
+	pattern string
+	names   []string
+	values  []parser.Span
+
+	received time.Time // when the head was complete, once that is not this tick
+
+	kept  bool // body is the handler's: Body was called
+	asked bool // the body was asked for
+	whole bool // … and is whole: it may be looked at
+	ended bool // the context has ended
 }
 
 const lateUse = "a Request or Response was used after its response was done"
@@ -405,29 +412,26 @@ func (r *Request) detach() {
 
 // reset readies the request for another use. What it had lent is gone.
 func (r *Request) reset() {
+	r.oneRequest = oneRequest{}
+	if r.bodyBuf != nil || len(r.keyed) > 0 || r.isForwarded || r.ctx != nil || r.trailers.Load() != nil {
+		r.letGo()
+	}
+}
+
+// letGo is the rest of reset, for what few requests have.
+//
+//go:noinline
+func (r *Request) letGo() {
 	if r.bodyBuf != nil {
 		giveBody(r.bodyBuf)
 		r.bodyBuf = nil
 	}
-	r.received = time.Time{}
-	r.raw, r.text, r.body, r.kept, r.asked, r.whole, r.reader = nil, "", nil, false, false, false, nil
-	if r.trailers.Load() != nil { // a store costs much more than a load
-		r.trailers.Store(nil)
-	}
-	if r.form != nil {
-		r.form = nil
-	}
-	if len(r.keyed) > 0 {
-		clear(r.keyed)
-		r.keyed = r.keyed[:0]
-	}
-	r.pattern, r.names, r.values = "", nil, nil
-	if r.isForwarded {
-		r.forwarded, r.isForwarded = Forwarded{}, false
-	}
+	clear(r.keyed)
+	r.keyed = r.keyed[:0]
+	r.forwarded, r.isForwarded = Forwarded{}, false
 	if r.ctx != nil {
 		r.cancel() // a handler at the head has asked for it, and the body did not come
 		r.ctx, r.cancel = nil, nil
 	}
-	r.ended = false
+	r.trailers.Store(nil)
 }

@@ -19,8 +19,7 @@ type Response struct {
 	_        noCopy
 	x        *exchange
 	status   int
-	fields   []byte // field lines, each with its CRLF
-	lines    []line // where each of them lies in fields
+	fields   fieldLines
 	body     content
 	declared int64    // the Content-Length that the handler set, or -1
 	flags    wflags   //
@@ -34,9 +33,6 @@ type Response struct {
 	onDone  []func(w *Response, r *Request)
 	onPanic func(w *Response, r *Request, v any, stack []byte)
 }
-
-// line is one field line in Response.fields.
-type line struct{ start, colon, end uint32 }
 
 type wflags uint8
 
@@ -111,39 +107,42 @@ func (w *Response) AddHeader(name, value string) { w.putHeader(name, value, fals
 
 func (w *Response) putHeader(name, value string, replace bool) {
 	w.x.req.lent()
+	if w.committed() || !w.fields.again(name, value, replace) {
+		w.putNewHeader(name, value, replace)
+	}
+}
+
+//go:noinline
+func (w *Response) putNewHeader(name, value string, replace bool) {
 	mustBeFieldName(name)
 	switch {
 	case w.committed():
 		_ = w.tooLate("the field " + name)
-		return
 	case !parser.ValidFieldValue(value):
 		w.dropField(name, badValue)
-		return
-	case w.takesField(name, value, replace):
-		return
+	default:
+		w.takeField(name, value, replace)
 	}
-	if date := len(name) == len("Date") && parser.EqualFold(name, "Date"); (replace || date) && len(w.lines) > 0 {
-		w.delLines(name)
-	}
-	start := uint32(len(w.fields))
-	w.fields = appendField(w.fields, name, value)
-	w.lines = append(w.lines, line{start, start + uint32(len(name)), uint32(len(w.fields))})
 }
 
-// takesField takes the fields that are not simply sent, and reports whether this is one. The lengths of their names
-// tell them from most others at once.
-func (w *Response) takesField(name, value string, replace bool) bool {
+// takeField takes a field that is valid. The lengths of the names of the special ones tell them from most others at once.
+func (w *Response) takeField(name, value string, replace bool) {
+	plain := true
 	switch len(name) {
 	case len("Date"):
 		if parser.EqualFold(name, "Date") {
 			w.flags |= ownDate
+			replace, plain = true, false
 		}
 	case len("Connection"):
 		if parser.EqualFold(name, "Connection") {
 			if replace {
 				w.DelHeader(name)
 			}
-			return w.ownConnection(value)
+			if w.ownConnection(value) {
+				return
+			}
+			plain = false
 		}
 	case len("Content-Length"):
 		if parser.EqualFold(name, "Content-Length") {
@@ -152,15 +151,18 @@ func (w *Response) takesField(name, value string, replace bool) bool {
 			} else {
 				w.dropField(name, badLength)
 			}
-			return true
+			return
 		}
 	case len("Transfer-Encoding"):
 		if parser.EqualFold(name, "Transfer-Encoding") {
 			w.dropField(name, ownField)
-			return true
+			return
 		}
 	}
-	return false
+	if replace && len(w.fields.lines) > 0 {
+		w.fields.del(name)
+	}
+	w.fields.add(name, value, plain)
 }
 
 // ownConnection takes what a Connection field says of persistence, and reports whether that
@@ -185,7 +187,7 @@ func (w *Response) DelHeader(name string) {
 	if w.committed() {
 		return
 	}
-	w.delLines(name)
+	w.fields.del(name)
 	switch {
 	case parser.EqualFold(name, "Date"):
 		w.flags &^= ownDate
@@ -196,34 +198,6 @@ func (w *Response) DelHeader(name string) {
 	}
 }
 
-func (w *Response) delLines(name string) {
-	kept, at := w.lines[:0], uint32(0)
-	for _, l := range w.lines {
-		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
-			continue
-		}
-		if at != l.start {
-			copy(w.fields[at:], w.fields[l.start:l.end])
-		}
-		kept = append(kept, line{at, at + l.colon - l.start, at + l.end - l.start})
-		at += l.end - l.start
-	}
-	w.lines, w.fields = kept, w.fields[:at]
-}
-
-// delLine removes one field line.
-func (w *Response) delLine(i int) {
-	l := w.lines[i]
-	n := l.end - l.start
-	w.fields = append(w.fields[:l.start], w.fields[l.end:]...)
-	w.lines = append(w.lines[:i], w.lines[i+1:]...)
-	for j := i; j < len(w.lines); j++ {
-		w.lines[j].start -= n
-		w.lines[j].colon -= n
-		w.lines[j].end -= n
-	}
-}
-
 // Header returns the value of the first line of a field that was set, or "".
 func (w *Response) Header(name string) string { return string(w.PeekHeader(name)) }
 
@@ -231,12 +205,7 @@ func (w *Response) Header(name string) string { return string(w.PeekHeader(name)
 // is not set.
 func (w *Response) PeekHeader(name string) []byte {
 	w.x.req.lent()
-	for _, l := range w.lines {
-		if int(l.colon-l.start) == len(name) && parser.EqualFold(w.fields[l.start:l.colon], name) {
-			return w.fields[l.colon+2 : l.end-2]
-		}
-	}
-	return nil
+	return w.fields.get(name)
 }
 
 // Headers iterates over the field lines that were set so far, in order, as they are when
@@ -245,9 +214,9 @@ func (w *Response) PeekHeader(name string) []byte {
 func (w *Response) Headers() iter.Seq2[string, string] {
 	w.x.req.lent()
 	return func(yield func(string, string) bool) {
-		lines, fields := slices.Clone(w.lines), string(w.fields)
+		lines, b := slices.Clone(w.fields.lines), string(w.fields.b)
 		for _, l := range lines {
-			if !yield(fields[l.start:l.colon], fields[l.colon+2:l.end-2]) {
+			if !yield(b[l.start:l.colon], b[l.colon+2:l.end-2]) {
 				return
 			}
 		}
@@ -413,24 +382,29 @@ func (w *Response) reset() {
 		w.dropFilters()
 	}
 	w.status, w.declared, w.flags = 200, -1, 0
-	w.fields, w.lines = w.fields[:0], w.lines[:0]
+	w.fields.reset()
 	w.body.clear()
 }
 
 // recycle readies the response for another request.
 func (w *Response) recycle() {
 	w.reset()
+	w.sent, w.err = 0, nil
 	if cap(w.body.buf) > maxKeptBody {
 		w.body.buf = nil
 	}
-	w.sent, w.err = 0, nil
-	if len(w.before) > 0 { // there was no answer
-		clear(w.before)
-		w.before = w.before[:0]
-	}
-	if len(w.onDone) > 0 {
-		clear(w.onDone)
-		w.onDone = w.onDone[:0]
-	}
 	w.onPanic = nil
+	if len(w.before) > 0 || len(w.onDone) > 0 {
+		w.letGo()
+	}
+}
+
+// letGo is the rest of recycle, for what not all responses have.
+//
+//go:noinline
+func (w *Response) letGo() {
+	clear(w.before) // there was no answer
+	w.before = w.before[:0]
+	clear(w.onDone)
+	w.onDone = w.onDone[:0]
 }

@@ -84,29 +84,18 @@ func (w *Response) SetCookie(c *Cookie) {
 		w.logMisuse("invalid cookie dropped: "+wrong, setCookie+" "+c.Name)
 		return
 	}
-	w.delCookie(c.Name)
+	w.fields.delFunc(func(l line) bool { return w.isCookie(l, c.Name) })
 	w.AddHeader(setCookie, string(c.appendTo(nil)))
 }
 
 const setCookie = "Set-Cookie"
 
-// delCookie removes the cookies of that name from the answer, where they lie: a handler may set
-// as many as its peer names.
-func (w *Response) delCookie(name string) {
-	for i := 0; i < len(w.lines); {
-		if w.isCookie(w.lines[i], name) {
-			w.delLine(i)
-		} else {
-			i++
-		}
-	}
-}
-
+// isCookie reports whether l sets the cookie of that name.
 func (w *Response) isCookie(l line, name string) bool {
-	if int(l.colon-l.start) != len(setCookie) || !parser.EqualFold(w.fields[l.start:l.colon], setCookie) {
+	if !w.fields.has(l, setCookie) {
 		return false
 	}
-	n, _, _ := bytes.Cut(w.fields[l.colon+2:l.end-2], []byte("="))
+	n, _, _ := bytes.Cut(w.fields.value(l), []byte("="))
 	return string(n) == name
 }
 

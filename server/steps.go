@@ -52,7 +52,7 @@ const (
 )
 
 // steps derives the step. What is not in it does not occur.
-var steps = [intakes][outputs]step{
+var steps = flat([intakes][outputs]step{
 	intakeIdle:     {outputIdle: stepParse, outputLast: stepEnd, outputEnded: stepGone},
 	intakeHead:     {outputIdle: stepParse, outputLast: stepEnd, outputEnded: stepGone},
 	intakeBody:     {outputIdle: stepDiscard, outputOwed: stepBody, outputStreaming: stepBody, outputLast: stepEnd, outputEnded: stepGone},
@@ -60,11 +60,26 @@ var steps = [intakes][outputs]step{
 	intakeRefused:  {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 	intakeClosed:   {outputOwed: stepWait, outputStreaming: stepWait, outputLast: stepEnd, outputEnded: stepGone},
 	intakeSwitched: {outputSwitched: stepSwitched, outputEnded: stepGone},
+})
+
+// flat makes a table of pairs one that is read by both at once: it is read several times for a request.
+func flat(pairs [intakes][outputs]step) (t [64]step) {
+	for i := range intakes {
+		for o := range outputs {
+			t[pair(i, o)] = pairs[i][o]
+		}
+	}
+	return t
 }
+
+const _, _ = 8 - intakes, 8 - outputs // there are at most eight of each
+
+// pair is the place of a pair of states in a flat table.
+func pair(i intake, o output) uint8 { return (uint8(i)<<3 | uint8(o)) & 63 }
 
 // never is called when a connection stands where it cannot, which is a bug of this package. The panic costs the connection
 // alone. It is a variable for the tests, where it ends the program.
 var never = func(c *conn) { panic(fmt.Sprintf("server: intake %d with output %d", c.intake, c.output)) }
 
 // step is what c does next.
-func (c *conn) step() step { return steps[c.intake][c.output] }
+func (c *conn) step() step { return steps[pair(c.intake, c.output)] }

@@ -153,7 +153,7 @@ func (c *conn) writeSwitching(x *exchange, token string) {
 	}
 	b = append(b, "Connection: upgrade\r\n"...)
 	b = appendField(b, "Upgrade", token)
-	b = append(b, w.fields...)
+	b = append(b, w.fields.b...)
 	c.t.Commit(append(b, "\r\n"...))
 	x.given = true
 }
