@@ -71,6 +71,17 @@ func (t *transport) add(p []byte) {
 }
 
 func (t *transport) Room(n int) []byte {
+	if g := &t.r.out; g.owner == t && t.out == nil && t.flags&mute == 0 && cap(g.buf)-len(g.buf) >= max(n, roomMin) { // as mostly
+		t.flags |= roomLent
+		return g.buf[len(g.buf):]
+	}
+	return t.makeRoom(n)
+}
+
+// makeRoom is Room where the loop's buffer has none.
+//
+//go:noinline
+func (t *transport) makeRoom(n int) []byte {
 	n = max(n, roomMin)
 	if t.flags&mute != 0 {
 		return make([]byte, 0, n) // for what is dropped then
@@ -103,6 +114,13 @@ func (t *transport) Commit(b []byte) {
 			return
 		}
 	}
+	t.commit(b)
+}
+
+// commit is Commit of all but what lies in the loop's buffer as it should.
+//
+//go:noinline
+func (t *transport) commit(b []byte) {
 	switch {
 	case t.flags&mute != 0:
 		return

@@ -25,16 +25,16 @@ type exchange struct {
 	leaf     *leaf // the handler that runs when those on the stack have returned; nil if none was chosen
 	asked    leaf  // of ReadBody
 	maxBody  int64 // of the innermost MaxBody, if bounded is set
-	hasBody  bool // body is in use
-	detached bool // it outlives the handler's call, and is not used again
-	running  bool // a handler runs on the loop
-	mending  bool // OnPanic runs
-	heading  bool // a function of OnHead runs
-	bounded  bool // maxBody is in force
-	last     bool // the head of the answer says that the connection ends
-	given    bool // the answer was given
-	short    bool // it is shorter than its Content-Length
-	finished bool // finish was called, for one that is detached
+	hasBody  bool  // body is in use
+	detached bool  // it outlives the handler's call, and is not used again
+	running  bool  // a handler runs on the loop
+	mending  bool  // OnPanic runs
+	heading  bool  // a function of OnHead runs
+	bounded  bool  // maxBody is in force
+	last     bool  // the head of the answer says that the connection ends
+	given    bool  // the answer was given
+	short    bool  // it is shorter than its Content-Length
+	finished bool  // finish was called, for one that is detached
 
 	expired bool // the loop has answered in place of a Blocking handler
 

@@ -297,9 +297,8 @@ func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 		panic("server: SetMatch of fewer values than names")
 	}
 	r.pattern, r.names = pattern, names
-	r.values = r.spare[:0]
 	if len(values) > 0 {
-		r.values = append(r.values, values...)
+		r.values = append(r.spare[:0], values...)
 	}
 	if !r.x.detached { // else this may be another goroutine
 		r.conn.w.route(pattern)
