@@ -215,33 +215,23 @@ func (c *conn) serve(x *exchange) {
 }
 
 // advance moves an exchange on after a handler has run on the loop: it runs the leaf that was chosen, waits for what is
-// outstanding, or gives the answer.
+// outstanding, or gives the answer. There is one copy of it, since most requests come here twice.
+//
+//go:noinline
 func (c *conn) advance(x *exchange) {
 	for c.output < outputLast {
-		l := x.leaf
-		switch {
-		case x.mode == modeInline && x.panicked():
+		switch l := x.leaf; {
+		case x.fate.Load() != fateOpen && x.mode == modeInline && x.panicked():
 			if x.fate.Load() == fateAborted {
 				c.drop(x)
 				return
 			}
 			c.give(x)
 			return
-		case l != nil && l.whole && c.intake == intakeBody:
-			if c.ask(x, bodyToBuffer, l.max) {
-				return
-			}
-		case l != nil && l.offLoop:
-			if c.sendOff(x) {
-				return
-			}
 		case l != nil:
-			x.leaf = nil
-			x.req.whole = x.req.whole || l.whole
-			if len(x.headBuf) > 0 { // another request may have been served since the head
-				x.name()
+			if c.beginLeaf(x, l) {
+				return
 			}
-			x.serve(l.h)
 		case x.body.to == bodyToCallback && c.intake == intakeBody && !x.body.begun:
 			x.body.begun = true
 			c.ask(x, bodyToCallback, 0)
@@ -257,6 +247,23 @@ func (c *conn) advance(x *exchange) {
 			return
 		}
 	}
+}
+
+// beginLeaf calls the leaf that was chosen, and reports whether it is to be waited for.
+func (c *conn) beginLeaf(x *exchange, l *leaf) (waits bool) {
+	switch {
+	case l.whole && c.intake == intakeBody:
+		return c.ask(x, bodyToBuffer, l.max)
+	case l.offLoop:
+		return c.sendOff(x)
+	}
+	x.leaf = nil
+	x.req.whole = x.req.whole || l.whole
+	if len(x.headBuf) > 0 { // another request may have been served since the head
+		x.name()
+	}
+	x.serve(l.h)
+	return false
 }
 
 // give gives the answer that a handler has made.
