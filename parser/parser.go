@@ -107,6 +107,17 @@ func (p *Parser) Next(b []byte, h *Head) (ev Event, n int, err error) {
 	return NeedMore, 0, rules[p.rule]
 }
 
+// TakeEnd takes [EventEnd], and reports whether it did. It is there to take when the message needs no more bytes: after the head of
+// one without a body, and after the last byte of one whose length was announced. It saves a caller that knows what to do
+// at the end a call of Next.
+func (p *Parser) TakeEnd() bool {
+	if p.part != partEnd {
+		return false
+	}
+	p.begin(partHead, atStart)
+	return true
+}
+
 // Reset readies p for another connection and keeps its limits.
 func (p *Parser) Reset() { *p = Parser{Limits: p.Limits} }
 

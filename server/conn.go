@@ -140,19 +140,28 @@ func (c *conn) consume(b []byte) int {
 				return at
 			}
 		case parser.EventBody:
-			if st == stepBody {
-				c.bodyPiece(x, h.Body.In(b[at-n:at]))
+			if st != stepBody {
+				continue
+			}
+			c.bodyPiece(x, h.Body.In(b[at-n:at]))
+			if x.body.to == bodyToBuffer && c.p.TakeEnd() && c.requestEnd(x, h, nil, len(b)-at) {
+				return at
 			}
 		case parser.EventEnd:
-			c.intake = intakeIdle
-			if st == stepBody {
-				c.bodyEnd(x, h, b[at-n:at])
-				if c.answered(len(b) - at) {
-					return at
-				}
+			if st != stepBody {
+				c.intake = intakeIdle
+			} else if c.requestEnd(x, h, b[at-n:at], len(b)-at) {
+				return at
 			}
 		}
 	}
+}
+
+// requestEnd takes the end of a request whose body was asked for, of which tail is the trailer section. It reports what
+// answered does.
+func (c *conn) requestEnd(x *exchange, h *parser.Head, tail []byte, more int) bool {
+	c.bodyEnd(x, h, tail)
+	return c.answered(more)
 }
 
 // answered reports whether a request was answered and no byte of another one is there. Else more bytes follow.
@@ -181,7 +190,7 @@ func (c *conn) headComplete(x *exchange, head []byte, more int) {
 	x.req.raw = head
 	h := &x.req.head
 	if !h.HasBody() {
-		_, _, _ = c.p.Next(nil, h) // the parser knows the end, too
+		c.p.TakeEnd()
 		c.intake = intakeComplete
 		c.serve(x)
 		return
