@@ -44,10 +44,18 @@ func (t *tree) match(method string, host, path []byte, m *match) outcome {
 	m.path = path
 	m.open = path[len(path)-1] != '/'
 	if t.hosts != nil {
-		if r := t.host(host); r != nil {
-			if o := m.searchHost(r, &t.root); o != noRoute {
-				return o
-			}
+		return t.matchHost(host, m)
+	}
+	return m.search(&t.root)
+}
+
+// matchHost is match where routes are for hosts.
+//
+//go:noinline
+func (t *tree) matchHost(host []byte, m *match) outcome {
+	if r := t.host(host); r != nil {
+		if o := m.searchHost(r, &t.root); o != noRoute {
+			return o
 		}
 	}
 	return m.search(&t.root)

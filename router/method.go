@@ -74,8 +74,11 @@ func (m *methods) id(name string) methodID {
 	if id := standardID(name); id != unknownMethod {
 		return id
 	}
-	return m.extensions[name]
+	return m.extension(name)
 }
+
+//go:noinline
+func (m *methods) extension(name string) methodID { return m.extensions[name] }
 
 // register numbers the method of a pattern, and reports whether there was room for it.
 func (m *methods) register(name string) (id methodID, ok bool) {

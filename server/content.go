@@ -227,6 +227,8 @@ func (s *sentFile) over() {
 // sendContent sends a head, content, and what follows it: together in one write, or in one writev(2) if
 // the content is large. The head is in room of the transport. Content in a file is sent later: x.file is
 // then set.
+//
+//go:noinline
 func (c *conn) sendContent(x *exchange, w *Response, head []byte, end string) {
 	body := w.body.bytes()
 	switch {

@@ -99,24 +99,42 @@ func (c *conn) answerBy(x *exchange, w *Response) {
 	}
 	f := frame(w, &x.req.head, known)
 	if f.mute {
-		if bodyless(w.status) && length > 0 {
-			w.logDropped()
-		}
-		w.body.clear()
+		w.dropContent()
 		length = 0
 	}
 	b := c.appendHead(c.t.Room(0), x, w, f)
-	end := ""
-	if f.kind == framedChunked && !f.mute {
-		end = lastChunk
-		if length > 0 {
-			b, end = appendChunkSize(b, int(length)), "\r\n"+lastChunk
-		}
+	switch body := w.body.bytes(); {
+	case f.kind == framedChunked && !f.mute:
+		c.sendChunk(x, w, b)
+	case len(body) < largeBody && w.body.kind != contentFile: // as mostly
+		c.t.Commit(append(b, body...))
+	default:
+		c.sendContent(x, w, b, "")
 	}
-	c.sendContent(x, w, b, end)
 	c.lingers = x.req.head.KeepAlive || length >= largeBody || c.intake != intakeComplete
 	w.sent = length
 	x.given = true
+}
+
+// dropContent takes the content away that an answer cannot have.
+//
+//go:noinline
+func (w *Response) dropContent() {
+	if bodyless(w.status) && w.body.length() > 0 {
+		w.logDropped()
+	}
+	w.body.clear()
+}
+
+// sendChunk sends a head and content, as one chunk, and the last chunk.
+//
+//go:noinline
+func (c *conn) sendChunk(x *exchange, w *Response, head []byte) {
+	end := lastChunk
+	if n := w.body.length(); n > 0 {
+		head, end = appendChunkSize(head, int(n)), "\r\n"+lastChunk
+	}
+	c.sendContent(x, w, head, end)
 }
 
 // lastChunk ends chunked content without a trailer section.

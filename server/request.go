@@ -298,12 +298,14 @@ func (r *Request) SetMatch(pattern string, names []string, values []Span) {
 	}
 	r.pattern, r.names = pattern, names
 	if len(values) > 0 {
-		r.values = append(r.spare[:0], values...)
+		r.keepValues(values)
 	}
 	if !r.x.detached { // else this may be another goroutine
 		r.conn.w.route(pattern)
 	}
 }
+
+func (r *Request) keepValues(values []Span) { r.values = append(r.spare[:0], values...) }
 
 // Pattern returns the pattern that a router matched, or "".
 func (r *Request) Pattern() string {
