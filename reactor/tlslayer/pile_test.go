@@ -80,6 +80,15 @@ func TestSteadyPileIsLeftAlone(t *testing.T) {
 	if p.due.Load() {
 		t.Error("a steady pile causes a collection")
 	}
+	for p.n > 0 {
+		p.remove()
+	}
+	for range collectEvery {
+		p.add()
+	}
+	if !p.due.Swap(false) {
+		t.Error("a pile that grows anew causes no collection")
+	}
 	runtime.GC() // as the collector's own would be: it begins anew
 	for range collectEvery - 1 {
 		p.add()
