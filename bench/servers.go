@@ -45,6 +45,7 @@ var httpServers = []server{
 	{name: yardstickName, about: "the yardstick: a minimal C server, no parsing (cepoll/cepoll.c)", prepare: buildCEpoll},
 	{name: "microhttp", about: "this repository's program, one loop", prepare: buildMicrohttp},
 	{name: "net/http", about: "the standard library", prepare: buildPeer("nethttp")},
+	{name: "from", about: "a handler of net/http on our server, by nethttp.From", prepare: buildPeer("from")},
 	{name: "fasthttp", about: "github.com/valyala/fasthttp", prepare: buildPeer("fasthttp")},
 	{name: "nginx", about: "the nginx that is installed, one process, `return 200`", prepare: buildNginx},
 	{name: "fiber", about: "github.com/gofiber/fiber/v3", prepare: buildPeer("fiber")},
