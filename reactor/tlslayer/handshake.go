@@ -56,7 +56,7 @@ type shaking struct {
 // advance begins the next step, if there is something to do for it.
 func (hs *shaking) advance() {
 	c := hs.c
-	if c.flags&computing != 0 || hs.stepped {
+	if c.computing || hs.stepped {
 		if len(c.pending) >= mostWaiting && !hs.pausing {
 			hs.pausing = true
 			c.below.PauseReading()
@@ -86,7 +86,7 @@ func (hs *shaking) advance() {
 		hs.stepped = true
 		return // settle follows
 	}
-	c.flags |= computing
+	c.computing = true
 	hs.of.submit(hs)
 }
 
@@ -214,7 +214,7 @@ func (hs *shaking) lost(reason error) {
 
 // giveUp ends the coroutine, or, while a step computes, has that end it.
 func (hs *shaking) giveUp() {
-	if hs.givenUp.Store(true); hs.c.flags&computing == 0 {
+	if hs.givenUp.Store(true); !hs.c.computing {
 		hs.c.e.abandon()
 	}
 }
@@ -222,7 +222,7 @@ func (hs *shaking) giveUp() {
 // back takes a step back to the loop.
 func (hs *shaking) back() {
 	c := hs.c
-	c.flags &^= computing
+	c.computing = false
 	if c.hs != hs { // the connection has ended meanwhile
 		c.e.abandon()
 		return

@@ -85,8 +85,8 @@ func newLayer(config *tls.Config, h *Handshakes, a Acceptor, client bool) reacto
 	return (*lower)(c)
 }
 
-// A Conn is a TLS connection: the Transport of the protocol above. All methods are for the loop's
-// goroutine only. The comments of reactor.Transport hold, with these additions:
+// A Conn is a TLS connection: the Transport of the protocol above. All methods but ConnectionState are
+// for the loop's goroutine only. The comments of reactor.Transport hold, with these additions:
 //
 //   - Plaintext that is written within one callback is gathered and encrypted together, at its end.
 //   - Large pieces that are Given, and files, are encrypted as the peer reads them.
@@ -114,6 +114,10 @@ type Conn struct {
 	rare    *uncommon // what few connections have
 	marks   marks
 	flags   flags
+
+	// computing is set while a step of the handshake is queued or runs, perhaps of one that has failed: the loop must not touch
+	// the engine. It is no flag, since ConnectionState looks at it on other goroutines.
+	computing bool
 }
 
 // uncommon is what most connections never need.
@@ -154,7 +158,6 @@ const (
 	failed                        // the handshake has failed, and the connection lingers
 	answered                      // the peer has ended, and had got all: what comes of our close_notify does not matter
 	fileRead                      // a piece of a file is read off the loop
-	computing                     // a step of the handshake is queued or runs, perhaps of one that has failed; the loop must not touch the engine
 )
 
 const (
@@ -177,9 +180,10 @@ func (c *Conn) uncommon() *uncommon {
 }
 
 // ConnectionState returns what the handshake has agreed on. It is the zero value while the
-// handshake is under way, and while a step computes of one that has taken too long.
+// handshake is under way, and while a step computes of one that has taken too long. Once the
+// handshake is complete it may be called from any goroutine.
 func (c *Conn) ConnectionState() tls.ConnectionState {
-	if c.e == nil || c.flags&computing != 0 || c.e.hs != nil && !c.e.hs.over {
+	if c.e == nil || c.computing || c.e.hs != nil && !c.e.hs.over {
 		return tls.ConnectionState{} // the handshake holds a lock of crypto/tls
 	}
 	return c.e.conn.ConnectionState()

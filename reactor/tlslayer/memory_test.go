@@ -134,7 +134,7 @@ func (b *bench) rest(w *wire) {
 			l.WriteConnectionLost()
 			continue
 		}
-		if l.flags&touched == 0 && !computes && b.r.ThreadCalls() == 0 && l.flags&computing == 0 {
+		if l.flags&touched == 0 && !computes && b.r.ThreadCalls() == 0 && !l.computing {
 			return
 		}
 		runtime.Gosched()

@@ -162,7 +162,7 @@ func TestStateOfTheLate(t *testing.T) {
 		}
 		close(release)
 		b.rest(w)
-		if c := (*Conn)(w.proto.(*lower)); c.flags&computing != 0 || c.ConnectionState().HandshakeComplete {
+		if c := (*Conn)(w.proto.(*lower)); c.computing || c.ConnectionState().HandshakeComplete {
 			t.Errorf("%s: after the step: %+v", name, c.ConnectionState())
 		}
 		b.lose(w, reactor.ErrConnectionDone)
