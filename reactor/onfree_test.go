@@ -10,7 +10,7 @@ import (
 
 // When a file is free: its Close, and the function of OnFree, may do everything with the connection.
 
-// A file whose Close panics costs nobody their own end.
+// When the Close of a file panics, its connection is lost with the same reason as without that.
 func TestSendFileClosePanics(t *testing.T) {
 	l := start(t, Config{})
 	_, rec := l.connect(nil, nil)

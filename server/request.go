@@ -46,7 +46,7 @@ type Request struct {
 
 	late    atomic.Bool // the response is done, and Server.DetectLateUse is on
 	done    bool        // the response is done, and this awaits its next use
-	tainted bool        // somebody has used it meanwhile
+	tainted bool        // it was used between the end of one response and the next request
 
 	ctxMu  sync.Mutex
 	ctx    context.Context

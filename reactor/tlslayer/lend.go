@@ -132,7 +132,7 @@ func giveStepBuffer(p []byte) {
 // lendStep lends crypto/tls the buffers of a step of the handshake.
 //
 // SAFETY: as for buffer: the coroutine is suspended within a Read of e.mem, or has not begun. That Read
-// is told where to read to now. crypto/tls looks at the other two again when it goes on.
+// gets the new place to read to from e.hs.into. crypto/tls looks at the other two again when it goes on.
 func (e *engine) lendStep() {
 	if rawInput != unlent && e.buffer(rawInput).Cap() == 0 {
 		p := takeHelloBuffer()
